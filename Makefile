@@ -1,0 +1,50 @@
+# Everything a developer or CI runs. Nothing here needs more than python3, venv and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROTOS := proto/crawler.proto proto/control.proto proto/greeter.proto
+
+.PHONY: help setup system unit test check format proto demo clean
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "crawler needs Python 3.11 or newer; set PYTHON=python3.12, say"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+setup: $(STAMP) ## prepare .venv (the command is then .venv/bin/crawler)
+
+system: ## install what the tests and the demo need from the system
+	@sh tests/system-packages.sh
+
+unit: setup ## the tests that need pip only
+	$(BIN)/pytest tests/test_architecture.py tests/unit tests/contract
+
+test: setup system check ## every test, as CI runs them
+	$(BIN)/pytest tests
+
+check: setup ## formatting, lint, types, architecture, stubs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_architecture.py
+	@sh proto/generate.sh --check
+
+format: setup ## rewrite the sources as the check wants them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: setup ## regenerate the stubs
+	@sh proto/generate.sh
+
+demo: setup system ## the product in one minute
+	$(BIN)/crawler demo
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

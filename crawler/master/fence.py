@@ -1,0 +1,45 @@
+"""What the master needs of the database, so that a pause or a delete is final when it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from crawler.model import Stamp
+
+
+class Mirrored(Protocol):
+    """What SQL remembers of a resource."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def created_ns(self) -> int: ...
+    @property
+    def definition(self) -> str | None: ...
+    @property
+    def desired(self) -> str: ...
+    @property
+    def run(self) -> int: ...
+
+
+class Fence(Protocol):
+    """The database's half of ownership. Raises `StoreUnavailable` when it can't be reached."""
+
+    @property
+    def id(self) -> str:
+        """The store's own uuid."""
+
+    async def open_epoch(self, cluster: str, revision: int) -> int:
+        """Epoch of this etcd; `Conflict` when etcd went back in time."""
+
+    async def raise_fence(self, stamp: Stamp) -> None:
+        """No claim at or below ``stamp`` commits any more."""
+
+    async def bury(self, resource_id: str) -> None:
+        """No commit and no claim for this ID, ever."""
+
+    async def mirrored(self) -> Sequence[Mirrored]:
+        """Resources that the database remembers."""

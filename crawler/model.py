@@ -1,0 +1,274 @@
+"""The nouns that all rooms speak: frozen values without I/O.
+
+Times named ``*_at`` are Unix seconds as the store's clock tells them; ``*_ns`` are nanoseconds.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from crawler.errors import InvalidInput
+
+MASTER_SERVICE = "go.micro.server.master"
+WORKER_SERVICE = "go.micro.server.worker"
+
+_NAME = re.compile(r"[^\W_][\w.\-]{0,127}")
+_NODE_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
+RESERVED_NAMES = frozenset({"election"})
+
+
+def check_name(name: str) -> str:
+    """Return the resource name in NFC, or raise `InvalidInput` naming the field and the rule.
+
+    1 to 128 characters, the first a letter or digit of any script, then those and ``._-``.
+    """
+    normal = unicodedata.normalize("NFC", name)
+    if normal in RESERVED_NAMES:
+        raise InvalidInput(f"name: {normal!r} is reserved; choose another", field="name")
+    if _NAME.fullmatch(normal) is None:
+        raise InvalidInput(
+            "name: 1 to 128 characters, starting with a letter or digit, "
+            f"then letters, digits and ._- (got {name[:140]!r})",
+            field="name",
+        )
+    return normal
+
+
+def check_node_id(node_id: str) -> str:
+    """Return the id given with ``--id``, or raise `InvalidInput`: letters, digits, underscore."""
+    if _NODE_ID.fullmatch(node_id) is None:
+        raise InvalidInput(
+            f"id: 1 to 64 letters, digits or underscores (got {node_id[:80]!r})", field="id"
+        )
+    return node_id
+
+
+class Desired(StrEnum):
+    """What the user wants of a resource; kept in ``/crawler/desired/<name>``."""
+
+    RUNNING = "running"
+    PAUSED = "paused"  # keeps its run; resume goes on where it was
+    STOPPED = "stopped"  # the run is over; start begins the next
+    DELETED = "deleted"  # irrevocable; a leader finishes it
+
+
+class State(StrEnum):
+    """What a resource is doing now, as told to people."""
+
+    PENDING = "pending"  # wanted, but no worker has it (the reason says why)
+    ASSIGNED = "assigned"  # given to a worker that has not reported on it yet
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"  # nothing pending, or a limit reached
+    ERROR = "error"  # the crawl cannot go on; the reason says what to change
+    STOPPED = "stopped"
+
+
+class PageState(StrEnum):
+    """The life of one URL. A URL that is being fetched is still pending."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    EXCLUDED = "excluded"  # refused by robots, depth or a cap
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The node that a resource is given to; on the wire ``<node id>|<address>``."""
+
+    node_id: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.node_id}|{self.address}"
+
+    @classmethod
+    def parse(cls, text: str) -> Assignment | None:
+        """Read the wire form; ``""`` means unassigned, as does a text without both parts."""
+        node_id, separator, address = text.partition("|")
+        return cls(node_id, address) if separator and node_id and address else None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A crawl job as it stands under ``/resources/<name>``.
+
+    ``revision`` is the key's mod_revision: the token of this assignment (0: not stored yet).
+    """
+
+    id: str
+    name: str
+    assignment: Assignment | None
+    created_ns: int
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A live process as it stands in the registry.
+
+    ``revision`` is the create_revision of the registration: it names the incarnation.
+    ``native`` is False for a node that does not speak our fences (a Go master or worker).
+    """
+
+    id: str
+    service: str
+    address: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    revision: int = 0
+    lease: int = 0
+    native: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The right to crawl one part of a resource, as etcd issued it.
+
+    The store turns ``cluster`` (the uuid in ``/crawler/cluster``) into an epoch; the token it
+    compares is (epoch, revision).
+    """
+
+    cluster: str
+    resource_id: str
+    part: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One URL to fetch. ``fingerprint`` is 16 bytes over method, canonical URL and body.
+
+    ``parent`` is the fingerprint of the page that first linked here (None: a start URL).
+    ``rule`` is the rule a link was sent to (None: the first whose ``match`` fits).
+    """
+
+    fingerprint: bytes
+    url: str
+    host: str
+    depth: int = 0
+    priority: int = 0
+    method: str = "GET"
+    body: bytes | None = None
+    rule: str | None = None
+    carry: Mapping[str, Any] = field(default_factory=dict)
+    parent: bytes | None = None
+    attempts: int = 0
+    strikes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One record taken from a page. ``missing`` names required fields that were not found."""
+
+    rule: str
+    fields: Mapping[str, Any]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What one attempt at a `Request` came to; the unit that is committed.
+
+    ``state`` PENDING means "again, not before ``retry_at``"; every other state is final.
+    ``links`` are requests found on the page, each already in scope (or EXCLUDED, in
+    ``excluded`` with its reason).
+    """
+
+    request: Request
+    state: PageState
+    reason: str = ""
+    status: int = 0
+    final_url: str = ""
+    content_type: str = ""
+    size_bytes: int = 0
+    elapsed_s: float = 0.0
+    retry_at: float = 0.0
+    rule: str = ""
+    items: tuple[Item, ...] = ()
+    links: tuple[Request, ...] = ()
+    excluded: tuple[tuple[Request, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A run's counters, read in one statement: known = done + failed + pending + excluded."""
+
+    known: int = 0
+    done: int = 0
+    failed: int = 0
+    excluded: int = 0
+    items: int = 0
+    incomplete_items: int = 0
+    fetched_bytes: int = 0
+    seeded: bool = False
+    finished: str = ""  # the reason; "" while the run goes on
+
+    @property
+    def pending(self) -> int:
+        return self.known - self.done - self.failed - self.excluded
+
+
+@dataclass(frozen=True, slots=True)
+class HostGrant:
+    """The answer to one host reservation.
+
+    ``held``: this crawl alone, in the whole cluster, may fetch from the host until ``until``;
+    its next request not before ``not_before``. ``wanted``: another crawl waits for the host, so
+    drain and release it after a short turn. Not held: ask again at ``until``.
+    """
+
+    held: bool
+    until: float
+    not_before: float = 0.0
+    wanted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PageRecord:
+    """A URL of a run as the store keeps it, for people to look at."""
+
+    url: str
+    state: PageState
+    reason: str
+    status: int
+    attempts: int
+    depth: int
+    priority: int
+    host: str
+    rule: str
+    content_type: str
+    size_bytes: int
+    elapsed_s: float
+    found_on: str  # URL of the discovering page; "" for a start URL
+    fetched_at: float  # 0.0: never
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRecord:
+    """An item as the store keeps it. ``seq`` rises with every commit: a stable cursor."""
+
+    seq: int
+    url: str
+    rule: str
+    ordinal: int
+    definition_revision: int
+    fields: Mapping[str, Any]
+    missing: tuple[str, ...]
+    stored_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a resource, for people to read."""
+
+    seq: int
+    at: float
+    kind: str
+    detail: str
+    node: str

@@ -1,0 +1,175 @@
+"""What every store backend promises; the contract suite holds each of them to it.
+
+A *run* of a resource is one crawl from its start URLs. Rows are keyed (resource ID, run,
+fingerprint). The *token* of a part is (epoch, revision); a *claim* raises it and draws a claim
+number, and every write of a `Frontier` compares both in its own transaction, under a lock that a
+newer claim must wait for. Errors: `Fenced` when a newer claim, fence or tombstone stands (definite,
+nothing was written); `StoreUnavailable` when nothing was written and trying again is right;
+`OutcomeUnknown` when the answer to a commit was lost (repeating is safe: all writes are
+idempotent).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from crawler.model import (
+    Event,
+    HostGrant,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    Request,
+    Stamp,
+    Visit,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a claimant must say about the resource that it claims."""
+
+    name: str
+    run: int
+    definition: str  # canonical JSON
+    definition_revision: int
+    node: str  # node id of the claimant, for events
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Requests to fetch next. Empty with ``next_at``: nothing is due before (None: nothing)."""
+
+    requests: tuple[Request, ...]
+    next_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """What SQL remembers of a resource, so that a wiped etcd can be filled again."""
+
+    id: str
+    name: str
+    created_ns: int
+    definition: str | None
+    desired: str
+    run: int
+
+
+class Frontier(Protocol):
+    """One part of one run, under one claim."""
+
+    async def seed(self, requests: Sequence[Request]) -> Progress:
+        """Insert the start URLs and set seeded, in one transaction; no effect once seeded."""
+
+    async def window(self, limit: int, per_host: int, skip: AbstractSet[bytes]) -> Window:
+        """Up to ``limit`` due pending requests that are not in ``skip``, at most ``per_host`` of
+        one host, by priority (high first), then in the order found, all hosts alike."""
+
+    async def commit(self, visits: Sequence[Visit]) -> Progress:
+        """Record visits in one transaction: state, items, new links, counters.
+
+        A visit to a URL that is no longer pending changes nothing. A link already known is
+        ignored. Items are kept once per (resource ID, run, URL).
+        """
+
+    async def strike(self, fingerprint: bytes, reason: str) -> Progress:
+        """Note that this page killed its process; the third strike fails it with ``reason``."""
+
+    async def finish(self, reason: str, *, limit: bool = False) -> Progress:
+        """End the run if it is seeded and nothing is pending (or ``limit``: in any case, the
+        pending kept). ``Progress.finished`` says whether it ended."""
+
+    async def progress(self) -> Progress:
+        """The counters now."""
+
+    async def note(self, kind: str, detail: str) -> None:
+        """Add an event."""
+
+
+class Budgets(Protocol):
+    """Exclusive turns on hosts, shared by all crawls on this store; bound to one holder.
+
+    A turn lasts ``HOLD_S`` seconds unless renewed. Refused holders are remembered as waiting, so
+    that turns alternate. Times further in the future than an hour are taken as a stepped clock.
+    """
+
+    async def reserve(self, hosts: Mapping[str, float]) -> Mapping[str, HostGrant]:
+        """Take or renew a turn on each host, in one transaction. The value is the earliest time
+        of the next request as the holder knows it (0.0: nothing known); it is kept, so that it
+        survives the holder."""
+
+    async def release(self, hosts: Mapping[str, float]) -> None:
+        """Give turns back, with the earliest time of the next request per host."""
+
+
+class Store(Protocol):
+    """A backend. Opened by `crawler.store.open_store`, which also migrates the schema."""
+
+    @property
+    def id(self) -> str:
+        """A uuid drawn when the schema was created."""
+
+    async def claim(self, stamp: Stamp, job: Job) -> Frontier:
+        """Raise the token to ``stamp`` and draw a claim number; `Fenced` if a newer one stands.
+
+        The same stamp may be claimed again (a replaced child): the older claim is then fenced.
+        Creates what rows are missing. A stamp of a cluster that `open_epoch` never saw raises
+        `StoreUnavailable`: the leader has yet to open it.
+        """
+
+    def budgets(self, holder: str) -> Budgets:
+        """Host turns for one holder (any unique text)."""
+
+    async def open_epoch(self, cluster: str, revision: int) -> int:
+        """The epoch of this cluster uuid, inserted above all others when new.
+
+        Raises `Conflict` when etcd went back in time: ``revision`` is below the highest seen for
+        it, or a newer cluster uuid exists; the leader then writes a fresh uuid.
+        """
+
+    async def raise_fence(self, stamp: Stamp) -> None:
+        """No claim at or below ``stamp`` commits any more. A claim with a higher revision may."""
+
+    async def bury(self, resource_id: str) -> None:
+        """Tombstone: no commit and no claim for this ID, ever. Idempotent."""
+
+    async def mirror(self, entries: Sequence[Mirrored]) -> None:
+        """Remember resources (upsert by ID; buried ones stay buried)."""
+
+    async def mirrored(self) -> Sequence[Mirrored]:
+        """All remembered resources that are not buried."""
+
+    async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
+        """Latest run and its counters, per resource ID that has one."""
+
+    async def pages(
+        self,
+        resource_id: str,
+        *,
+        state: PageState | None = None,
+        status: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[PageRecord], str]:
+        """A page of page records of the latest run, and the cursor for the next ("": the end)."""
+
+    async def items(
+        self, resource_id: str, *, after: int = 0, limit: int = 100
+    ) -> Sequence[ItemRecord]:
+        """Items of the latest run with seq above ``after``, in order."""
+
+    async def events(
+        self, resource_id: str, *, after: int = 0, limit: int = 100
+    ) -> Sequence[Event]:
+        """Events with seq above ``after``, in order."""
+
+    async def check(self) -> Mapping[str, Any]:
+        """Health in words and figures; raises `StoreUnavailable`."""
+
+    async def close(self) -> None:
+        """Release everything; idempotent."""

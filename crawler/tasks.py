@@ -1,0 +1,100 @@
+"""Supervised work: named groups, periodic loops, signals, and the drain-then-cancel stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+import structlog
+
+from crawler.clock import Clock
+from crawler.errors import CrawlerError
+
+log = structlog.get_logger(__name__)
+
+
+class LoopEnded(CrawlerError):
+    """A task that should run until cancelled returned: a fault, even without an exception."""
+
+
+async def forever(work: Awaitable[object], name: str) -> NoReturn:
+    """Await ``work``; its unasked end raises `LoopEnded`."""
+    await work
+    raise LoopEnded(f"task {name} ended unasked")
+
+
+def start_loop(
+    group: asyncio.TaskGroup, name: str, work: Coroutine[Any, Any, object]
+) -> asyncio.Task[NoReturn]:
+    """Start ``work`` in the group as a loop that only cancellation may end."""
+    return group.create_task(forever(work, name), name=name)
+
+
+async def every(
+    seconds: float, step: Callable[[], Awaitable[object]], clock: Clock, *, first: float = 0.0
+) -> NoReturn:
+    """Call ``step`` now (or after ``first`` seconds), then ``seconds`` after each end of it."""
+    await clock.sleep(first)
+    while True:
+        await step()
+        await clock.sleep(seconds)
+
+
+@asynccontextmanager
+async def on_signals(stop: asyncio.Event) -> AsyncIterator[None]:
+    """Set ``stop`` on SIGTERM or SIGINT; a second signal gets its default effect."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def note(number: signal.Signals) -> None:
+        log.info("stopping", signal=number.name)
+        stop.set()
+        for each in numbers:
+            loop.remove_signal_handler(each)
+
+    for number in numbers:
+        loop.add_signal_handler(number, note, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+async def until(stop: asyncio.Event, work: Coroutine[Any, Any, object], name: str) -> None:
+    """Run ``work`` until ``stop`` is set, then cancel it and wait for its end.
+
+    An error of ``work``, or its unasked end, is raised.
+    """
+    task = asyncio.create_task(work, name=name)
+    waiting = asyncio.create_task(stop.wait(), name=f"{name}: stop")
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            await forever(task, name)
+    finally:
+        for each in (waiting, task):
+            each.cancel()
+        await asyncio.gather(waiting, task, return_exceptions=True)
+    if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+        raise error
+
+
+async def bounded(work: Awaitable[object], seconds: float, name: str) -> bool:
+    """Await clean-up ``work`` for at most ``seconds``, shielded from an outer cancellation.
+
+    Returns whether it ended in time; an error in it is logged, because clean-up must go on.
+    """
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.shield(asyncio.wait({task}, timeout=seconds))
+    if not done:
+        task.cancel()
+        log.warning("clean-up cut short", what=name, seconds=seconds)
+        return False
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warning("clean-up failed", what=name, error=str(error))
+        return False
+    return True
