@@ -40,7 +40,7 @@ MAY_IMPORT["cli"] = ("app", "client", "local", "ops", "edge")
 
 # A library behind one wall only, so that it can be replaced there.
 WALLS = {
-    "sqlite3": {"store"},
+    "sqlite3": {"store", "local"},  # the demo reads the database independently of the store
     "psycopg": {"store"},
     "turbohtml": {"engine", "definition"},
     "protego": {"engine"},

@@ -1,0 +1,211 @@
+"""A real cluster in processes of its own, for tests that kill and pause them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+
+from crawler.clock import SystemClock
+from crawler.coordination.etcd import Etcd, EtcdSettings
+from tests.etcd_server import EtcdServer
+
+TTL_S = 3
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Process:
+    """One process of ours, in a group of its own, with its output in a file."""
+
+    def __init__(self, name: str, arguments: list[str], log: Path, **environment: str) -> None:
+        self.name = name
+        self.log = log
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+        self.pid = self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def kill(self) -> None:
+        """kill -9 this process alone."""
+        self._popen.kill()
+        self._popen.wait()
+
+    def kill_group(self) -> None:
+        """kill -9 this process and its children."""
+        self.signal_group(signal.SIGKILL)
+        self._popen.wait()
+
+    def signal_group(self, number: signal.Signals) -> None:
+        if self.running:
+            os.killpg(self.pid, number)
+
+    def pause(self) -> None:
+        self.signal_group(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.signal_group(signal.SIGCONT)
+
+    def stop(self, timeout_s: float = 10.0) -> int:
+        """SIGTERM, and the exit code."""
+        if self.running:
+            self._popen.terminate()
+        try:
+            return self._popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill_group()
+            raise
+
+    def children(self) -> list[int]:
+        """Pids of its children that run now."""
+        try:
+            text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        except FileNotFoundError:
+            return []
+        return [int(pid) for pid in text.split()]
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+class Site:
+    """The bundled shop in its own process, with its own access log."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.log = folder / "access.jsonl"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = Process(
+            "site",
+            [sys.executable, "-m", "crawler.local.site", "--port", str(self.port)]
+            + ["--log", str(self.log), *options],
+            folder / "site.log",
+        )
+
+    def hits(self) -> Counter[str]:
+        """How often each path was answered, robots.txt left out."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines())
+        return Counter(hit["path"] for hit in lines if hit["path"] != "/robots.txt")
+
+
+class Cluster:
+    """Masters and workers around one etcd and one SQLite file."""
+
+    def __init__(self, folder: Path, etcd: EtcdServer, ttl_s: int = TTL_S) -> None:
+        self.folder = folder
+        self.etcd = etcd
+        self.ttl_s = ttl_s
+        self.database = folder / "store.db"
+        self.masters: dict[str, Process] = {}
+        self.workers: dict[str, Process] = {}
+        self._http: dict[str, int] = {}
+        self._ports: dict[str, int] = {}
+
+    def _start(self, role: str, node: str, *options: str, **environment: str) -> Process:
+        name = f"{role}-{node}"
+        http = self._http.setdefault(name, free_port())
+        grpc = self._ports.setdefault(name, free_port())
+        arguments = [sys.executable, "-m", "crawler", role, f"--id={node}"]
+        arguments += [f"--http=127.0.0.1:{http}", f"--grpc=127.0.0.1:{grpc}"]
+        arguments += [f"--etcd={','.join(self.etcd.endpoints)}", f"--ttl={self.ttl_s}"]
+        arguments += [f"--store=sqlite:///{self.database}", *options]
+        return Process(name, arguments, self.folder / f"{name}.log", **environment)
+
+    def start_master(self, node: str, **environment: str) -> Process:
+        self.masters[node] = self._start("master", node, **environment)
+        return self.masters[node]
+
+    def start_worker(self, node: str, **environment: str) -> Process:
+        self.workers[node] = self._start(
+            "worker", node, "--allow-private=127.0.0.0/8", **environment
+        )
+        return self.workers[node]
+
+    def url(self, master: str) -> str:
+        return f"http://127.0.0.1:{self._http[f'master-{master}']}"
+
+    async def leader(self) -> str | None:
+        """The id of the master that leads, by the election keys in etcd."""
+        async with self.client() as etcd:
+            kvs = (await etcd.range("/resources/election/")).kvs
+        first = min(kvs, key=lambda kv: kv.create_revision, default=None)
+        return first.value.decode().partition("-")[0].removeprefix("master") if first else None
+
+    async def wait_leader(self, other_than: str | None = None) -> str:
+        async def another() -> str | None:
+            leader = await self.leader()
+            return leader if leader != other_than else None
+
+        return await eventually(another, "a leader", 10 * self.ttl_s)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Etcd]:
+        etcd = Etcd(EtcdSettings(tuple(self.etcd.endpoints)), SystemClock())
+        try:
+            yield etcd
+        finally:
+            await etcd.close()
+
+    @contextmanager
+    def sql(self) -> Iterator[sqlite3.Connection]:
+        """An independent read of the database."""
+        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        for process in (*self.workers.values(), *self.masters.values()):
+            process.kill_group()
+
+
+async def eventually(probe: Callable[[], Awaitable[T | None]], what: str, timeout_s: float) -> T:
+    """Ask ``probe`` until it answers something truthy."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if answer := await probe():
+            return answer
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no {what} within {timeout_s} s")
+
+
+async def request(
+    method: str, url: str, body: Any = None, timeout_s: float = 15.0
+) -> tuple[int, Mapping[str, Any]]:
+    """One HTTP call: status and JSON body."""
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(timeout_s)) as session,
+        session.request(method, url, json=body) as response,
+    ):
+        return response.status, json.loads(await response.text() or "{}")
