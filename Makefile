@@ -43,7 +43,8 @@ format: setup ## rewrite the sources as the check wants them
 proto: setup ## regenerate the stubs
 	@sh proto/generate.sh
 
-demo: setup system ## the product in one minute
+demo: setup ## the product in one minute
+	@sh tests/system-packages.sh demo
 	$(BIN)/crawler demo
 
 clean: ## remove what was built

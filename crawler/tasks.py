@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -30,7 +30,9 @@ def start_loop(
     group: asyncio.TaskGroup, name: str, work: Coroutine[Any, Any, object]
 ) -> asyncio.Task[NoReturn]:
     """Start ``work`` in the group as a loop that only cancellation may end."""
-    return group.create_task(forever(work, name), name=name)
+    task = group.create_task(forever(work, name), name=name)
+    task.add_done_callback(lambda _: work.close())  # cancelled before it began, it is not awaited
+    return task
 
 
 async def every(
@@ -64,10 +66,17 @@ async def on_signals(stop: asyncio.Event) -> AsyncIterator[None]:
             loop.remove_signal_handler(number)
 
 
-async def until(stop: asyncio.Event, work: Coroutine[Any, Any, object], name: str) -> None:
+async def until(
+    stop: asyncio.Event,
+    work: Coroutine[Any, Any, object],
+    name: str,
+    *,
+    before_cancel: Callable[[], Awaitable[object]] | None = None,
+) -> None:
     """Run ``work`` until ``stop`` is set, then cancel it and wait for its end.
 
-    An error of ``work``, or its unasked end, is raised.
+    ``before_cancel`` (a drain) is awaited first, while the work still runs. An error of ``work``,
+    or its unasked end, is raised.
     """
     task = asyncio.create_task(work, name=name)
     waiting = asyncio.create_task(stop.wait(), name=f"{name}: stop")
@@ -75,12 +84,23 @@ async def until(stop: asyncio.Event, work: Coroutine[Any, Any, object], name: st
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
             await forever(task, name)
+        if before_cancel is not None and not task.done():
+            await before_cancel()
     finally:
         for each in (waiting, task):
             each.cancel()
         await asyncio.gather(waiting, task, return_exceptions=True)
     if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         raise error
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors themselves, out of groups of groups, in the order in which they came."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    else:
+        yield error
 
 
 async def bounded(work: Awaitable[object], seconds: float, name: str) -> bool:

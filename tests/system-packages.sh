@@ -1,10 +1,17 @@
 #!/bin/sh
-# Installs, through apt and as root only, the servers that tests and demo run; otherwise says how.
+# Installs, through apt and as root only, what tests and demo need from the system; otherwise says
+# how. The argument "demo" asks for what the demo needs only.
 set -eu
 missing=""
-for pair in etcd:etcd-server nginx:nginx-light; do
-    PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
-done
+need() { # PROGRAM PACKAGE
+    PATH="$PATH:/usr/sbin" command -v "$1" >/dev/null || missing="$missing $2"
+}
+need etcd etcd-server
+if [ "${1:-}" != demo ]; then
+    need nginx nginx-light
+    need openssl openssl
+    [ -d /usr/share/doc/python3/html ] || missing="$missing python3-doc"
+fi
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "please install:$missing   (Debian and Ubuntu: sudo apt-get install --no-install-recommends$missing)" >&2
@@ -18,5 +25,7 @@ if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
 fi
 apt-get update -qq
+# Container images leave documentation out by default; the documentation set is a test's input.
 # shellcheck disable=SC2086 # a list of words
-DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
+DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+    -o Dpkg::Options::=--path-include=/usr/share/doc/* $missing >/dev/null

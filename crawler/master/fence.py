@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.model import Stamp
@@ -25,6 +26,18 @@ class Mirrored(Protocol):
     def run(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What SQL is to remember of a resource; fields as in `Mirrored`."""
+
+    id: str
+    name: str
+    created_ns: int
+    definition: str | None
+    desired: str
+    run: int
+
+
 class Fence(Protocol):
     """The database's half of ownership. Raises `StoreUnavailable` when it can't be reached."""
 
@@ -40,6 +53,9 @@ class Fence(Protocol):
 
     async def bury(self, resource_id: str) -> None:
         """No commit and no claim for this ID, ever."""
+
+    async def mirror(self, entries: Sequence[Memo]) -> None:
+        """Remember resources (upsert by ID; buried ones stay buried)."""
 
     async def mirrored(self) -> Sequence[Mirrored]:
         """Resources that the database remembers."""

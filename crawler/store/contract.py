@@ -60,6 +60,23 @@ class Mirrored:
     run: int
 
 
+class Memo(Protocol):
+    """What the store is to remember of a resource; `Mirrored` is one."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def created_ns(self) -> int: ...
+    @property
+    def definition(self) -> str | None: ...
+    @property
+    def desired(self) -> str: ...
+    @property
+    def run(self) -> int: ...
+
+
 class Frontier(Protocol):
     """One part of one run, under one claim."""
 
@@ -74,11 +91,14 @@ class Frontier(Protocol):
         """Record visits in one transaction: state, items, new links, counters.
 
         A visit to a URL that is no longer pending changes nothing. A link already known is
-        ignored. Items are kept once per (resource ID, run, URL).
+        ignored. Items are kept once per (resource ID, run, URL), those of a visit that is final.
+        A repeated visit counts once: attempts are counted from ``visit.request.attempts``.
         """
 
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:
-        """Note that this page killed its process; the third strike fails it with ``reason``."""
+        """Note that this page killed its process; the third strike fails it with ``reason``.
+
+        The one write that counts again when it is repeated."""
 
     async def finish(self, reason: str, *, limit: bool = False) -> Progress:
         """End the run if it is seeded and nothing is pending (or ``limit``: in any case, the
@@ -101,7 +121,9 @@ class Budgets(Protocol):
     async def reserve(self, hosts: Mapping[str, float]) -> Mapping[str, HostGrant]:
         """Take or renew a turn on each host, in one transaction. The value is the earliest time
         of the next request as the holder knows it (0.0: nothing known); it is kept, so that it
-        survives the holder."""
+        survives the holder. The later of it and what is known stands.
+
+        A holder that is built anew under the same text has its turns again at once."""
 
     async def release(self, hosts: Mapping[str, float]) -> None:
         """Give turns back, with the earliest time of the next request per host."""
@@ -138,7 +160,7 @@ class Store(Protocol):
     async def bury(self, resource_id: str) -> None:
         """Tombstone: no commit and no claim for this ID, ever. Idempotent."""
 
-    async def mirror(self, entries: Sequence[Mirrored]) -> None:
+    async def mirror(self, entries: Sequence[Memo]) -> None:
         """Remember resources (upsert by ID; buried ones stay buried)."""
 
     async def mirrored(self) -> Sequence[Mirrored]:

@@ -107,8 +107,10 @@ class Site:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = Process(
             "site",
-            [sys.executable, "-m", "crawler.local.site", "--port", str(self.port)]
-            + ["--log", str(self.log), *options],
+            [
+                *(sys.executable, "-m", "crawler.local.site"),
+                *("--port", str(self.port), "--log", str(self.log), *options),
+            ],
             folder / "site.log",
         )
 

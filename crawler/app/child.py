@@ -1,0 +1,61 @@
+"""One of a worker's crawling processes: ``python -m crawler.app.child``, started by a worker only.
+
+It imports no more than crawling needs: how soon it is up is part of how soon a crawl goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvloop
+
+from crawler.clock import SystemClock
+from crawler.definition import from_json
+from crawler.engine.crawl import Crawl
+from crawler.engine.settings import EngineSettings
+from crawler.store import open_store
+from crawler.store.contract import Job
+from crawler.telemetry import logs
+from crawler.worker.child import CrawlJob, JobReport, Parsing, serve_child
+from crawler.worker.order import JobOrder
+
+
+@asynccontextmanager
+async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
+    """What all jobs of one child share."""
+    logs.configure(settings["log_level"], settings["log_format"], fields={"node": settings["node"]})
+    clock = SystemClock()
+    store = await open_store(settings["store"], clock)
+    engine = EngineSettings(allow_private=tuple(settings["allow_private"]))
+
+    async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:
+        definition = from_json(order.definition)
+        job = Job(order.name, order.run, order.definition, order.definition_revision, order.node)
+        frontier = await store.claim(order.stamp, job)
+        for strike in order.strikes:
+            await frontier.strike(bytes.fromhex(strike.fingerprint), strike.reason)
+        report.started()
+        # The holder is the part, not the process: a successor, whose claim fenced its predecessor,
+        # goes on with the turns of that instead of waiting for their end.
+        turns = store.budgets(f"{order.resource_id}/{order.part}")
+        return await Crawl(
+            definition,
+            frontier,
+            turns,
+            settings=engine,
+            parsing=parsing,
+            report=report.live,
+            clock=clock,
+        ).run()
+
+    try:
+        yield crawl
+    finally:
+        await store.close()
+
+
+if __name__ == "__main__":
+    sys.exit(uvloop.run(serve_child(prepare)))

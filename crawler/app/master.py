@@ -1,0 +1,70 @@
+"""A master process: the API on top, the election below, and what leads in between."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import NoReturn
+
+from crawler.app.node import (
+    describe_node,
+    open_etcd,
+    open_node_store,
+    say_leader,
+    serve_http,
+    stop_signal,
+    watch_health,
+)
+from crawler.app.sessions import in_sessions
+from crawler.clock import SystemClock
+from crawler.config import Listen, MasterConfig
+from crawler.coordination.catalog import Catalog
+from crawler.coordination.election import Election, election_value
+from crawler.coordination.registry import register
+from crawler.coordination.session import Session
+from crawler.definition import json_schema
+from crawler.master.master import Master
+from crawler.master.service import ControlService, MasterService, Router
+from crawler.model import MASTER_SERVICE
+from crawler.rpc import server as rpc_server
+from crawler.rpc.calls import Channels, MasterCalls
+from crawler.rpc.services import crawler_control, crawler_master
+from crawler.tasks import until
+from crawler.telemetry.health import Health
+from crawler.web.app import build_app
+
+
+async def run_master(config: MasterConfig) -> None:
+    """Run a master until SIGTERM or SIGINT. Raises what keeps it from starting."""
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        stop = await stack.enter_async_context(stop_signal())
+        store = await open_node_store(stack, config, clock)
+        etcd = open_etcd(stack, config, clock)
+        catalog = Catalog(etcd, clock, config.election_prefix)
+        master = Master(etcd, catalog, store, clock)
+        channels = Channels()
+        stack.push_async_callback(channels.close)
+        router = Router(master, channels)
+        services = (
+            crawler_master(MasterService(router)),
+            crawler_control(ControlService(router, master, clock)),
+        )
+        rpc = await stack.enter_async_context(rpc_server.serve(str(config.grpc), services))
+        calls = MasterCalls(channels, rpc.address)
+        health = Health()
+        app = build_app(
+            calls, store, health, loopback=config.http.loopback, definition_schema=json_schema()
+        )
+        http = await serve_http(stack, app, config)
+        node = describe_node(config, MASTER_SERVICE, Listen(config.grpc.host, rpc.port), http)
+        leader = election_value(config.id, node.address)
+
+        async def lead(session: Session) -> NoReturn:
+            await register(etcd, session, node)
+            election = Election(etcd, session, config.election_prefix, leader)
+            await master.run(session, election)
+
+        watch_health(health, store, etcd)
+        health.add("leader", lambda: say_leader(catalog))
+        work = in_sessions(etcd, config.ttl_s, clock, catalog, store.id, lead)
+        await until(stop, work, node.id)

@@ -1,0 +1,94 @@
+"""What a master and a worker have in common: what they open, and how they are known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from crawler import __version__
+from crawler.clock import Clock
+from crawler.config import Listen, NodeConfig
+from crawler.coordination.addresses import advertise_address
+from crawler.coordination.catalog import Catalog
+from crawler.coordination.etcd import Etcd, EtcdSettings
+from crawler.coordination.registry import native_metadata, node_id
+from crawler.errors import EtcdUnavailable
+from crawler.model import Node
+from crawler.store import open_store
+from crawler.store.contract import Store
+from crawler.tasks import on_signals
+from crawler.telemetry.health import Health
+from crawler.telemetry.profile import serve_profiles
+from crawler.web import server as web_server
+
+
+@asynccontextmanager
+async def stop_signal() -> AsyncIterator[asyncio.Event]:
+    stop = asyncio.Event()
+    async with on_signals(stop):
+        yield stop
+
+
+async def open_node_store(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Store:
+    store = await open_store(config.store, clock)
+    stack.push_async_callback(store.close)
+    return store
+
+
+def open_etcd(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Etcd:
+    settings = EtcdSettings(
+        endpoints=config.etcd,
+        username=config.etcd_user,
+        password=config.etcd_password,
+        ca_file=config.etcd_ca,
+        cert_file=config.etcd_cert,
+        key_file=config.etcd_key,
+    )
+    etcd = Etcd(settings, clock)
+    stack.push_async_callback(etcd.close)
+    return etcd
+
+
+async def serve_http(stack: AsyncExitStack, app: Any, config: NodeConfig) -> Listen:
+    """Serve the API, and profiles where asked for; the address with its true port."""
+    port = await stack.enter_async_context(
+        web_server.serve(app, config.http.host, config.http.port)
+    )
+    if config.pprof is not None:
+        await stack.enter_async_context(serve_profiles(config.pprof))
+    return Listen(config.http.host, port)
+
+
+def describe_node(config: NodeConfig, service: str, grpc: Listen, http: Listen) -> Node:
+    def reached(listen: Listen) -> str:
+        return advertise_address(
+            listen.host,
+            listen.port,
+            advertise=config.advertise or "",
+            podip=config.podip or "",
+        )
+
+    metadata = native_metadata(__version__, http=reached(http))
+    return Node(node_id(service, config.id), service, reached(grpc), metadata)
+
+
+def watch_health(health: Health, store: Store, etcd: Etcd) -> None:
+    async def store_answers() -> str:
+        await store.check()
+        return "the store answers"
+
+    async def etcd_answers() -> str:
+        status = await etcd.status()
+        return f"etcd {status.version} answers"
+
+    health.add("store", store_answers)
+    health.add("etcd", etcd_answers)
+
+
+async def say_leader(catalog: Catalog) -> str:
+    leader = catalog.leader
+    if leader is None:
+        raise EtcdUnavailable("no master leads")
+    return f"{leader.value} leads"

@@ -1,0 +1,1 @@
+"""The command line: arguments to the client, the app or this machine's rooms; exit codes."""

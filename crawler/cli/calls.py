@@ -1,0 +1,58 @@
+"""A line to the cluster, and errors that say how to go on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from crawler.errors import NoLeader, NotFound, OutcomeUnknown, Unavailable
+from crawler.model import MASTER_SERVICE, WORKER_SERVICE
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from crawler.client import SyncClient
+
+# Long enough for a master that restarts; whoever waits for a new leader repeats the command.
+_RETRY_S = 3.0
+
+
+@contextmanager
+def connect(master: str, *, retry_for_s: float = _RETRY_S) -> Iterator[SyncClient]:
+    """A client for the masters at ``master`` (one URL, or several with commas)."""
+    from crawler.client import SyncClient
+
+    with SyncClient([url for url in master.split(",") if url], retry_for_s=retry_for_s) as client:
+        try:
+            yield client
+        except NoLeader as error:
+            raise NoLeader(f"{error}; a new leader is elected within seconds, try again") from error
+        except Unavailable as error:
+            if type(error) is not Unavailable:
+                raise
+            way = "start a cluster with `crawler up`, or name a master of yours with --master URL"
+            raise Unavailable(f"{error}; {way}") from error
+        except OutcomeUnknown as error:
+            raise OutcomeUnknown(f"{error}; repeating the command is safe") from error
+        except NotFound as error:
+            raise NotFound(f"{error} (`crawler ls` shows what there is)") from error
+
+
+def short_node(node_id: str) -> str:
+    """A node's id as people write it: ``worker-2``."""
+    return node_id.removeprefix("go.micro.server.")
+
+
+def full_node(text: str) -> str:
+    """The id on the wire; ``worker-2`` and ``2`` (a worker) are enough."""
+    if text.startswith((MASTER_SERVICE, WORKER_SERVICE)):
+        return text
+    kind, _, number = text.rpartition("-")
+    return f"{MASTER_SERVICE if kind == 'master' else WORKER_SERVICE}-{number}"
+
+
+def as_json(value: DataclassInstance) -> dict[str, Any]:
+    """A value of the API as it came."""
+    return dataclasses.asdict(value)

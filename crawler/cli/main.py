@@ -1,0 +1,129 @@
+"""The command `crawler`: which commands there are, and how each of them ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from crawler import __version__
+from crawler.cli import (
+    apply,
+    check,
+    demo,
+    drain,
+    events,
+    exits,
+    items,
+    ls,
+    master,
+    new,
+    nodes,
+    pages,
+    rm,
+    run,
+    show,
+    top,
+    try_page,
+    up,
+    wishes,
+    worker,
+)
+from crawler.errors import CrawlerError
+
+HELP = """A distributed crawler that survives.
+
+Start with `crawler up` in one terminal and `crawler apply https://example.org/` in another, or
+without a cluster: `crawler run https://example.org/ -o items.jsonl`."""
+
+# In the order in which a newcomer meets them.
+_COMMANDS: dict[str, Callable[..., Any]] = {
+    "up": up.up,
+    "master": master.master,
+    "worker": worker.worker,
+    "demo": demo.demo,
+    "apply": apply.apply,
+    "ls": ls.ls,
+    "show": show.show,
+    "rm": rm.rm,
+    "pause": wishes.pause,
+    "resume": wishes.resume,
+    "stop": wishes.stop,
+    "start": wishes.start,
+    "items": items.items,
+    "pages": pages.pages,
+    "events": events.events,
+    "top": top.top,
+    "nodes": nodes.nodes,
+    "drain": drain.drain,
+    "run": run.run,
+    "try": try_page.try_page,
+    "check": check.check,
+    "new": new.new,
+}
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"crawler {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say it.")
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
+def build() -> typer.Typer:
+    """The command with all its subcommands."""
+    commands = typer.Typer(
+        name="crawler",
+        help=HELP,
+        epilog=exits.TABLE,
+        callback=_options,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    for name, command in _COMMANDS.items():
+        commands.command(name)(command)
+    return commands
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; a failure of ours is one line on stderr."""
+    try:
+        code = build()(args=list(arguments), prog_name="crawler", standalone_mode=False)
+    except typer.TyperException as error:
+        words = next((f"{word} " for word in arguments if word in _COMMANDS), "")
+        print(f"crawler: {error.format_message()} (see crawler {words}--help)", file=sys.stderr)
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return exits.INTERRUPTED
+    except SystemExit:  # typer's answer to EPIPE: whoever read our output has enough
+        return exits.BROKEN_PIPE
+    except (CrawlerError, BaseExceptionGroup) as error:
+        ours = exits.first_of_ours(error)
+        if ours is None:
+            raise
+        print(exits.line_of(ours), file=sys.stderr)
+        return exits.code_of(ours)
+    return code if isinstance(code, int) else exits.OK
+
+
+def main() -> NoReturn:
+    """The entry point."""
+    code = run_command(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the interpreter must not try to flush it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = exits.BROKEN_PIPE
+    sys.exit(code)

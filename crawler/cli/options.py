@@ -1,0 +1,88 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+DEFAULT_MASTER = "http://127.0.0.1:8081"
+
+Master = Annotated[
+    str,
+    typer.Option("--master", metavar="URL", envvar="CRAWLER_MASTER", help="the API of any master"),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="name of the resource")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("-s", metavar="SETTING=VALUE", help="change a setting of the definition"),
+]
+Allow = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-private", metavar="CIDR,…", help="networks besides public ones that may be crawled"
+    ),
+]
+
+# -- settings of masters and workers: None means "not given", so that config.py can look further --
+
+Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="settings in TOML")]
+Id = Annotated[str | None, typer.Option("--id", help="one per master or worker  [default: 1]")]
+Http = Annotated[str | None, typer.Option("--http", metavar="[HOST]:PORT", help="HTTP address")]
+Grpc = Annotated[str | None, typer.Option("--grpc", metavar="[HOST]:PORT", help="gRPC address")]
+Pprof = Annotated[
+    str | None,
+    typer.Option("--pprof", metavar="[HOST]:PORT", help="what it is doing, at /debug/ there"),
+]
+Etcd = Annotated[
+    str | None,
+    typer.Option("--etcd", metavar="URL,…", help="etcd  [default: http://127.0.0.1:2379]"),
+]
+EtcdUser = Annotated[
+    str | None, typer.Option("--etcd-user", help="its password: CRAWLER_ETCD_PASSWORD")
+]
+EtcdCa = Annotated[str | None, typer.Option("--etcd-ca", metavar="FILE", help="who signed etcd")]
+EtcdCert = Annotated[
+    str | None, typer.Option("--etcd-cert", metavar="FILE", help="our certificate for etcd")
+]
+EtcdKey = Annotated[str | None, typer.Option("--etcd-key", metavar="FILE", help="and its key")]
+Store = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="sqlite:///PATH  [default: one file per user]"),
+]
+Ttl = Annotated[
+    str | None,
+    typer.Option("--ttl", metavar="SECONDS", help="silent for so long means dead  [default: 10]"),
+]
+Advertise = Annotated[
+    str | None, typer.Option("--advertise", metavar="HOST[:PORT]", help="where others reach it")
+]
+PodIp = Annotated[
+    str | None, typer.Option("--podip", metavar="IP", help="the same, as Kubernetes gives it")
+]
+Insecure = Annotated[
+    bool | None,
+    typer.Option("--insecure", help="listen beyond this machine without authentication"),
+]
+ElectionPrefix = Annotated[
+    str | None, typer.Option("--election-prefix", metavar="KEY", help="where masters elect")
+]
+LogFormat = Annotated[
+    str | None, typer.Option("--log-format", metavar="auto|json|console", help="of standard error")
+]
+LogLevel = Annotated[
+    str | None, typer.Option("--log-level", metavar="debug|info|warning|error", help="and how much")
+]
+Processes = Annotated[
+    str | None,
+    typer.Option("--processes", metavar="N", help="crawling processes  [default: one per core]"),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="true|false", help="false: without etcd and masters"),
+]
+OutagePolicy = Annotated[
+    str | None,
+    typer.Option("--outage-policy", metavar="continue|stop", help="crawls while etcd is away"),
+]

@@ -1,0 +1,55 @@
+"""`crawler pages`: what became of each URL."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from crawler.cli import options, terminal
+from crawler.cli.calls import as_json, connect
+from crawler.errors import InvalidInput
+from crawler.model import PageState
+
+COLUMNS = ("URL", "STATE", ">STATUS", ">ATTEMPTS", "REASON")
+
+
+def pages(
+    name: options.Name,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status", metavar="STATE|CODE", help="done, failed, pending, excluded, or 404"
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="at most so many")] = 1000,
+    master: options.Master = options.DEFAULT_MASTER,
+    json_: options.Json = False,
+) -> None:
+    """List a crawl's URLs: what became of them, and why."""
+    state, code = read_status(status)
+    with connect(master) as client:
+        found = list(islice(client.pages(name, state=state, status=code), limit + 1))
+    shown = found[:limit]
+    if json_:
+        terminal.print_json([as_json(each) for each in shown])
+    else:
+        rows = [(p.url, p.state, p.status or "-", p.attempts, p.reason) for p in shown]
+        terminal.print_rows(COLUMNS, rows, [page.url for page in shown])
+    if len(found) > limit:
+        print(f"there are more than {limit}; see --limit", file=sys.stderr)
+
+
+def read_status(text: str | None) -> tuple[PageState | None, int | None]:
+    """A state or an HTTP status; at most one of them is not None."""
+    if text is None:
+        return None, None
+    if text.isascii() and text.isdecimal() and len(text) == 3:
+        return None, int(text)
+    try:
+        return PageState(text), None
+    except ValueError as error:
+        states = ", ".join(PageState)
+        raise InvalidInput(f"--status: {states} or an HTTP status (got {text!r})") from error

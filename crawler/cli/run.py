@@ -1,0 +1,195 @@
+"""`crawler run`: one crawl here and now, without a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from crawler.cli import exits, items, options, terminal
+from crawler.model import ItemRecord, Progress
+
+if TYPE_CHECKING:
+    from crawler.definition import Definition
+
+_LINE_EVERY_S = 5.0
+
+
+class Live(Protocol):
+    """What a running crawl tells about itself."""
+
+    @property
+    def pages_per_s(self) -> float: ...
+    @property
+    def waiting(self) -> str: ...
+    @property
+    def progress(self) -> Progress: ...
+
+
+def run(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|URL", help="a definition, a site, or - for stdin")
+    ],
+    output: items.Output = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DIR", help="where it is kept, to go on after a stop"),
+    ] = None,
+    settings: options.Settings = None,
+    allow_private: options.Allow = None,
+    log_level: options.LogLevel = "error",
+) -> None:
+    """Crawl here and now; needs no cluster. The same command goes on where it was stopped.
+
+    `crawler run https://example.org/ -s max_pages=100 -o items.csv`
+    """
+    import uvloop
+
+    from crawler.cli.formats import format_of
+    from crawler.cli.source import read_definition
+    from crawler.config import read_networks
+    from crawler.local.lock import hold_directory
+    from crawler.telemetry import logs
+
+    if output is not None:
+        format_of(output)  # refuses a wrong name before the crawl, not after it
+    definition = read_definition(source, settings or ())
+    networks = read_networks(allow_private or "")
+    logs.configure(log_level or "error")
+    home = Path(data).expanduser().absolute() if data else default_home(definition)
+    with hold_directory(home, "crawler run"):
+        try:
+            progress = uvloop.run(_crawl(definition, home, networks))
+        except KeyboardInterrupt:
+            print(f"stopped; the same command goes on (kept in {home})", file=sys.stderr)
+            raise
+        _export(home, output)
+    print(told(progress), file=sys.stderr)
+    if progress.failed and not progress.done:
+        raise typer.Exit(exits.FAILED)
+
+
+def default_home(definition: Definition) -> Path:
+    """The same directory for the same definition, so that a second run goes on with the first."""
+    from crawler.config import data_home
+
+    host = re.sub(r"[^A-Za-z0-9.-]+", "-", definition.hosts()[0])[:60]
+    digest = hashlib.sha256(definition.canonical().encode()).hexdigest()[:10]
+    return data_home() / "run" / f"{host}-{digest}"
+
+
+def told(progress: Progress) -> str:
+    """How a crawl ended, in one line."""
+    parts = [f"{progress.done:,} pages", f"{progress.items:,} items"]
+    for figure, word in (
+        (progress.incomplete_items, "incomplete"),
+        (progress.failed, "failed"),
+        (progress.excluded, "excluded"),
+        (progress.pending, "still pending"),
+    ):
+        if figure:
+            parts.append(f"{figure:,} {word}")
+    return f"{progress.finished or 'not finished'}: {', '.join(parts)}"
+
+
+async def _crawl(definition: Definition, home: Path, networks: tuple[str, ...]) -> Progress:
+    from crawler.address import loopback_hosts
+    from crawler.app.here import crawl_here
+
+    with _shown() as on_live:
+        return await crawl_here(
+            definition,
+            home,
+            allow_private=networks,
+            hosts=loopback_hosts(definition.hosts()),
+            on_live=on_live,
+        )
+
+
+def _export(home: Path, output: str | None) -> None:
+    """To the file, or to whoever reads our output; a terminal is told where the items are."""
+    from crawler.app.here import export_here
+    from crawler.cli.formats import Format, format_of, save, write
+
+    if output is None and terminal.is_terminal():
+        print(
+            f"items are kept in {home}; -o items.jsonl (.json, .csv) writes them", file=sys.stderr
+        )
+        return
+    with asyncio.Runner() as runner:
+        source = export_here(home)
+
+        def each() -> Iterator[ItemRecord]:
+            while True:
+                try:
+                    yield runner.run(_next(source))
+                except StopAsyncIteration:
+                    return
+
+        if output is None:
+            write(each(), sys.stdout, Format.JSONL)
+        else:
+            count = save(each(), output, format_of(output))
+            print(f"{count:,} items in {output}", file=sys.stderr)
+
+
+async def _next(source: AsyncIterator[ItemRecord]) -> ItemRecord:
+    return await anext(source)
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[Live], None]]:
+    """How progress is shown on standard error: a bar, or a line now and then."""
+    if not sys.stderr.isatty():
+        yield _line_now_and_then()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("pages  {task.fields[rate]:.1f}/s  {task.fields[items]:,} items"),
+        TextColumn("{task.fields[waiting]}", style="bright_black"),
+    )
+    with Bar(*columns, console=terminal.console(stderr=True), transient=True) as bar:
+        task = bar.add_task("crawl", total=None, rate=0.0, items=0, waiting="")
+
+        def show(live: Live) -> None:
+            now = live.progress
+            bar.update(
+                task,
+                completed=now.known - now.pending,
+                total=now.known or None,
+                rate=live.pages_per_s,
+                items=now.items,
+                waiting=terminal.safe(live.waiting)[:60],
+            )
+
+        yield show
+
+
+def _line_now_and_then() -> Callable[[Live], None]:
+    last = time.monotonic()
+
+    def show(live: Live) -> None:
+        nonlocal last
+        if time.monotonic() - last < _LINE_EVERY_S:
+            return
+        last = time.monotonic()
+        now = live.progress
+        print(
+            f"{now.known - now.pending:,}/{now.known:,} pages  {live.pages_per_s:.1f}/s  "
+            f"{now.items:,} items",
+            file=sys.stderr,
+        )
+
+    return show

@@ -1,0 +1,55 @@
+"""`crawler show`."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from crawler.cli import options, terminal
+from crawler.cli.calls import as_json, connect, short_node
+
+
+def show(
+    name: options.Name,
+    master: options.Master = options.DEFAULT_MASTER,
+    json_: options.Json = False,
+) -> None:
+    """Show one crawl: state, worker, counters, definition."""
+    with connect(master) as client:
+        found = client.resource(name)
+    if json_:
+        terminal.print_json(as_json(found))
+        return
+    lines = {
+        "name": found.name,
+        "id": found.id,
+        "state": f"{found.state} ({found.reason})" if found.reason else str(found.state),
+        "worker": f"{short_node(found.assigned_node)} at {found.address}"
+        if found.assigned_node
+        else "none",
+        "why there": found.decision,
+        "created": _date(found.creation_time / 1e9),
+        "run": str(found.run),
+    }
+    if (counts := found.progress) is not None:
+        lines["pages"] = (
+            f"{counts.done:,} done, {counts.pending:,} pending, {counts.failed:,} failed, "
+            f"{counts.excluded:,} excluded of {counts.known:,} known"
+        )
+        lines["items"] = f"{counts.items:,} ({counts.incomplete_items:,} incomplete)"
+        lines["fetched"] = f"{counts.fetched_bytes:,} bytes"
+    elif found.progress_error:
+        lines["pages"] = found.progress_error
+    for label, value in lines.items():
+        if value:
+            print(f"{label:10} {terminal.safe(value)}")
+    if found.definition is None:
+        print("no definition yet: crawler apply FILE --name " + found.name)
+    else:
+        print("definition")
+        for line in json.dumps(found.definition, indent=2, ensure_ascii=False).splitlines():
+            print("  " + terminal.safe(line))
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds > 0 else ""

@@ -1,0 +1,16 @@
+"""The HTTP API from outside: `Client` for asyncio, `SyncClient` for everybody else."""
+
+from crawler.client.client import DEFAULT_MASTER, Client
+from crawler.client.results import Change, Counters, NodeStatus, Placement, ResourceStatus
+from crawler.client.sync import SyncClient
+
+__all__ = [
+    "DEFAULT_MASTER",
+    "Change",
+    "Client",
+    "Counters",
+    "NodeStatus",
+    "Placement",
+    "ResourceStatus",
+    "SyncClient",
+]

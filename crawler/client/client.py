@@ -1,0 +1,191 @@
+"""The API for asyncio: every call typed, every failure an error of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Self
+from urllib.parse import quote
+
+from crawler.client.results import (
+    CHANGE,
+    EVENTS,
+    ITEMS,
+    NODES,
+    PAGES,
+    PLACEMENT,
+    RESOURCE,
+    RESOURCES,
+    Change,
+    NodeStatus,
+    Placement,
+    ResourceStatus,
+)
+from crawler.client.transport import Call, Patience, Transport
+from crawler.clock import Clock, SystemClock
+from crawler.errors import InvalidInput
+from crawler.model import Event, ItemRecord, PageRecord, PageState, State, check_name
+
+DEFAULT_MASTER = "http://127.0.0.1:8081"
+PAGE_SIZE = 500
+
+Definition = Mapping[str, Any]
+
+
+class Client:
+    """Calls to the masters at ``masters`` (one URL or several, tried in turn), in an
+    ``async with`` block.
+
+    Errors: `InvalidInput` and its siblings where the master refused; `Unavailable` where nothing
+    happened and ``retry_for_s`` is over; `OutcomeUnknown` where a change was sent and no answer
+    came: repeating it is safe.
+    """
+
+    def __init__(
+        self,
+        masters: str | Sequence[str] = DEFAULT_MASTER,
+        *,
+        timeout_s: float = 15.0,
+        retry_for_s: float = 15.0,
+        clock: Clock | None = None,
+    ) -> None:
+        urls = (masters,) if isinstance(masters, str) else masters
+        patience = Patience(timeout_s=timeout_s, retry_for_s=retry_for_s)
+        self._transport = Transport(urls, patience, clock or SystemClock())
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Idempotent."""
+        await self._transport.close()
+
+    async def add(self, name: str, definition: Definition | None = None) -> Placement:
+        """Add a resource; the same again gives the same answer. `Conflict` where it exists with
+        another definition."""
+        body: dict[str, Any] = {"name": check_name(name)}
+        if definition is not None:
+            body["definition"] = definition
+        return PLACEMENT.read(await self._send("POST", "/crawler/resource", body=body))
+
+    async def put(self, name: str, definition: Definition) -> Change:
+        """Create a resource or change its definition."""
+        return CHANGE.read(await self._send("PUT", _path(name), body=definition))
+
+    async def delete(self, name: str) -> None:
+        """Delete a resource and all its rows. `NotFound` means that it is gone already."""
+        await self._send("DELETE", _path(name))
+
+    async def resource(self, name: str) -> ResourceStatus:
+        """One resource with its definition, or `NotFound`."""
+        return RESOURCE.read(await self._send("GET", _path(name)))
+
+    async def resources(self, state: State | None = None) -> tuple[ResourceStatus, ...]:
+        """All resources by name, without definitions."""
+        found: list[ResourceStatus] = []
+        query = _without_none(state=state)
+        while True:
+            page = RESOURCES.read(await self._send("GET", "/crawler/resource", query=query))
+            found += page.resources
+            if not page.next:
+                return tuple(found)
+            query["after"] = page.next
+
+    async def pause(self, name: str) -> None:
+        """Stop crawling and keep the run."""
+        await self._send("POST", _path(name, "/pause"))
+
+    async def resume(self, name: str) -> None:
+        """Go on with a paused run."""
+        await self._send("POST", _path(name, "/resume"))
+
+    async def stop(self, name: str) -> None:
+        """End the run."""
+        await self._send("POST", _path(name, "/stop"))
+
+    async def start(self, name: str) -> None:
+        """Begin the next run."""
+        await self._send("POST", _path(name, "/start"))
+
+    async def nodes(self) -> tuple[NodeStatus, ...]:
+        """All live nodes."""
+        return NODES.read(await self._send("GET", "/crawler/node")).nodes
+
+    async def drain(self, node: str, *, undo: bool = False) -> None:
+        """Take all work from a worker and give it no more; ``undo`` lets it have work again."""
+        path = f"/crawler/node/{quote(node, safe='')}/drain"
+        await self._send("POST", path, body={"undo": undo})
+
+    async def items(
+        self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE
+    ) -> AsyncIterator[ItemRecord]:
+        """Items of the latest run with a seq above ``after``, in order."""
+        query: dict[str, str | int] = {"after": after, "limit": page_size}
+        while True:
+            page = ITEMS.read(await self._send("GET", _path(name, "/items"), query=query))
+            for item in page.items:
+                yield item
+            if not page.next:
+                return
+            query["after"] = page.next
+
+    async def pages(
+        self,
+        name: str,
+        *,
+        state: PageState | None = None,
+        status: int | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> AsyncIterator[PageRecord]:
+        """Pages of the latest run; all, or those in one state or of one HTTP status."""
+        query = _without_none(state=state, status=status, limit=page_size)
+        while True:
+            page = PAGES.read(await self._send("GET", _path(name, "/pages"), query=query))
+            for record in page.pages:
+                yield record
+            if not page.next:
+                return
+            query["after"] = page.next
+
+    async def events(
+        self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE
+    ) -> AsyncIterator[Event]:
+        """Events with a seq above ``after``, in order."""
+        query: dict[str, str | int] = {"after": after, "limit": page_size}
+        while True:
+            page = EVENTS.read(await self._send("GET", _path(name, "/events"), query=query))
+            for event in page.events:
+                yield event
+            if not page.next:
+                return
+            query["after"] = page.next
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        raw = None if body is None else _encode(body)
+        return await self._transport.send(Call(method, path, query or {}, raw))
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(dict(body), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"definition: not JSON: {error}", field="definition") from error
+
+
+def _path(name: str, rest: str = "") -> str:
+    return f"/crawler/resource/{quote(check_name(name), safe='')}{rest}"
+
+
+def _without_none(**query: str | int | None) -> dict[str, str | int]:
+    return {key: value for key, value in query.items() if value is not None}

@@ -1,0 +1,157 @@
+"""What the API answers, as values. Fields that a newer master adds are passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from crawler.errors import OutcomeUnknown
+from crawler.model import Event, ItemRecord, PageRecord, State
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an added resource went; both empty while no worker lives."""
+
+    id: str
+    Address: str
+
+    @property
+    def node(self) -> str:
+        """The worker's node id."""
+        return self.id
+
+    @property
+    def address(self) -> str:
+        """Its gRPC address."""
+        return self.Address
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a put did. ``changed``: there was another definition, or none."""
+
+    id: str
+    name: str
+    assigned_node: str
+    address: str
+    created: bool
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Counters of the latest run: known = done + failed + pending + excluded."""
+
+    run: int
+    known: int
+    done: int
+    failed: int
+    pending: int
+    excluded: int
+    items: int
+    incomplete_items: int
+    fetched_bytes: int
+    seeded: bool
+    finished: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceStatus:
+    """A resource as it stands. ``creation_time`` is in Unix nanoseconds, ``decided_at`` in Unix
+    seconds. ``progress`` is None before the first claim, and where ``progress_error`` says why it
+    could not be read. ``definition`` is None in lists, and where there is none."""
+
+    id: str
+    name: str
+    assigned_node: str
+    address: str
+    creation_time: int
+    state: State
+    reason: str
+    run: int
+    revision: int
+    definition_revision: int
+    decision: str
+    decided_at: float
+    progress: Counters | None
+    progress_error: str
+    definition: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A live process; ``native`` is False for one of the Go original."""
+
+    id: str
+    service: str
+    address: str
+    leader: bool
+    active: int
+    resources: int
+    drained: bool
+    native: bool
+    uptime_s: float
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcePage:
+    """One answer of a list; ``next`` is the cursor, "" at the end. So are the other pages."""
+
+    resources: tuple[ResourceStatus, ...]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPage:
+    items: tuple[ItemRecord, ...]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class PagePage:
+    pages: tuple[PageRecord, ...]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    events: tuple[Event, ...]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodePage:
+    nodes: tuple[NodeStatus, ...]
+
+
+class Shape(Generic[T]):
+    """Reads answers of one type."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._adapter = TypeAdapter(kind)
+
+    def read(self, answer: bytes) -> T:
+        """The value; `OutcomeUnknown` where the answer makes no sense."""
+        try:
+            return self._adapter.validate_json(answer)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(step) for step in first["loc"])
+            raise OutcomeUnknown(f"cannot read the answer: {where}: {first['msg']}") from error
+
+
+PLACEMENT = Shape(Placement)
+CHANGE = Shape(Change)
+RESOURCE = Shape(ResourceStatus)
+RESOURCES = Shape(ResourcePage)
+ITEMS = Shape(ItemPage)
+PAGES = Shape(PagePage)
+EVENTS = Shape(EventPage)
+NODES = Shape(NodePage)

@@ -1,0 +1,144 @@
+"""The same client for code without asyncio: a private loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from typing import Any, Self, TypeVar
+
+from crawler.client.client import DEFAULT_MASTER, PAGE_SIZE, Client, Definition
+from crawler.client.results import Change, NodeStatus, Placement, ResourceStatus
+from crawler.clock import Clock
+from crawler.model import Event, ItemRecord, PageRecord, PageState, State
+
+T = TypeVar("T")
+
+
+class SyncClient:
+    """`Client` with the same methods and errors, blocking; in a ``with`` block."""
+
+    def __init__(
+        self,
+        masters: str | Sequence[str] = DEFAULT_MASTER,
+        *,
+        timeout_s: float = 15.0,
+        retry_for_s: float = 15.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._client = Client(masters, timeout_s=timeout_s, retry_for_s=retry_for_s, clock=clock)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="crawler-client", daemon=True
+        )
+        self._thread.start()
+        self._run(self._client.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Idempotent."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        self._run(self._client.close())
+        self._run(loop.shutdown_asyncgens())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        self._loop = self._thread = None
+
+    def add(self, name: str, definition: Definition | None = None) -> Placement:
+        """See `Client.add`."""
+        return self._run(self._client.add(name, definition))
+
+    def put(self, name: str, definition: Definition) -> Change:
+        """See `Client.put`."""
+        return self._run(self._client.put(name, definition))
+
+    def delete(self, name: str) -> None:
+        """See `Client.delete`."""
+        self._run(self._client.delete(name))
+
+    def resource(self, name: str) -> ResourceStatus:
+        """See `Client.resource`."""
+        return self._run(self._client.resource(name))
+
+    def resources(self, state: State | None = None) -> tuple[ResourceStatus, ...]:
+        """See `Client.resources`."""
+        return self._run(self._client.resources(state))
+
+    def pause(self, name: str) -> None:
+        """See `Client.pause`."""
+        self._run(self._client.pause(name))
+
+    def resume(self, name: str) -> None:
+        """See `Client.resume`."""
+        self._run(self._client.resume(name))
+
+    def stop(self, name: str) -> None:
+        """See `Client.stop`."""
+        self._run(self._client.stop(name))
+
+    def start(self, name: str) -> None:
+        """See `Client.start`."""
+        self._run(self._client.start(name))
+
+    def nodes(self) -> tuple[NodeStatus, ...]:
+        """See `Client.nodes`."""
+        return self._run(self._client.nodes())
+
+    def drain(self, node: str, *, undo: bool = False) -> None:
+        """See `Client.drain`."""
+        self._run(self._client.drain(node, undo=undo))
+
+    def items(
+        self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE
+    ) -> Iterator[ItemRecord]:
+        """See `Client.items`."""
+        return self._each(self._client.items(name, after=after, page_size=page_size))
+
+    def pages(
+        self,
+        name: str,
+        *,
+        state: PageState | None = None,
+        status: int | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> Iterator[PageRecord]:
+        """See `Client.pages`."""
+        found = self._client.pages(name, state=state, status=status, page_size=page_size)
+        return self._each(found)
+
+    def events(self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE) -> Iterator[Event]:
+        """See `Client.events`."""
+        return self._each(self._client.events(name, after=after, page_size=page_size))
+
+    def _each(self, source: AsyncIterator[T]) -> Iterator[T]:
+        while True:
+            try:
+                yield self._run(_next(source))
+            except StopAsyncIteration:
+                return
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run on the loop and wait; an interrupt here cancels it there."""
+        if self._loop is None:
+            work.close()
+            raise RuntimeError("use it in a with block")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+
+async def _next(source: AsyncIterator[T]) -> T:
+    return await anext(source)

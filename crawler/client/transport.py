@@ -1,0 +1,153 @@
+"""One call to whichever master answers, repeated where that is safe.
+
+Every try has a connection of its own and is sent once: then one that could not connect is known
+never to have been sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from crawler.client.errors import from_answer
+from crawler.clock import Backoff, Clock
+from crawler.errors import InvalidInput, OutcomeUnknown, Unavailable
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """``timeout_s`` bounds one try, ``connect_s`` its connecting, ``retry_for_s`` all tries but
+    the last; ``backoff`` is the pause after each round through the masters."""
+
+    timeout_s: float = 15.0
+    connect_s: float = 3.0
+    retry_for_s: float = 15.0
+    backoff: Backoff = Backoff(base_s=0.1, cap_s=2.0)  # noqa: RUF009 -- frozen
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is sent. ``path`` is percent-encoded already. ``safe``: it changes nothing."""
+
+    method: str
+    path: str
+    query: Mapping[str, str | int]
+    body: bytes | None
+
+    @property
+    def safe(self) -> bool:
+        return self.method == "GET"
+
+
+class Transport:
+    """The masters, and which of them answered last."""
+
+    def __init__(self, masters: Sequence[str], patience: Patience, clock: Clock) -> None:
+        self._bases = tuple(_base(each) for each in masters)
+        if not self._bases:
+            raise InvalidInput("master: at least one URL is needed", field="master")
+        self._current = 0
+        self._patience = patience
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=self._patience.timeout_s, sock_connect=self._patience.connect_s
+            ),
+            trust_env=False,
+            middlewares=(_sent_once,),
+        )
+        return self
+
+    async def close(self) -> None:
+        """Idempotent."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, call: Call) -> bytes:
+        """The body of a success. Raises errors of ours.
+
+        `Unavailable` (definitely without effect) is repeated at the next master, and an unknown
+        outcome too where the call changes nothing, until ``retry_for_s`` is over.
+        """
+        until = self._clock.elapsed() + self._patience.retry_for_s
+        delays = self._patience.backoff.delays()
+        tries = 0
+        while True:
+            try:
+                return await self._once(self._bases[self._current], call)
+            except (Unavailable, OutcomeUnknown) as error:
+                if isinstance(error, OutcomeUnknown) and not call.safe:
+                    raise
+                self._current = (self._current + 1) % len(self._bases)
+                tries += 1
+                delay_s = 0.0 if tries % len(self._bases) else next(delays)
+                if self._clock.elapsed() + delay_s >= until:
+                    raise
+                await self._clock.sleep(delay_s)
+
+    async def _once(self, base: URL, call: Call) -> bytes:
+        assert self._session is not None, "use it in an async with block"
+        url = URL(str(base).rstrip("/") + call.path, encoded=True).with_query(call.query)
+        headers = {"Content-Type": "application/json"} if call.body is not None else {}
+        try:
+            async with self._session.request(
+                call.method, url, data=call.body, headers=headers, allow_redirects=False
+            ) as response:
+                answer = await _read(response)
+        except aiohttp.InvalidURL as error:
+            raise InvalidInput(f"master: {base} is no URL", field="master") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise OutcomeUnknown(f"no answer from {base}: {_words(error)}") from error
+        if response.status >= 300:
+            raise from_answer(response.status, answer)
+        return answer
+
+
+async def _sent_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Translate failures before aiohttp sees them: it would send a PUT or DELETE again, and then
+    a failure to connect could hide a first time that had an effect."""
+    host = request.url.origin()
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise Unavailable(f"cannot reach {host}: {_words(error)}") from error
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise OutcomeUnknown(f"no answer from {host}: {_words(error)}") from error
+
+
+def _base(text: str) -> URL:
+    """A master's URL; http:// may be left out."""
+    try:
+        url = URL(text if "://" in text else f"http://{text}")
+        odd = any(each.isspace() for each in text) or url.query_string
+        if url.scheme in ("http", "https") and url.host and not odd:
+            return url
+    except ValueError:
+        pass
+    raise InvalidInput(f"master: {text!r} is no URL like http://127.0.0.1:8081", field="master")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    answer = bytearray()
+    async for chunk in response.content.iter_any():
+        answer += chunk
+        if len(answer) > MAX_ANSWER_BYTES:
+            raise OutcomeUnknown(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+    return bytes(answer)
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""What the cluster agrees on, kept in etcd: who leads, who lives, who crawls what."""

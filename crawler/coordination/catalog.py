@@ -1,0 +1,273 @@
+"""What everybody knows of the cluster: one list and one watch, read without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing
+from types import MappingProxyType
+from typing import NoReturn
+
+import structlog
+
+from crawler import failpoint
+from crawler.clock import Backoff, Clock
+from crawler.coordination.election import DEFAULT_PREFIX, Leader
+from crawler.coordination.entry import Entry, current_status, state_of
+from crawler.coordination.etcd import Etcd, KeyValue, Snapshot, fetch, modified_at, put
+from crawler.coordination.index import Index, View, entry_from
+from crawler.coordination.keys import (
+    CLUSTER_KEY,
+    IDS_KEY,
+    PREFIXES,
+    SPAN_END,
+    SPAN_START,
+    decision_key,
+    definition_key,
+    drain_key,
+    in_span,
+    load_key,
+    resource_key,
+    status_key,
+    wish_key,
+)
+from crawler.coordination.records import (
+    Cluster,
+    Decision,
+    Load,
+    Status,
+    Wish,
+    decode_cluster,
+    encode_cluster,
+    encode_decision,
+    encode_load,
+    encode_resource,
+    encode_status,
+    encode_wish,
+)
+from crawler.errors import Compacted, Fenced, Misconfigured, SessionLost, Unavailable
+from crawler.model import Node, Resource
+from crawler.tasks import start_loop
+
+__all__ = [
+    "CLUSTER_KEY",
+    "IDS_KEY",
+    "Catalog",
+    "Cluster",
+    "Decision",
+    "Entry",
+    "Load",
+    "Status",
+    "View",
+    "Wish",
+    "current_status",
+    "decision_key",
+    "decode_cluster",
+    "definition_key",
+    "drain_key",
+    "encode_cluster",
+    "encode_decision",
+    "encode_load",
+    "encode_resource",
+    "encode_status",
+    "encode_wish",
+    "load_key",
+    "read_entry",
+    "read_view",
+    "resource_key",
+    "state_of",
+    "status_key",
+    "wish_key",
+    "write_status",
+]
+
+log = structlog.get_logger(__name__)
+
+# Everything is listed again this often (plus or minus a fifth, so that a hundred nodes don't do
+# it at once), against whatever the watch may have missed.
+RELIST_S = 60.0
+# After a compaction all watchers list at once; this spreads them.
+SPREAD_S = 1.0
+
+
+class Catalog:
+    """The cluster as last heard. Its mappings are live: never iterate over one across an await.
+
+    Events wake through `changed`; whoever is woken looks at the whole. `run` keeps it up to date
+    until cancelled, waits while etcd is away, and raises `SessionLost` when etcd has gone back in
+    time.
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        clock: Clock,
+        election_prefix: str = DEFAULT_PREFIX,
+        *,
+        relist_s: float = RELIST_S,
+    ) -> None:
+        if not in_span(f"{election_prefix}/"):
+            raise Misconfigured(
+                f"election prefix {election_prefix!r}: use one below {' or '.join(PREFIXES)}"
+            )
+        self._etcd = etcd
+        self._clock = clock
+        self._election_prefix = election_prefix
+        self._index = Index(election_prefix)
+        self._relist_s = relist_s
+        self._chance = random.Random()
+        self._synced = asyncio.Event()
+        self._news = asyncio.Event()
+        self.version = 0
+        self.revision = 0
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        return MappingProxyType(self._index.entries)
+
+    @property
+    def workers(self) -> Mapping[str, Node]:
+        return MappingProxyType(self._index.workers)
+
+    @property
+    def masters(self) -> Mapping[str, Node]:
+        return MappingProxyType(self._index.masters)
+
+    @property
+    def loads(self) -> Mapping[str, Load]:
+        return MappingProxyType(self._index.loads)
+
+    @property
+    def drained(self) -> frozenset[str]:
+        return self._index.drained
+
+    @property
+    def cluster(self) -> Cluster | None:
+        return self._index.cluster
+
+    @property
+    def leader(self) -> Leader | None:
+        return self._index.leader
+
+    async def synced(self) -> None:
+        """Return once everything was listed."""
+        await self._synced.wait()
+
+    async def changed(self, since: int) -> int:
+        """Wait until ``version`` is above ``since``; the version then."""
+        while self.version <= since:
+            await self._news.wait()
+        return self.version
+
+    def observe(
+        self, kvs: Iterable[KeyValue], deleted_keys: Iterable[str] = (), *, revision: int
+    ) -> None:
+        """Take what this process wrote at ``revision`` before the watch tells of it; older events
+        that are still on their way do not undo it."""
+        news = [self._index.put(kv) for kv in kvs]
+        news += [self._index.drop(key, revision) for key in deleted_keys]
+        self._announce(any(news), 0)
+
+    async def run(self) -> NoReturn:
+        """Follow etcd."""
+        start = await self._list()
+        try:
+            async with asyncio.TaskGroup() as group:
+                start_loop(group, "catalog: watch", self._watch(start + 1))
+                start_loop(group, "catalog: relist", self._relist())
+        except ExceptionGroup as failures:
+            # What one loop failed with is what the caller reacts to.
+            raise failures.exceptions[0] from failures
+        raise AssertionError("loops never end")
+
+    async def _watch(self, start: int) -> NoReturn:
+        while True:
+            try:
+                async with aclosing(self._etcd.watch(SPAN_START, SPAN_END, start)) as batches:
+                    async for batch in batches:
+                        news = [
+                            self._index.drop(event.kv.key, event.kv.mod_revision)
+                            if event.deleted
+                            else self._index.put(event.kv)
+                            for event in batch
+                        ]
+                        self._announce(any(news), batch[-1].kv.mod_revision)
+            except Compacted as error:
+                log.warning("watched history is gone", start=start, compacted=error.revision)
+            await self._clock.sleep(self._chance.uniform(0.0, SPREAD_S))
+            start = await self._list() + 1
+
+    async def _relist(self) -> NoReturn:
+        while True:
+            await self._clock.sleep(self._relist_s * self._chance.uniform(0.8, 1.2))
+            await self._list()
+
+    async def _list(self) -> int:
+        """List everything and take what differs; the revision of the list."""
+        await failpoint.hit("catalog.before_list")
+        floor = self.revision
+        snapshot = await self._read_all()
+        if snapshot.revision < floor:
+            # What was known is of another history; the next `run` begins with nothing.
+            self._index, self.revision = Index(self._election_prefix), 0
+            raise SessionLost(f"etcd went back from revision {floor} to {snapshot.revision}")
+        news = self._index.merge(snapshot)
+        log.debug("listed", keys=len(snapshot.kvs), news=news, revision=snapshot.revision)
+        self._announce(bool(news) or not self._synced.is_set(), snapshot.revision)
+        self._synced.set()
+        return snapshot.revision
+
+    async def _read_all(self) -> Snapshot:
+        delays = Backoff(base_s=0.1, cap_s=2.0).delays(self._chance)
+        while True:
+            try:
+                return await self._etcd.span(PREFIXES)
+            except (Unavailable, Compacted) as error:
+                log.info("list failed", error=str(error))
+                await self._clock.sleep(next(delays))
+
+    def _announce(self, news: bool, revision: int) -> None:
+        self.revision = max(self.revision, revision)
+        if news:
+            self.version += 1
+            # Whoever waits now is woken; whoever waits later gets a new event.
+            self._news.set()
+            self._news = asyncio.Event()
+
+
+async def read_entry(etcd: Etcd, name: str) -> Entry:
+    """The entry as etcd has it now (linearizable); an empty one if there is no such resource."""
+    keys = (resource_key, definition_key, wish_key, status_key, decision_key)
+    result = await etcd.txn([], [fetch(key(name)) for key in keys])
+    return entry_from(name, (kv for response in result.responses for kv in response))
+
+
+async def read_view(etcd: Etcd, election_prefix: str = DEFAULT_PREFIX) -> View:
+    """The cluster as etcd has it now (linearizable), at one revision."""
+    snapshot = await etcd.span(PREFIXES)
+    index = Index(election_prefix)
+    index.merge(snapshot)
+    return View(
+        MappingProxyType(index.entries),
+        MappingProxyType(index.workers),
+        MappingProxyType(index.masters),
+        MappingProxyType(index.loads),
+        index.drained,
+        index.cluster,
+        index.leader,
+        snapshot.revision,
+    )
+
+
+async def write_status(etcd: Etcd, resource: Resource, status: Status) -> None:
+    """Report on the resource as long as this assignment of it stands; `Fenced` once it does not.
+
+    May raise `OutcomeUnknown`; repeating is safe.
+    """
+    result = await etcd.txn(
+        [modified_at(resource_key(resource.name), resource.revision)],
+        [put(status_key(resource.name), encode_status(status))],
+    )
+    if not result.succeeded:
+        raise Fenced(f"{resource.name} is no longer assigned as of revision {resource.revision}")

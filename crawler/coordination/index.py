@@ -1,0 +1,210 @@
+"""The state of the cluster, kept up to date key by key: no I/O, and no key parsed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from crawler.coordination.election import Leader, leader_of
+from crawler.coordination.entry import Entry
+from crawler.coordination.etcd import KeyValue, Snapshot
+from crawler.coordination.keys import (
+    CLUSTER_KEY,
+    DECISIONS,
+    DEFINITIONS,
+    DRAINED,
+    LOADS,
+    NODES,
+    RESOURCES,
+    STATUSES,
+    WISHES,
+)
+from crawler.coordination.records import (
+    Cluster,
+    Load,
+    decode_cluster,
+    decode_decision,
+    decode_definition,
+    decode_load,
+    decode_resource,
+    decode_status,
+    decode_wish,
+)
+from crawler.coordination.registry import parse_node
+from crawler.model import MASTER_SERVICE, WORKER_SERVICE, Node
+
+log = structlog.get_logger(__name__)
+
+_ENTRY_PREFIXES = (RESOURCES, DEFINITIONS, WISHES, STATUSES, DECISIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The cluster at one revision."""
+
+    entries: Mapping[str, Entry]
+    workers: Mapping[str, Node]
+    masters: Mapping[str, Node]
+    loads: Mapping[str, Load]
+    drained: frozenset[str]
+    cluster: Cluster | None
+    leader: Leader | None
+    revision: int
+
+
+class Index:
+    """Takes keys in any order and keeps the newest of each.
+
+    Three sources overlap: lists, the watch, and what this process wrote itself. So every key is
+    compared by revision: a key that is not here is known to be absent as of the last list, or as
+    of its deletion where that came later. Nothing older than that is taken.
+    """
+
+    def __init__(self, election_prefix: str) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.workers: dict[str, Node] = {}
+        self.masters: dict[str, Node] = {}
+        self.loads: dict[str, Load] = {}
+        self.drained: frozenset[str] = frozenset()
+        self.cluster: Cluster | None = None
+        self.leader: Leader | None = None
+        self._election = f"{election_prefix.rstrip('/')}/"
+        self._candidates: dict[str, KeyValue] = {}
+        self._known: dict[str, int] = {}
+        self._gone: dict[str, int] = {}
+        self._listed = 0
+
+    def put(self, kv: KeyValue) -> bool:
+        """Take a key as it was written; whether that was news."""
+        return kv.mod_revision > self._revision_of(kv.key) and self._take(kv)
+
+    def drop(self, key: str, revision: int) -> bool:
+        """Take the deletion of a key; whether that was news."""
+        if revision <= self._revision_of(key):
+            return False
+        self._gone[key] = revision
+        if self._known.pop(key, None) is None:
+            return False
+        self._store(key, None)
+        return True
+
+    def merge(self, snapshot: Snapshot) -> int:
+        """Take a list of everything, which is right about all that is not newer than it; how many
+        keys were news. A list older than one taken before says nothing."""
+        if snapshot.revision < self._listed:
+            return 0
+        wrong = [kv for kv in snapshot.kvs if self._differs(kv, snapshot.revision)]
+        news = sum(self._take(kv) for kv in wrong)
+        listed = {kv.key for kv in snapshot.kvs}
+        missing = [
+            key
+            for key, revision in self._known.items()
+            if revision <= snapshot.revision and key not in listed
+        ]
+        for key in missing:
+            del self._known[key]
+            self._store(key, None)
+        self._listed = snapshot.revision
+        self._gone = {key: at for key, at in self._gone.items() if at > self._listed}
+        return news + len(missing)
+
+    def _differs(self, kv: KeyValue, listed: int) -> bool:
+        known = self._known.get(kv.key, 0)
+        return known != kv.mod_revision and max(known, self._gone.get(kv.key, 0)) <= listed
+
+    def _take(self, kv: KeyValue) -> bool:
+        if not self._store(kv.key, kv):
+            return False
+        self._known[kv.key] = kv.mod_revision
+        self._gone.pop(kv.key, None)
+        return True
+
+    def _revision_of(self, key: str) -> int:
+        """Up to which revision all that happened to the key is known."""
+        return max(self._known.get(key, self._listed), self._gone.get(key, 0))
+
+    def _store(self, key: str, kv: KeyValue | None) -> bool:
+        """Put the key in its place, or remove it (None); whether it is one of ours."""
+        if key.startswith(self._election):
+            return self._store_candidate(key, kv)
+        for prefix in _ENTRY_PREFIXES:
+            if key.startswith(prefix):
+                return self._store_part(prefix, key.removeprefix(prefix), kv)
+        if key.startswith(NODES):
+            return self._store_node(key, kv)
+        if key.startswith(LOADS):
+            return _set(self.loads, key.removeprefix(LOADS), kv and decode_load(kv))
+        if key.startswith(DRAINED):
+            node = {key.removeprefix(DRAINED)}
+            self.drained = self.drained - node if kv is None else self.drained | node
+            return True
+        if key == CLUSTER_KEY:
+            self.cluster = decode_cluster(kv) if kv else None
+            return True
+        return False
+
+    def _store_candidate(self, key: str, kv: KeyValue | None) -> bool:
+        _set(self._candidates, key, kv)
+        self.leader = leader_of(self._candidates.values())
+        return True
+
+    def _store_node(self, key: str, kv: KeyValue | None) -> bool:
+        service, _, node_id = key.removeprefix(NODES).partition("/")
+        nodes = {WORKER_SERVICE: self.workers, MASTER_SERVICE: self.masters}.get(service)
+        return nodes is not None and _set(nodes, node_id, kv and parse_node(kv))
+
+    def _store_part(self, prefix: str, name: str, kv: KeyValue | None) -> bool:
+        """One of the keys that make up an entry. Below ``/resources/`` other things stand, too:
+        whatever holds a slash is no name."""
+        if not name or "/" in name or not _is_text(name):
+            return False
+        entry = replace(
+            self.entries.get(name) or Entry(name),
+            **_part(prefix, kv, kv.mod_revision if kv else 0),
+        )
+        if entry == Entry(name):
+            self.entries.pop(name, None)
+        else:
+            self.entries[name] = entry
+        return True
+
+
+def _part(prefix: str, kv: KeyValue | None, revision: int) -> dict[str, Any]:
+    if prefix == RESOURCES:
+        return {"resource": kv and decode_resource(kv), "resource_revision": revision}
+    if prefix == DEFINITIONS:
+        return {"definition": kv and decode_definition(kv), "definition_revision": revision}
+    if prefix == WISHES:
+        return {"wish": kv and decode_wish(kv), "wish_revision": revision}
+    if prefix == STATUSES:
+        return {"status": kv and decode_status(kv)}
+    return {"decision": kv and decode_decision(kv)}
+
+
+def _set(table: dict[str, Any], key: str, value: Any) -> bool:
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+    return True
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def entry_from(name: str, kvs: Iterable[KeyValue]) -> Entry:
+    """The entry that these keys make up; an empty one where there are none."""
+    parts: dict[str, Any] = {}
+    for kv in kvs:
+        for prefix in _ENTRY_PREFIXES:
+            if kv.key == prefix + name:
+                parts |= _part(prefix, kv, kv.mod_revision)
+    return Entry(name, **parts)

@@ -1,0 +1,1 @@
+"""Stubs generated from proto/etcd.proto; ``make proto`` rewrites them."""

@@ -1,0 +1,203 @@
+"""The values that we keep in etcd, and their JSON: strict going out, tolerant coming in.
+
+A value that cannot be read is None and one log line: whoever writes garbage into etcd must not be
+able to stop the cluster.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from crawler.coordination.etcd import KeyValue
+from crawler.model import Assignment, Desired, Resource, State
+
+log = structlog.get_logger(__name__)
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user wants of a resource. ``run`` counts from 1; a start begins the next."""
+
+    state: Desired
+    run: int
+    resource_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the owner reports. ``revision`` is the token it crawls under, ``at`` Unix seconds."""
+
+    state: State
+    reason: str
+    run: int
+    resource_id: str
+    revision: int
+    node: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the leader last decided on a resource: the node ("" for none) and why."""
+
+    node: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy a worker is: pages being fetched, resources it has."""
+
+    active: int
+    resources: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Which history of etcd this is (a uuid of ours), and the id of the store it belongs to."""
+
+    uuid: str
+    store: str
+
+
+def _dump(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8", "surrogateescape"
+    )
+
+
+def encode_resource(resource: Resource) -> bytes:
+    """The record of the Go original: these four fields, in this order, without blanks."""
+    return _dump(
+        {
+            "ID": resource.id,
+            "Name": resource.name,
+            "AssignedNode": str(resource.assignment) if resource.assignment else "",
+            "CreationTime": resource.created_ns,
+        }
+    )
+
+
+def encode_wish(wish: Wish) -> bytes:
+    return _dump({"state": wish.state, "run": wish.run, "resource_id": wish.resource_id})
+
+
+def encode_status(status: Status) -> bytes:
+    return _dump(
+        {
+            "state": status.state,
+            "reason": status.reason,
+            "run": status.run,
+            "resource_id": status.resource_id,
+            "revision": status.revision,
+            "node": status.node,
+            "at": status.at,
+        }
+    )
+
+
+def encode_decision(decision: Decision) -> bytes:
+    return _dump({"node": decision.node, "reason": decision.reason, "at": decision.at})
+
+
+def encode_load(load: Load) -> bytes:
+    return _dump({"active": load.active, "resources": load.resources})
+
+
+def encode_cluster(cluster: Cluster) -> bytes:
+    return _dump({"uuid": cluster.uuid, "store": cluster.store})
+
+
+def _decoder(
+    what: str, read: Callable[[KeyValue, Mapping[str, Any]], R]
+) -> Callable[[KeyValue], R | None]:
+    def decode(kv: KeyValue) -> R | None:
+        try:
+            return read(kv, json.loads(kv.value))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            log.warning("unreadable record", what=what, key=kv.key, error=str(error)[:200])
+            return None
+
+    return decode
+
+
+def _text(record: Mapping[str, Any], field: str) -> str:
+    value = record[field]
+    if not isinstance(value, str):
+        raise TypeError(f"{field} is no text")
+    value.encode()  # a lone surrogate would break whoever passes it on
+    return value
+
+
+def _number(record: Mapping[str, Any], field: str) -> int:
+    value = record[field]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{field} is no whole number")
+    return value
+
+
+def _time(record: Mapping[str, Any], field: str) -> float:
+    value = record[field]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{field} is no number")
+    return float(value)
+
+
+def _resource(kv: KeyValue, record: Mapping[str, Any]) -> Resource:
+    # The key names the resource; a name in the value that differs is somebody's mistake.
+    return Resource(
+        id=_text(record, "ID"),
+        name=kv.key.rpartition("/")[2],
+        assignment=Assignment.parse(_text(record, "AssignedNode")),
+        created_ns=_number(record, "CreationTime"),
+        revision=kv.mod_revision,
+    )
+
+
+def _status(_: KeyValue, record: Mapping[str, Any]) -> Status:
+    return Status(
+        State(record["state"]),
+        _text(record, "reason"),
+        _number(record, "run"),
+        _text(record, "resource_id"),
+        _number(record, "revision"),
+        _text(record, "node"),
+        _time(record, "at"),
+    )
+
+
+decode_resource = _decoder("resource", _resource)
+decode_status = _decoder("status", _status)
+decode_wish = _decoder(
+    "wish",
+    lambda _, record: Wish(
+        Desired(record["state"]), _number(record, "run"), _text(record, "resource_id")
+    ),
+)
+decode_decision = _decoder(
+    "decision",
+    lambda _, record: Decision(_text(record, "node"), _text(record, "reason"), _time(record, "at")),
+)
+decode_load = _decoder(
+    "load", lambda _, record: Load(_number(record, "active"), _number(record, "resources"))
+)
+decode_cluster = _decoder(
+    "cluster", lambda _, record: Cluster(_text(record, "uuid"), _text(record, "store"))
+)
+
+
+def decode_definition(kv: KeyValue) -> str | None:
+    """The text as it is; what it says is checked by whoever crawls by it."""
+    try:
+        return kv.value.decode()
+    except UnicodeDecodeError as error:
+        log.warning("unreadable record", what="definition", key=kv.key, error=str(error)[:200])
+        return None

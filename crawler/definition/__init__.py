@@ -1,0 +1,28 @@
+"""What a crawl's definition may say: schema, loading, selectors, which rule takes which page."""
+
+from crawler.definition.loading import (
+    MAX_DEFINITION_BYTES,
+    for_url,
+    from_data,
+    from_json,
+    json_schema,
+    load_text,
+    override,
+)
+from crawler.definition.schema import Definition, Follow, ItemField, Next, Rule, Value
+
+__all__ = [
+    "MAX_DEFINITION_BYTES",
+    "Definition",
+    "Follow",
+    "ItemField",
+    "Next",
+    "Rule",
+    "Value",
+    "for_url",
+    "from_data",
+    "from_json",
+    "json_schema",
+    "load_text",
+    "override",
+]

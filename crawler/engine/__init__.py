@@ -1,0 +1,1 @@
+"""How one resource is crawled: store to engine to store, nothing else on the path."""

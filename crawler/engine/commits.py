@@ -1,0 +1,109 @@
+"""Takes finished visits to the store: in batches, in order, one commit at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import structlog
+
+from crawler.clock import Backoff, Clock
+from crawler.engine.frontier import Frontier
+from crawler.engine.settings import EngineSettings
+from crawler.errors import OutcomeUnknown, StoreUnavailable
+from crawler.failpoint import hit
+from crawler.model import Progress, Visit
+
+log = structlog.get_logger(__name__)
+
+Committed = Callable[[Sequence[Visit], Progress], None]
+_BACKOFF = Backoff()
+
+
+class Commits:
+    """The queue of visits on their way. ``committed`` is called after each commit."""
+
+    def __init__(
+        self, frontier: Frontier, settings: EngineSettings, clock: Clock, committed: Committed
+    ) -> None:
+        self._frontier = frontier
+        self._settings = settings
+        self._clock = clock
+        self._committed = committed
+        self._queue: deque[Visit] = deque()
+        self._batch: list[Visit] = []  # what is being committed, until the store has said yes
+        self._filled = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self.failing = ""  # why the store does not take commits at the moment
+
+    def __len__(self) -> int:
+        """Visits that are not committed yet."""
+        return len(self._queue) + len(self._batch)
+
+    def add(self, visit: Visit) -> None:
+        """Queue a visit."""
+        self._queue.append(visit)
+        self._filled.set()
+        if len(self._queue) >= self._settings.batch_visits:
+            self._urgent.set()
+
+    def hurry(self) -> None:
+        """Commit what there is without waiting for more: nothing else can be done meanwhile."""
+        if self._queue:
+            self._urgent.set()
+
+    async def run(self) -> NoReturn:
+        """Commit batch after batch until cancelled. Raises `Fenced`."""
+        while True:
+            await self._filled.wait()
+            await self._company()
+            await self._commit()
+
+    async def flush(self) -> None:
+        """Commit everything queued. Not beside `run`: one commit at a time."""
+        while len(self):
+            await self._commit()
+
+    async def _company(self) -> None:
+        """Wait until the batch is full, or its first visit has waited long enough."""
+        try:
+            async with asyncio.timeout(self._settings.batch_s):
+                await self._urgent.wait()
+        except TimeoutError:
+            return
+
+    def _load(self) -> None:
+        """Move visits into the batch, unless one is still in doubt: that one goes first."""
+        if not self._batch:
+            count = min(len(self._queue), self._settings.batch_visits)
+            self._batch = [self._queue.popleft() for _ in range(count)]
+        if not self._queue:
+            self._filled.clear()
+        if len(self._queue) < self._settings.batch_visits:
+            self._urgent.clear()
+
+    async def _commit(self) -> None:
+        """Commit one batch, however long it takes. Its outcome may be unknown in between: the
+        same batch again is harmless, another one could overtake it."""
+        self._load()
+        delays = _BACKOFF.delays()
+        while (progress := await self._attempt()) is None:
+            await self._clock.sleep(next(delays))
+        self.failing = ""
+        batch, self._batch = self._batch, []
+        self._committed(batch, progress)
+
+    async def _attempt(self) -> Progress | None:
+        """One try; None when it has to be repeated."""
+        try:
+            await hit("engine.before_commit")
+            progress = await self._frontier.commit(self._batch)
+            await hit("engine.after_commit")
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            if not self.failing:
+                log.warning("commit failed; repeating it", error=str(error))
+            self.failing = str(error) or type(error).__name__
+            return None
+        return progress

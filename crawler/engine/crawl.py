@@ -1,0 +1,158 @@
+"""One crawl of one resource, from its claim to its end, its limit, or its loss."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+
+from crawler.address import Guard
+from crawler.clock import Backoff, Clock, SystemClock
+from crawler.definition import Definition
+from crawler.engine.dispatch import Dispatcher
+from crawler.engine.extract import Extractor
+from crawler.engine.fetch import Fetch, HttpFetch
+from crawler.engine.frontier import Frontier, Turns
+from crawler.engine.links import LinkFilter
+from crawler.engine.live import Live
+from crawler.engine.pages import Extracts, Pages
+from crawler.engine.settings import EngineSettings
+from crawler.engine.urls import Scope, canonical, fingerprint, host_of
+from crawler.errors import Fenced, OutcomeUnknown, StoreUnavailable
+from crawler.model import Progress, Request
+from crawler.tasks import bounded, start_loop
+
+__all__ = ["Crawl", "EngineSettings", "Live", "OpenFetch", "seeds"]
+
+log = structlog.get_logger(__name__)
+
+OpenFetch = Callable[[], AbstractAsyncContextManager[Fetch]]
+
+
+def seeds(definition: Definition) -> tuple[Request, ...]:
+    """The start URLs as requests, each once."""
+    found: dict[bytes, Request] = {}
+    for url in map(canonical, definition.start_urls):
+        mark = fingerprint("GET", url)
+        found.setdefault(mark, Request(fingerprint=mark, url=url, host=host_of(url)))
+    return tuple(found.values())
+
+
+class Crawl:
+    """Crawls under one claim. ``run`` once.
+
+    ``parsing`` is told the fingerprint of a page before it is parsed, and None after. ``report``
+    is called about once a second. ``open_fetch`` and ``extractor`` stand in for HTTP and for the
+    definition's rules.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        frontier: Frontier,
+        turns: Turns,
+        *,
+        settings: EngineSettings,
+        parsing: Callable[[bytes | None], None],
+        report: Callable[[Live], None],
+        clock: Clock | None = None,
+        chance: random.Random | None = None,
+        open_fetch: OpenFetch | None = None,
+        extractor: Extracts | None = None,
+    ) -> None:
+        self._definition = definition
+        self._frontier = frontier
+        self._turns = turns
+        self._settings = settings
+        self._parsing = parsing
+        self._report = report
+        self._clock = clock or SystemClock()
+        self._chance = chance or random.Random()
+        self._scope = Scope(definition)
+        self._open_fetch = open_fetch or self._open_http
+        self._extractor = extractor or Extractor(definition)
+
+    def _open_http(self) -> HttpFetch:
+        guard = Guard(self._settings.allow_private, self._settings.typed_hosts)
+        return HttpFetch(self._definition, self._scope, guard, self._clock)
+
+    async def run(self) -> str:
+        """Crawl until finished or a limit is reached; the reason.
+
+        Raises `Fenced` at once when a newer claim stands. When cancelled, what is complete is
+        committed, as far as that takes less than ``stop_s``; the rest simply stays pending.
+        """
+        progress = await self._seed()
+        if progress.finished:
+            return progress.finished
+        async with self._open_fetch() as fetch:
+            dispatcher = self._dispatcher(fetch, progress)
+            try:
+                return await self._drive(dispatcher)
+            except BaseExceptionGroup as group:
+                raise _cause(group) from group
+
+    async def _seed(self) -> Progress:
+        """Seed the run, which has no effect where it is seeded already."""
+        delays = Backoff().delays(self._chance)
+        while True:
+            try:
+                return await self._frontier.seed(seeds(self._definition))
+            except (StoreUnavailable, OutcomeUnknown) as error:
+                log.warning("start URLs not stored; trying again", error=str(error))
+                await self._clock.sleep(next(delays))
+
+    def _dispatcher(self, fetch: Fetch, progress: Progress) -> Dispatcher:
+        pages = Pages(
+            self._definition,
+            self._scope,
+            fetch,
+            self._extractor,
+            LinkFilter(self._scope, self._definition.depth_limit),
+            self._clock,
+            self._parsing,
+            self._chance,
+        )
+        for request in seeds(self._definition):
+            pages.meet(request)
+        return Dispatcher(
+            self._definition,
+            self._settings,
+            self._frontier,
+            self._turns,
+            pages,
+            self._clock,
+            progress,
+        )
+
+    async def _drive(self, dispatcher: Dispatcher) -> str:
+        commits, keeper = dispatcher.commits, dispatcher.keeper
+        try:
+            async with asyncio.TaskGroup() as group:
+                services = (
+                    start_loop(group, "commits", commits.run()),
+                    start_loop(group, "turns", keeper.run()),
+                    start_loop(group, "live report", dispatcher.tell(self._report)),
+                )
+                reason = await dispatcher.run(group)
+                for service in services:
+                    service.cancel()
+        except asyncio.CancelledError:
+            await bounded(commits.flush(), self._settings.stop_s, "commit of complete pages")
+            raise
+        finally:
+            await bounded(keeper.release_all(), self._settings.stop_s, "release of hosts")
+            self._report(dispatcher.live())
+        return reason
+
+
+def _cause(group: BaseExceptionGroup) -> BaseException:
+    """The one error that matters: being fenced above all, otherwise the first."""
+    fenced = group.subgroup(Fenced)
+    error: BaseException = fenced if fenced is not None else group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,118 @@
+"""A fetched page, parsed once from its bytes; what selectors work on."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import ada_url
+import turbohtml
+import turbohtml.detect  # registers the whatwg-* codecs that `Page.source` decodes with
+
+_MAX_JSONLD: Final = 1_000
+_MAX_DEPTH: Final = 32
+# References that mean the same wherever they are resolved but for the part that is put before.
+_ROOTED: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+_RELATIVE: Final = re.compile(r"[A-Za-z0-9_][!-9;-\[\]-~]*")  # no colon: it has no scheme
+_ABSOLUTE: Final = re.compile(r"https?://[A-Za-z0-9.:-]+(?:[/?][!-\[\]-~]*)?")
+_ORIGIN: Final = re.compile(r"(https?://[^/?#]+)(/(?:[^?#]*/)?)")
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+class Page:
+    """A parsed page. ``charset`` is what the HTTP header said, None if nothing.
+
+    The encoding is decided as the WHATWG says: byte-order mark, header, meta, then UTF-8 where the
+    bytes are valid, otherwise windows-1252. An unknown charset counts as none.
+    """
+
+    def __init__(self, body: bytes, url: str, charset: str | None = None) -> None:
+        self.url = url
+        self._body = body
+        self.document = _parse(body, charset)
+        base = self.document.base_url(url)
+        self.base = base if base.startswith(("http://", "https://")) else url
+        origin = _ORIGIN.match(self.base)
+        self._origin = origin[1] if origin else ""
+        self._folder = origin[0] if origin else ""
+
+    @cached_property
+    def source(self) -> bytes:
+        """The page's text as UTF-8."""
+        encoding = (self.document.encoding or "utf-8").lower()
+        if encoding == "utf-8":
+            return self._body
+        return self._body.decode(f"whatwg-{encoding}", "replace").encode("utf-8", "replace")
+
+    @cached_property
+    def jsonld(self) -> Sequence[Mapping[str, Any]]:
+        """The JSON-LD objects of the page, those of lists and ``@graph`` one by one, at most
+        1,000; blocks that are no JSON count as none."""
+        objects: list[Mapping[str, Any]] = []
+        waiting: list[Any] = list(reversed(self.document.json_ld()))
+        while waiting and len(objects) < _MAX_JSONLD:
+            value = waiting.pop()
+            if isinstance(value, list):
+                waiting.extend(reversed(value))
+            elif isinstance(value, dict) and isinstance(value.get("@graph"), list):
+                waiting.extend(reversed(value["@graph"]))
+            elif isinstance(value, dict):
+                objects.append(storable(value))
+        return objects
+
+    def resolve(self, reference: str) -> str | None:
+        """The absolute URL without fragment that a reference leads to, not yet canonical; None
+        for the page itself, for other schemes than http and https, and for what is no URL."""
+        reference = reference.partition("#")[0].strip(" \t\r\n\f")
+        if not reference:
+            return None
+        if self._origin and "./" not in reference:
+            if _ROOTED.fullmatch(reference):
+                return self._origin + reference
+            if _RELATIVE.fullmatch(reference):
+                return self._folder + reference
+        if _ABSOLUTE.fullmatch(reference):
+            return reference
+        url = self.join(reference)
+        return url if url is not None and url.startswith(("http://", "https://")) else None
+
+    def join(self, reference: str) -> str | None:
+        """The absolute URL of any scheme for a reference; None for what is no URL."""
+        try:
+            return ada_url.join_url(self.base, reference)
+        except ValueError:
+            return None
+
+
+def storable(value: Any, depth: int = 0) -> Any:
+    """A JSON value without what stores refuse: NUL, lone surrogates, infinite numbers; nothing
+    is kept below 32 levels."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict | list) and depth >= _MAX_DEPTH:
+        return None
+    if isinstance(value, list):
+        return [storable(entry, depth + 1) for entry in value]
+    if isinstance(value, dict):
+        return {storable(key): storable(entry, depth + 1) for key, entry in value.items()}
+    return value
+
+
+def as_json(value: Any) -> str:
+    """Compact JSON text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _parse(body: bytes, charset: str | None) -> turbohtml.Document:
+    if charset:
+        try:
+            return turbohtml.parse(body, encoding=charset, positions=False)
+        except (LookupError, ValueError):
+            pass
+    return turbohtml.parse(body, positions=False)

@@ -1,0 +1,50 @@
+"""What fetching yields, and what it is asked through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer. ``url`` is the canonical URL that gave it.
+
+    ``body`` is decoded from its content coding; empty for redirects and for status 400 and up.
+    ``charset`` is a WHATWG name, None where neither a byte order mark nor the header tells.
+    ``size_bytes`` counts the body as it was transferred. ``location``: the canonical target of a
+    redirect, None where there is none to follow. ``retry_after`` is the header as it came.
+    """
+
+    url: str
+    status: int
+    body: bytes = b""
+    content_type: str = ""
+    charset: str | None = None
+    size_bytes: int = 0
+    elapsed_s: float = 0.0
+    location: str | None = None
+    retry_after: str = ""
+    sets_cookie: bool = False
+
+
+class Fetch(Protocol):
+    """One request, one answer, no redirects."""
+
+    async def get(
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        max_bytes: int | None = None,
+        timeout_s: float | None = None,
+        truncate: bool = False,
+    ) -> Page:
+        """Fetch a canonical URL. None: the limits of the definition. A body above ``max_bytes``
+        is cut off there with ``truncate``, and fails otherwise.
+
+        Raises `FetchFailed`; a status of any kind is an answer, not a failure.
+        """

@@ -1,0 +1,40 @@
+"""What is told about a running crawl while it runs."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from crawler.model import Progress
+
+_SPAN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """``active``: requests under way. ``waiting``: why the next request waits ("": it does not)."""
+
+    active: int
+    pages_per_s: float
+    waiting: str
+    progress: Progress
+
+
+class Rate:
+    """Events per second over the last ten seconds."""
+
+    def __init__(self, now: float) -> None:
+        self._marks: deque[tuple[float, int]] = deque([(now, 0)])
+        self._total = 0
+
+    def add(self, count: int = 1) -> None:
+        """Something happened."""
+        self._total += count
+
+    def per_s(self, now: float) -> float:
+        """The rate; call it about once a second, for each call sets a mark."""
+        while len(self._marks) > 1 and self._marks[1][0] <= now - _SPAN_S:
+            self._marks.popleft()
+        since, before = self._marks[0]
+        self._marks.append((now, self._total))
+        return (self._total - before) / (now - since) if now > since else 0.0

@@ -1,0 +1,255 @@
+"""What one request comes to: robots, fetch, redirect, status, extraction, links; one `Visit`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import structlog
+
+from crawler.clock import Clock
+from crawler.engine.fetch import REDIRECTS, Fetch, Page, Robots, Rules, follow, next_request
+from crawler.engine.links import Link, LinkFilter
+from crawler.engine.retry import Again, decide, refusal
+from crawler.engine.settings import Manners
+from crawler.engine.urls import Scope, host_of
+from crawler.errors import FetchFailed
+from crawler.failpoint import hit
+from crawler.model import Item, PageState, Request, Visit
+
+log = structlog.get_logger(__name__)
+
+ROBOTS = "robots.txt"
+_MAX_REASON = 300
+
+
+class Extraction(Protocol):
+    """What a page holds. ``rule``: the one that took it, None if there is none."""
+
+    @property
+    def rule(self) -> str | None: ...
+    @property
+    def items(self) -> tuple[Item, ...]: ...
+    @property
+    def links(self) -> Sequence[Link]: ...
+    @property
+    def errors(self) -> Sequence[str]: ...
+
+
+class Extracts(Protocol):
+    """Reads pages by the rules of a definition."""
+
+    def extract(
+        self,
+        body: bytes,
+        url: str,
+        *,
+        content_type: str,
+        charset: str | None,
+        rule: str | None,
+        carry: Mapping[str, Any],
+    ) -> Extraction:
+        """Items and links of one page. Never awaits: a page is parsed in one go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A visit, and for how long its host wants to be left alone."""
+
+    visit: Visit
+    pause_s: float = 0.0
+
+
+class Pages:
+    """Turns requests into visits.
+
+    ``parsing`` is told the fingerprint of a page before it is parsed, and None after: whoever
+    watches the process can name the page that killed it.
+    """
+
+    def __init__(
+        self,
+        manners: Manners,
+        scope: Scope,
+        fetch: Fetch,
+        extractor: Extracts,
+        links: LinkFilter,
+        clock: Clock,
+        parsing: Callable[[bytes | None], None],
+        chance: random.Random,
+    ) -> None:
+        self._manners = manners
+        self._scope = scope
+        self._fetch = fetch
+        self._extractor = extractor
+        self._links = links
+        self._clock = clock
+        self._parsing = parsing
+        self._chance = chance
+        self._robots = Robots(fetch, manners.user_agent, manners.retry_times, clock)
+        self._starts: set[bytes] = set()
+
+    def meet(self, request: Request) -> None:
+        """The store handed out this request, so it knows it, and its host is in scope.
+
+        The scope that redirects of start URLs added to is not kept anywhere else: a crawl that is
+        resumed learns it again from what is pending.
+        """
+        self._links.note(request)
+        if request.depth == 0 and (request.parent is None or request.parent in self._starts):
+            self._starts.add(request.fingerprint)
+        if not self._scope.allows(request.url):
+            self._adopt(request.host)
+
+    def _adopt(self, host: str) -> None:
+        if self._scope.adopt(host):
+            log.info("host taken into scope", host=host)
+            self._links.rescope()
+
+    def rules(self, request: Request) -> Rules | None:
+        """What robots.txt says to this request; None: `load_rules` first."""
+        if not self._manners.robotstxt_obey:
+            return _NO_RULES
+        return self._robots.known(request.url)
+
+    async def load_rules(self, request: Request) -> Rules:
+        """Fetch the robots.txt that speaks for this request. One request to its host."""
+        return await self._robots.load(request.url)
+
+    def refuse(self, request: Request, rules: Rules) -> Visit | None:
+        """The end of a request that must not be sent; None if it may be."""
+        if rules.failure is not None and rules.final:
+            return Visit(request, PageState.FAILED, rules.failure.reason, rules.failure.status)
+        if not rules.allows(request.url):
+            return Visit(request, PageState.EXCLUDED, ROBOTS)
+        return None
+
+    async def visit(self, request: Request) -> Outcome:
+        """Fetch and read one page. Whatever goes wrong with the page is in the visit."""
+        try:
+            page = await self._get(request)
+            await hit("engine.after_fetch")
+            return Outcome(self._read(request, page))
+        except FetchFailed as failure:
+            return self._failed(request, failure)
+
+    async def _get(self, request: Request) -> Page:
+        if not self._manners.cookies:
+            return await self._fetch.get(request.url, method=request.method, body=request.body)
+        return await follow(
+            self._fetch,
+            request.url,
+            method=request.method,
+            body=request.body,
+            gate=self._hop(request),
+        )
+
+    def _hop(self, request: Request) -> Callable[[Page], Any]:
+        """Which redirects are followed at once: those on the host that set a cookie, as sites do
+        to find out whether cookies are kept. The rest are links, so that no page is read twice."""
+        hops = 0
+
+        async def gate(page: Page) -> bool:
+            nonlocal hops
+            target = page.location or ""
+            if host_of(target) != request.host or not (page.sets_cookie or hops):
+                return False
+            rules = self._robots.known(target) if self._manners.robotstxt_obey else _NO_RULES
+            if rules is None or not rules.allows(target):
+                return False
+            hops += 1
+            await self._clock.sleep(max(self._manners.download_delay, rules.delay_s))
+            return True
+
+        return gate
+
+    def _read(self, request: Request, page: Page) -> Visit:
+        if page.status in REDIRECTS or page.url != request.url:
+            return self._redirected(request, page)
+        failure = refusal(
+            page.status, page.retry_after, self._manners.retry_http_codes, self._clock.wall()
+        )
+        if failure is not None:
+            raise failure
+        return self._extracted(request, page)
+
+    def _visit(self, request: Request, page: Page) -> Visit:
+        return Visit(
+            request,
+            PageState.DONE,
+            status=page.status,
+            final_url=page.url,
+            content_type=page.content_type,
+            size_bytes=page.size_bytes,
+            elapsed_s=page.elapsed_s,
+        )
+
+    def _redirected(self, request: Request, page: Page) -> Visit:
+        """A redirect is a link to its target, which is a page of its own, known or not."""
+        target = page.location if page.status in REDIRECTS else page.url
+        if target is None:
+            raise FetchFailed("redirect to nowhere", retry=False, status=page.status)
+        if target == request.url and request.method == "GET":
+            raise FetchFailed("redirect loop", retry=False, status=page.status)
+        if not self._scope.allows(target) and request.fingerprint in self._starts:
+            self._adopt(host_of(target))
+        visit = replace(self._visit(request, page), final_url=target, reason="redirect")
+        if not self._scope.allows(target):
+            return replace(visit, reason="redirect out of scope")
+        method, body = next_request(page.status, request.method, request.body)
+        link = self._links.redirect(request, target, method, body)
+        if link is None:
+            return visit
+        if request.fingerprint in self._starts:
+            self._starts.add(link.fingerprint)
+        return replace(visit, links=(link,))
+
+    def _extracted(self, request: Request, page: Page) -> Visit:
+        extraction = self._extract(request, page)
+        links = extraction.links
+        if not extraction.items and all(link.is_next for link in links):
+            links = ()  # pagination ends with a page that has nothing on it
+        found = self._links.sort(request, extraction.rule, links)
+        if extraction.errors:
+            log.info("page read with errors", url=page.url, errors=list(extraction.errors)[:5])
+        return replace(
+            self._visit(request, page),
+            reason=extraction.errors[0][:_MAX_REASON] if extraction.errors else "",
+            rule=extraction.rule or "",
+            items=extraction.items,
+            links=tuple(found.links),
+            excluded=tuple(found.excluded),
+        )
+
+    def _extract(self, request: Request, page: Page) -> Extraction:
+        self._parsing(request.fingerprint)
+        try:
+            return self._extractor.extract(
+                page.body,
+                page.url,
+                content_type=page.content_type,
+                charset=page.charset,
+                rule=request.rule,
+                carry=request.carry,
+            )
+        except Exception as error:  # whatever a hostile page brings about, it ends that page only
+            log.exception("page not readable", url=page.url)
+            reason = f"not readable: {type(error).__name__}"
+            raise FetchFailed(reason, retry=False, status=page.status) from error
+        finally:
+            self._parsing(None)
+
+    def _failed(self, request: Request, failure: FetchFailed) -> Outcome:
+        decision = decide(failure, request.attempts, self._manners.retry_times, self._chance)
+        if isinstance(decision, Again):
+            retry_at = self._clock.wall() + decision.delay_s
+            visit = Visit(
+                request, PageState.PENDING, decision.reason, failure.status, retry_at=retry_at
+            )
+            return Outcome(visit, decision.host_s)
+        return Outcome(Visit(request, PageState.FAILED, decision.reason, failure.status))
+
+
+_NO_RULES = Rules(until=float("inf"))

@@ -1,0 +1,76 @@
+"""What to do about a request that failed: again, and when, or never. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from crawler.clock import Backoff
+from crawler.errors import FetchFailed
+
+MAX_WAIT_S = 3600.0  # a longer Retry-After is asked again after this
+_BACKOFF = Backoff(base_s=1.0, cap_s=300.0, floor_s=0.5)
+_SLOW_DOWN = frozenset({429, 503})  # statuses that speak for the whole host
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Try again after ``delay_s`` seconds; ``host_s``: let the whole host alone so long."""
+
+    delay_s: float
+    host_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Never again, because of ``reason``."""
+
+    reason: str
+
+
+def retry_after_s(value: str, now: float) -> float | None:
+    """Seconds that a Retry-After header (RFC 9110 10.2.3) asks for; None: nothing readable.
+
+    ``now`` is Unix time, for the form that is a date.
+    """
+    text = value.strip()
+    if text.isascii() and text.isdecimal() and len(text) < 12:
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, date.timestamp() - now)
+
+
+def refusal(
+    status: int, retry_after: str, retry_codes: Collection[int], now: float
+) -> FetchFailed | None:
+    """The failure that a status means; None for 2xx. Redirects are the caller's business."""
+    if 200 <= status < 300:
+        return None
+    wait_s = retry_after_s(retry_after, now)
+    return FetchFailed(
+        f"http {status}", retry=status in retry_codes, status=status, retry_after_s=wait_s
+    )
+
+
+def decide(
+    failure: FetchFailed, attempts: int, retry_times: int, chance: random.Random
+) -> Again | GiveUp:
+    """What follows from the failure of attempt number ``attempts`` + 1.
+
+    Exponential backoff with full jitter, and not before Retry-After.
+    """
+    if not failure.retry or attempts >= retry_times:
+        return GiveUp(failure.reason)
+    asked_s = min(failure.retry_after_s or 0.0, MAX_WAIT_S)
+    delay_s = max(_BACKOFF.delay(attempts, chance), asked_s)
+    host_s = delay_s if failure.status in _SLOW_DOWN else asked_s
+    return Again(delay_s, host_s, failure.reason)

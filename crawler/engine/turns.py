@@ -1,0 +1,163 @@
+"""Keeps the turns on hosts that this crawl needs: asks, renews, and hands over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+import structlog
+
+from crawler.clock import Backoff, Clock
+from crawler.engine.frontier import Turns
+from crawler.engine.lanes import Lane, Lanes
+from crawler.engine.throttle import NEVER, Turn, spent
+from crawler.errors import OutcomeUnknown, StoreUnavailable
+from crawler.model import HostGrant
+
+log = structlog.get_logger(__name__)
+
+_RENEW_S = 2.0  # also how soon we learn that somebody else wants the host
+_ASK_S = 1.0  # turns are often given back before they run out
+_LINGER_S = 1.0  # an idle host is kept so long, in case more of it is found
+_YIELD_S = 0.5  # after handing a host over, the others ask first
+_LONGEST_NAP_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do about turns now: pure data, computed by `plan`."""
+
+    ask: tuple[Lane, ...]
+    give: tuple[Lane, ...]
+    next_at: float
+
+
+def _due_at(lane: Lane, ask_at: float) -> float:
+    """When the turn of this lane should be asked for, renewed or given back."""
+    if lane.pace.turn is None:
+        return ask_at if lane.queue else NEVER
+    return ask_at if lane.busy else lane.idle_since + _LINGER_S
+
+
+def _must_give(lane: Lane, now: float) -> bool:
+    turn = lane.pace.turn
+    if turn is None or lane.pace.active:
+        return False
+    if lane.queue:
+        return spent(lane.pace, now)
+    return turn.wanted or now >= lane.idle_since + _LINGER_S  # the very sum of `_due_at`
+
+
+class TurnKeeper:
+    """Runs beside the crawl. ``changed`` is called when a lane may go on."""
+
+    def __init__(
+        self, turns: Turns, lanes: Lanes, clock: Clock, changed: Callable[[], None]
+    ) -> None:
+        self._turns = turns
+        self._lanes = lanes
+        self._clock = clock
+        self._changed = changed
+        self._ask_at: dict[str, float] = {}
+        self._wake = asyncio.Event()
+        self._calm = Backoff().delays()
+
+    def poke(self) -> None:
+        """Lanes have changed: look again."""
+        self._wake.set()
+
+    def plan(self, now: float) -> Plan:
+        """Which turns to take or renew, which to give back, and when to look again."""
+        ask, give, next_at = [], [], NEVER
+        for lane in self._lanes:
+            if _must_give(lane, now):
+                give.append(lane)
+                continue
+            due = _due_at(lane, self._ask_at.get(lane.host, 0.0))
+            if due <= now and lane.busy:
+                ask.append(lane)
+            next_at = min(next_at, due)
+        return Plan(tuple(ask), tuple(give), next_at)
+
+    async def run(self) -> NoReturn:
+        """Until cancelled. Raises `Fenced` if the store says so."""
+        while True:
+            self._wake.clear()
+            self._forget_idle()
+            plan = self.plan(self._clock.elapsed())
+            try:
+                await self._give(plan.give)
+                await self._ask(plan.ask)
+            except (StoreUnavailable, OutcomeUnknown) as error:
+                log.warning("turns on hosts not renewed", error=str(error))
+                await self._clock.sleep(next(self._calm))
+                continue
+            if plan.ask or plan.give:
+                self._calm = Backoff().delays()
+                self._changed()
+                continue
+            await self._nap(plan.next_at)
+
+    async def _nap(self, until: float) -> None:
+        seconds = min(_LONGEST_NAP_S, max(0.0, until - self._clock.elapsed()))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def release_all(self) -> None:
+        """Give everything back: the crawl is over."""
+        held = tuple(lane for lane in self._lanes if lane.pace.turn is not None)
+        try:
+            await self._give(held)
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            log.warning("turns on hosts run out by themselves", error=str(error))
+
+    async def _ask(self, lanes: tuple[Lane, ...]) -> None:
+        if not lanes:
+            return
+        asked = self._clock.elapsed()
+        grants = await self._turns.reserve({lane.host: self._earliest(lane) for lane in lanes})
+        for lane in lanes:
+            self._apply(lane, grants[lane.host], asked)
+
+    def _apply(self, lane: Lane, grant: HostGrant, asked: float) -> None:
+        now = self._clock.elapsed()
+        ours = now - self._clock.wall()  # the store speaks Unix time, we count on our own clock
+        until = grant.until + ours
+        if not grant.held:
+            self._ask_at[lane.host] = min(max(until, now + 0.05), now + _ASK_S)
+            self._lanes.grant(lane, None, now)
+            return
+        old = lane.pace.turn
+        since = old.since if old is not None and old.until > asked else asked
+        turn = Turn(since, until, max(0.0, grant.not_before + ours), grant.wanted)
+        self._ask_at[lane.host] = now + min(_RENEW_S, max(0.05, (until - now) / 2))
+        self._lanes.grant(lane, turn, now)
+
+    async def _give(self, lanes: tuple[Lane, ...]) -> None:
+        if not lanes:
+            return
+        values = {lane.host: self._earliest(lane) for lane in lanes}
+        now = self._clock.elapsed()
+        for lane in lanes:  # first, so that nothing starts while the store is told
+            self._lanes.grant(lane, None, now)
+            self._ask_at[lane.host] = now + _YIELD_S
+        await self._turns.release(values)
+
+    def _forget_idle(self) -> None:
+        """Drop lanes without work or turn, once a new lane would know all that they know."""
+        now = self._clock.elapsed()
+        for lane in [each for each in self._lanes if not each.busy and each.pace.turn is None]:
+            if lane.pace.earliest <= now:
+                self._lanes.drop(lane)
+                self._ask_at.pop(lane.host, None)
+
+    def _earliest(self, lane: Lane) -> float:
+        """The earliest next request in Unix time; 0.0 if nothing is known."""
+        if lane.pace.earliest <= 0.0:
+            return 0.0
+        return lane.pace.earliest - self._clock.elapsed() + self._clock.wall()

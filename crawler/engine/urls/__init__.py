@@ -1,0 +1,7 @@
+"""What a URL is to us: its canonical form, its host, its fingerprint, whether it is in scope."""
+
+from crawler.engine.urls.canonical import MAX_URL, canonical, host_of
+from crawler.engine.urls.fingerprint import fingerprint
+from crawler.engine.urls.scope import Scope
+
+__all__ = ["MAX_URL", "Scope", "canonical", "fingerprint", "host_of"]

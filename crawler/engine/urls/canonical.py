@@ -1,0 +1,50 @@
+"""One spelling per URL: WHATWG serialisation without fragment and without credentials."""
+
+from __future__ import annotations
+
+import ada_url
+
+from crawler.errors import InvalidInput
+
+MAX_URL = 2048  # characters; longer ones are nearly always a trap
+
+_SCHEMES = ("http://", "https://")
+
+
+def _spell(href: str) -> str | None:
+    """A WHATWG serialisation as we write it; None unless it is http(s) of a permitted length."""
+    if "#" in href:
+        href = href.partition("#")[0]
+    if not href.startswith(_SCHEMES) or len(href) > MAX_URL:
+        return None
+    start = href.index("//") + 2
+    end = href.index("/", start)
+    if "@" in href[start:end]:
+        return href[:start] + href[href.rindex("@", start, end) + 1 :]
+    return href
+
+
+def _resolve(url: str, base: str | None) -> str | None:
+    try:
+        if base is None:
+            return _spell(ada_url.normalize_url(url))
+        return _spell(ada_url.join_url(base, url))
+    except ValueError:  # also a lone surrogate, which has no UTF-8 form
+        return None
+
+
+def canonical(url: str, base: str | None = None) -> str:
+    """The canonical form of ``url``, resolved against ``base``.
+
+    Raises `InvalidInput` when it cannot be parsed, is not http or https, or is longer than
+    `MAX_URL`. Credentials are dropped: URLs are stored, logged and shown.
+    """
+    found = _resolve(url, base)
+    if found is None:
+        raise InvalidInput(f"not an http(s) URL of at most {MAX_URL} characters: {url[:200]!r}")
+    return found
+
+
+def host_of(url: str) -> str:
+    """``host``, or ``host:port`` where the port is not the scheme's own, of a canonical URL."""
+    return url.split("/", 3)[2]

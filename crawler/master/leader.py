@@ -1,0 +1,221 @@
+"""One term of office, from taking over to its loss: placing what needs a worker, and keeping the
+database in step."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import NoReturn
+
+import structlog
+
+from crawler.clock import Backoff
+from crawler.coordination.catalog import Entry
+from crawler.coordination.instances import Ids
+from crawler.errors import Compacted, Exhausted, OutcomeUnknown, Unavailable
+from crawler.master.assignment import RELIEF, Decision, allowance, plan
+from crawler.master.batches import Change, write_all
+from crawler.master.desk import Desk, assign, registered, unchanged
+from crawler.master.fence import Fence
+from crawler.master.members import Members
+from crawler.master.mirror import Mirror
+from crawler.master.office import Office
+from crawler.master.placing import Placing
+from crawler.master.resources import Resources
+from crawler.master.scales import weigh
+from crawler.master.situation import Job, Seat
+from crawler.master.survey import situation_of, survey
+from crawler.master.takeover import take_over
+from crawler.master.upkeep import Upkeep
+from crawler.master.wishes import Wishes
+from crawler.tasks import start_loop
+
+log = structlog.get_logger(__name__)
+
+IDLE_S = 5.0  # the longest time between two looks, although nothing seems to have changed
+SHARE = 4  # rests this many times as long as it worked, so that calls are answered meanwhile
+LEAST_REST_S = 0.02
+UPKEEP_S = 0.5
+RELIEF_MEMORY_S = 1200.0  # two resources may be evened out by one move in so long
+_BACKOFF = Backoff(base_s=0.1, cap_s=2.0)
+
+
+class Leader:
+    """One term. Calls may be carried out once `ready` is set; every method raises `TermLost` when
+    another master leads."""
+
+    def __init__(self, office: Office, fence: Fence, instance: int) -> None:
+        self._office = office
+        self._fence = fence
+        ids = Ids(office.etcd, office.term, instance, office.clock)
+        self._desk = Desk(office, Placing())
+        self._members = Members(office.session.ttl_s)
+        self._moved: deque[float] = deque()
+        self._held = ""
+        self._chance = random.Random()
+        self._upkeep: Upkeep | None = None
+        self._wishes: Wishes | None = None
+        self.resources = Resources(self._desk, ids, fence)
+        self.ready = asyncio.Event()
+
+    @property
+    def wishes(self) -> Wishes:
+        """Only once `ready`."""
+        assert self._wishes is not None
+        return self._wishes
+
+    async def run(self) -> NoReturn:
+        """Take over, then lead until an error or cancellation ends it."""
+        await self._repeat(self._take_over, "take over", once=True)
+        try:
+            async with asyncio.TaskGroup() as group:
+                start_loop(group, "leader: members", self._watch_members())
+                start_loop(group, "leader: assign", self._repeat(self._assign, "assign"))
+                start_loop(group, "leader: upkeep", self._repeat(self._keep_up, "upkeep"))
+        finally:
+            self.ready.clear()
+        raise AssertionError("a group of endless loops ended")
+
+    async def _repeat(
+        self, step: Callable[[], Awaitable[None]], what: str, *, once: bool = False
+    ) -> None:
+        """Call ``step`` for ever, or until it succeeded ``once``; what may pass is waited out."""
+        failures = 0
+        while True:
+            try:
+                await step()
+            except (Unavailable, OutcomeUnknown, Exhausted, Compacted) as error:
+                log.warning("leading is held up", what=what, error=str(error))
+                await self._office.clock.sleep(_BACKOFF.delay(failures, self._chance))
+                failures += 1
+            else:
+                failures = 0
+                if once:
+                    return
+
+    async def _take_over(self) -> None:
+        cluster = await take_over(self._office, self._fence)
+        office, now = self._office, self._office.clock.elapsed()
+        mirror = Mirror(self._fence)
+        self._wishes = Wishes(self._desk, self._fence, mirror, cluster)
+        self._upkeep = Upkeep(
+            self._desk, self.resources, self._wishes, mirror, self._fence, cluster
+        )
+        jobs, seats = self._survey()
+        wanted = {job.node_id for job in jobs if job.node_id and not job.rest}
+        self._members.begin(seats, wanted, now)
+        self._moved.extend(_reliefs(office.catalog.entries.values(), office.clock.wall(), now))
+        scales = weigh(situation_of(jobs, seats, self._members, now, 0))
+        self._desk.placing.renew(scales, jobs)
+        log.info(
+            "leading",
+            term=office.term.revision,
+            cluster=cluster,
+            resources=len(jobs),
+            workers=len(seats),
+        )
+        self.ready.set()
+
+    async def _watch_members(self) -> None:
+        """See every coming and going at its own time, however long an assignment takes."""
+        catalog = self._office.catalog
+        while True:
+            version = catalog.version
+            self._members.observe(catalog.workers, self._office.clock.elapsed())
+            await catalog.changed(version)
+
+    async def _assign(self) -> None:
+        """Look once, write what that calls for, and wait until there may be more."""
+        office = self._office
+        version, started = office.catalog.version, office.clock.elapsed()
+        self._members.observe(office.catalog.workers, started)
+        changes, decisions = self._decide(started)
+        worked_s = office.clock.elapsed() - started
+        if changes:
+            await self._write(changes, decisions)
+        await office.clock.sleep(max(LEAST_REST_S, SHARE * worked_s))
+        now = office.clock.elapsed()
+        due = self._members.next_change(started)
+        idle_s = IDLE_S if due is None else max(0.0, min(IDLE_S, due - now))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(idle_s):
+                await office.catalog.changed(version)
+
+    def _survey(self) -> tuple[tuple[Job, ...], dict[str, Seat]]:
+        catalog = self._office.catalog
+        entries = catalog.entries.values()
+        return survey(entries, catalog.workers, catalog.loads, catalog.drained)
+
+    def _decide(self, now: float) -> tuple[list[Change], dict[str, Decision]]:
+        """One look, without a pause in it: what calls place meanwhile is not counted twice."""
+        jobs, seats = self._survey()
+        moves_left = allowance(len(jobs), self._moved, now)
+        situation = situation_of(jobs, seats, self._members, now, moves_left)
+        self._note_hold(situation.hold)
+        scales = weigh(situation)
+        self._desk.placing.renew(scales, jobs)  # before the plan: it must see what is under way
+        decisions = plan(situation, scales)
+        at = self._office.clock.wall()
+        entries = self._office.catalog.entries
+        changes = [
+            Change(
+                decision.name,
+                (*unchanged(entry), *registered(decision.node)),
+                assign(entry.resource, decision.node, decision.reason, at),
+            )
+            for decision in decisions
+            if (entry := entries[decision.name]).resource is not None
+        ]
+        return changes, {decision.name: decision for decision in decisions}
+
+    async def _write(self, changes: list[Change], decisions: dict[str, Decision]) -> None:
+        def written(name: str, revision: int) -> None:
+            decision = decisions[name]
+            if decision.balance:
+                self._moved.append(self._office.clock.elapsed())
+            log.info(
+                "decided",
+                resource=name,
+                kind=decision.kind.value,
+                node=decision.node.id if decision.node is not None else "",
+                reason=decision.reason,
+                revision=revision,
+            )
+
+        await write_all(self._office, changes, written)
+        horizon = self._office.clock.elapsed() - RELIEF_MEMORY_S
+        while self._moved and self._moved[0] < horizon:
+            self._moved.popleft()
+
+    def _note_hold(self, reason: str) -> None:
+        if reason and reason != self._held:
+            log.warning("reassignment waits", reason=reason, ttl_s=self._office.session.ttl_s)
+        elif self._held and not reason:
+            log.info("reassignment goes on")
+        self._held = reason
+
+    async def _keep_up(self) -> None:
+        """One round of upkeep, then a wait until there may be more to do."""
+        assert self._upkeep is not None
+        catalog = self._office.catalog
+        version = catalog.version
+        if await self._upkeep.round():
+            return
+        await self._office.clock.sleep(UPKEEP_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_S):
+                await catalog.changed(version)
+
+
+def _reliefs(entries: Iterable[Entry], wall: float, now: float) -> list[float]:
+    """When earlier leaders moved something for balance, on this leader's clock: the limit holds
+    over a change of leaders. Times from a clock that is ahead count as now."""
+    ages = (
+        max(0.0, wall - entry.decision.at)
+        for entry in entries
+        if entry.decision is not None and entry.decision.reason.startswith(RELIEF)
+    )
+    return sorted(now - age for age in ages if age < RELIEF_MEMORY_S)

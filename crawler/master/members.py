@@ -1,0 +1,109 @@
+"""Who came and went: the memory that keeps a flapping worker or a mass disappearance from turning
+into a storm of moves. Pure; times are seconds of one steady clock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+REMEMBER_S = 300.0  # an id that did not vanish within this is trusted at once
+PROBATION_S = 10.0  # how long one that did must stay up; doubled for every further time
+SETTLE_S = 0.3  # an orphan waits this long for others to vanish too, which trips the breaker
+TOGETHER_S = 1.0  # workers that vanish within this vanish together
+LEAST = 2  # one worker alone never trips the breaker
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why no orphan is given away, and until when."""
+
+    until: float
+    reason: str
+
+
+class Members:
+    """What one leader has seen of the workers since it took office."""
+
+    def __init__(self, ttl_s: float) -> None:
+        self._ttl_s = ttl_s
+        self._live: frozenset[str] = frozenset()
+        self._since: dict[str, float] = {}
+        self._gone_at: dict[str, float] = {}
+        self._flaps: dict[str, list[float]] = {}
+        self._hold: Hold | None = None
+
+    def begin(self, live: Collection[str], assigned: Collection[str], now: float) -> None:
+        """A new leader's first look. ``assigned``: workers that have resources, live or not."""
+        self._live = frozenset(live)
+        self._lose(frozenset(assigned) - self._live, now)
+        self._trip("were absent when this term began", now)
+
+    def observe(self, live: Collection[str], now: float) -> bool:
+        """Note who is live at ``now``; whether anybody came or went."""
+        present = frozenset(live)
+        if present == self._live:
+            return False
+        for node_id in present - self._live:
+            self._since[node_id] = now
+        gone, self._live = self._live - present, present
+        self._lose(gone, now)
+        self._trip("vanished within a second", now)
+        self._forget(now)
+        return True
+
+    def steady(self, node_id: str, now: float) -> bool:
+        """Whether it may be given work: it did not vanish lately, or has stayed up since."""
+        return self._trusted_at(node_id, now) <= now
+
+    def settling(self, now: float) -> frozenset[str]:
+        """Workers that vanished a moment ago and are still away."""
+        return self._lately(SETTLE_S, now) - self._live
+
+    def hold(self, now: float) -> Hold | None:
+        """The breaker, while it holds."""
+        return self._hold if self._hold is not None and now < self._hold.until else None
+
+    def next_change(self, now: float) -> float | None:
+        """When any of these answers changes by time alone; None: never."""
+        times = [at + SETTLE_S for at in self._gone_at.values()]
+        times += [self._trusted_at(node_id, now) for node_id in self._live]
+        if self._hold is not None:
+            times.append(self._hold.until)
+        return min((at for at in times if at > now), default=None)
+
+    def _trusted_at(self, node_id: str, now: float) -> float:
+        flaps = sum(1 for at in self._flaps.get(node_id, ()) if at > now - REMEMBER_S)
+        if not flaps:
+            return now
+        probation_s: float = min(PROBATION_S * 2.0 ** (flaps - 1), REMEMBER_S)
+        return self._since.get(node_id, now) + probation_s
+
+    def _lately(self, seconds: float, now: float) -> frozenset[str]:
+        return frozenset(node_id for node_id, at in self._gone_at.items() if at > now - seconds)
+
+    def _lose(self, gone: frozenset[str], now: float) -> None:
+        for node_id in gone:
+            self._gone_at[node_id] = now
+            self._flaps.setdefault(node_id, []).append(now)
+
+    def _trip(self, what: str, now: float) -> None:
+        gone = self._lately(TOGETHER_S, now)
+        known = len(gone | self._live)
+        if len(gone) < LEAST or 2 * len(gone) < known:
+            return
+        reason = f"{len(gone)} of {known} workers {what}; waiting for them {self._ttl_s:g} s"
+        self._hold = Hold(now + self._ttl_s, reason)
+        for node_id in gone:
+            # Not their fault, and whoever is left must not get all new work meanwhile.
+            self._flaps.pop(node_id, None)
+
+    def _forget(self, now: float) -> None:
+        kept = (
+            (node_id, [at for at in ats if at > now - REMEMBER_S])
+            for node_id, ats in self._flaps.items()
+        )
+        self._flaps = {node_id: ats for node_id, ats in kept if ats}
+        self._gone_at = {
+            node_id: at for node_id, at in self._gone_at.items() if at > now - TOGETHER_S
+        }
+        self._since = {node_id: self._since[node_id] for node_id in self._since.keys() & self._live}

@@ -1,0 +1,49 @@
+"""What the database remembers of resources, kept equal to what etcd holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from crawler.coordination.catalog import Entry
+from crawler.master.fence import Fence, Memo
+from crawler.master.refill import as_memo, memo_of
+
+BATCH = 500
+
+
+class Mirror:
+    """Every write to it goes through here, one at a time, so that what is known is what is there:
+    otherwise a pause and a resume between two updates would leave the pause in the database."""
+
+    def __init__(self, fence: Fence) -> None:
+        self._fence = fence
+        self._lock = asyncio.Lock()
+        self._known: dict[str, Memo] | None = None
+
+    async def remember(self, entry: Entry) -> None:
+        """Write one resource as it is in ``entry``, at once."""
+        memo = memo_of(entry)
+        if memo is not None:
+            async with self._lock:
+                await self._write([memo], await self._load())
+
+    async def update(self, entries: Iterable[Entry]) -> None:
+        """Write whatever differs from what is there."""
+        async with self._lock:
+            known = await self._load()
+            memos = (memo_of(entry) for entry in entries)
+            due = [memo for memo in memos if memo is not None and known.get(memo.id) != memo]
+            for start in range(0, len(due), BATCH):
+                await self._write(due[start : start + BATCH], known)
+
+    async def _load(self) -> dict[str, Memo]:
+        if self._known is None:
+            self._known = {memo.id: as_memo(memo) for memo in await self._fence.mirrored()}
+        return self._known
+
+    async def _write(self, memos: list[Memo], known: dict[str, Memo]) -> None:
+        for memo in memos:
+            known.pop(memo.id, None)  # if the answer is lost, it is written again
+        await self._fence.mirror(memos)
+        known |= {memo.id: memo for memo in memos}

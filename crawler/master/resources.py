@@ -1,0 +1,239 @@
+"""Adding, changing and deleting resources, each so that a cut at any step leaves what repeating
+the call, or the next leader, completes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from crawler.coordination.catalog import Entry
+from crawler.coordination.etcd import Op, delete, modified_at, put
+from crawler.coordination.instances import Ids
+from crawler.coordination.keys import (
+    decision_key,
+    definition_key,
+    drain_key,
+    resource_key,
+    status_key,
+    wish_key,
+)
+from crawler.coordination.records import Wish, encode_wish
+from crawler.errors import Conflict, NotFound, OutcomeUnknown, StoreUnavailable
+from crawler.failpoint import hit
+from crawler.master.desk import Desk, refuse_deleted, registered, unchanged
+from crawler.master.fence import Fence
+from crawler.master.survey import rest_of, wish_of
+from crawler.model import WORKER_SERVICE, Desired, Node, Resource, State, check_name
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What became of an add or put. Without a worker, ``node_id`` and ``address`` are ""."""
+
+    resource_id: str
+    node_id: str
+    address: str
+    created: bool = False
+    changed: bool = False
+
+
+def placed(resource: Resource, *, created: bool = False, changed: bool = False) -> Placed:
+    """The answer for a resource as it is written now."""
+    at = resource.assignment
+    return Placed(
+        resource.id,
+        at.node_id if at is not None else "",
+        at.address if at is not None else "",
+        created,
+        changed,
+    )
+
+
+class Resources:
+    """What callers may do with resources as such, under one term."""
+
+    def __init__(self, desk: Desk, ids: Ids, fence: Fence) -> None:
+        self._desk = desk
+        self._office = desk.office
+        self._ids = ids
+        self._fence = fence
+
+    async def add(self, name: str, definition: str | None = None) -> Placed:
+        """Create it, or find it there. ``definition`` is canonical JSON.
+
+        Raises `Conflict` where it exists with another definition, `Unavailable` while one of its
+        name is being deleted.
+        """
+        name = check_name(name)
+        async with self._desk.lock(name):
+            return await self._desk.settle(name, partial(self._add, definition), self._guess(name))
+
+    async def put(self, name: str, definition: str) -> Placed:
+        """Create it, or give it this definition; then the assignment's token rises with it, so
+        that its worker begins anew with the new one."""
+        name = check_name(name)
+        async with self._desk.lock(name):
+            return await self._desk.settle(name, partial(self._put, definition), self._guess(name))
+
+    async def delete(self, name: str) -> None:
+        """Delete it for good: when this returns, nothing of it is ever written again.
+
+        Raises `NotFound`; `OutcomeUnknown` where it is marked, and the database could not be told.
+        """
+        name = check_name(name)
+        async with self._desk.lock(name):
+            await self._desk.settle(name, self._delete)
+
+    async def drain(self, node: str, *, undo: bool = False) -> None:
+        """Take all work from a worker, or let it have work again. Raises `NotFound`."""
+        node_id = self._find(node, undo)
+        key = drain_key(node_id)
+        if undo:
+            await self._office.write((), (delete(key),))
+        elif (
+            await self._office.write(
+                registered(self._office.catalog.workers[node_id]), (put(key, b"{}"),)
+            )
+            is None
+        ):
+            raise NotFound(f"{node_id} has just left")
+        log.info("drain", node=node_id, undo=undo)
+
+    async def finish(self, entry: Entry) -> None:
+        """The second and third step of a delete that is marked: the database's tombstone, then
+        the keys."""
+        wish = entry.wish
+        assert wish is not None
+        await self._fence.bury(wish.resource_id)
+        await hit("master.delete.after_bury")
+        # A delete mark is never taken back, so no more than the mark need be compared.
+        marked = (modified_at(wish_key(entry.name), entry.wish_revision),)
+        await self._office.write(marked, erase(entry.name))
+        await hit("master.delete.after_keys")
+        log.info("deleted", resource=entry.name, id=wish.resource_id)
+
+    def _guess(self, name: str) -> Entry | None:
+        """For a name that the catalog has not heard of, a read is not worth while."""
+        return None if name in self._office.catalog.entries else Entry(name)
+
+    async def _add(self, definition: str | None, entry: Entry, avoid: set[str]) -> Placed | None:
+        refuse_deleted(entry)
+        if entry.resource is None:
+            return await self._create(entry, definition, avoid)
+        if definition is not None and definition != entry.definition:
+            raise Conflict(f"{entry.name} exists with another definition; put changes it")
+        return placed(entry.resource)
+
+    async def _put(self, definition: str, entry: Entry, avoid: set[str]) -> Placed | None:
+        refuse_deleted(entry)
+        if entry.resource is None:
+            return await self._create(entry, definition, avoid)
+        if definition == entry.definition:
+            return placed(entry.resource)
+        written = await self._change(entry, entry.resource, definition, avoid)
+        return placed(written, changed=True) if written is not None else None
+
+    async def _create(self, entry: Entry, definition: str | None, avoid: set[str]) -> Placed | None:
+        created_ns = int(self._office.clock.wall() * 1_000_000) * 1_000
+        resource = Resource(await self._ids.next(), entry.name, None, created_ns)
+        ops = [put(wish_key(entry.name), encode_wish(Wish(Desired.RUNNING, 1, resource.id)))]
+        ops.append(_define(entry.name, definition))
+        await hit("master.add.before_txn")
+        written = await self._desk.give(entry, resource, definition, ops, avoid)
+        if written is None:
+            return None
+        await hit("master.add.after_txn")
+        log.info(
+            "add resource",
+            specs={
+                "ID": written.id,
+                "Name": written.name,
+                "AssignedNode": str(written.assignment or ""),
+                "CreationTime": written.created_ns,
+            },
+        )
+        return placed(written, created=True)
+
+    async def _change(
+        self, entry: Entry, resource: Resource, definition: str, avoid: set[str]
+    ) -> Resource | None:
+        ops = [_define(entry.name, definition)]
+        if wish_of(entry) is None:
+            ops.append(
+                put(wish_key(entry.name), encode_wish(Wish(Desired.RUNNING, 1, resource.id)))
+            )
+        home = self._home(resource, avoid)
+        if home is None and rest_of(entry) in ("", State.ERROR):
+            return await self._desk.give(entry, resource, definition, ops, avoid)
+        return await self._desk.keep(entry, resource, home, "definition changed", ops, avoid)
+
+    def _home(self, resource: Resource, avoid: set[str]) -> Node | None:
+        """The live worker that has it and may keep it with a definition."""
+        if resource.assignment is None or resource.assignment.node_id in avoid:
+            return None
+        node = self._office.catalog.workers.get(resource.assignment.node_id)
+        return node if node is not None and node.native else None
+
+    async def _delete(self, entry: Entry, avoid: set[str]) -> bool | None:
+        del avoid
+        if entry.resource is None and entry.wish is None and entry.resource_revision:
+            # Nobody can read what it was, so that there is nothing to bury.
+            revision = await self._office.write(unchanged(entry), erase(entry.name))
+            return None if revision is None else True
+        marked = entry if is_marked(entry) else await self._mark(entry)
+        if marked is None:
+            return None
+        await hit("master.delete.after_mark")
+        try:
+            await self.finish(marked)
+        except StoreUnavailable as error:
+            raise OutcomeUnknown(
+                f"{entry.name} is marked deleted, but the database could not be told yet; try again"
+            ) from error
+        return True
+
+    async def _mark(self, entry: Entry) -> Entry | None:
+        """The first step: irrevocable. None: something changed."""
+        wish = wish_of(entry)
+        if entry.resource is not None:
+            resource_id = entry.resource.id
+        elif wish is not None:
+            resource_id = wish.resource_id  # its resource key was deleted by somebody else
+        else:
+            raise NotFound(f"there is no resource {entry.name}")
+        mark = Wish(Desired.DELETED, wish.run if wish is not None else 1, resource_id)
+        revision = await self._office.write(
+            unchanged(entry), (put(wish_key(entry.name), encode_wish(mark)),)
+        )
+        return None if revision is None else replace(entry, wish=mark, wish_revision=revision)
+
+    def _find(self, node: str, undo: bool) -> str:
+        """The worker's full id; a short one (``2``, ``worker-2``) will do."""
+        catalog = self._office.catalog
+        known = {*catalog.workers, *(catalog.drained if undo else ())}
+        for node_id in (node, f"{WORKER_SERVICE}-{node}", f"go.micro.server.{node}"):
+            if node_id in known:
+                return node_id
+        raise NotFound(f"there is no worker {node[:80]}")
+
+
+def is_marked(entry: Entry) -> bool:
+    """Whether its delete has begun; where the resource key is gone, its wish alone says so."""
+    wish = wish_of(entry)
+    return wish is not None and wish.state is Desired.DELETED
+
+
+def erase(name: str) -> list[Op]:
+    """Delete every key of the resource."""
+    keys = (resource_key, definition_key, wish_key, status_key, decision_key)
+    return [delete(key(name)) for key in keys]
+
+
+def _define(name: str, definition: str | None) -> Op:
+    """Write the definition; without one, one that a deleted resource left behind must go."""
+    key = definition_key(name)
+    return put(key, definition.encode()) if definition is not None else delete(key)

@@ -1,0 +1,183 @@
+"""A master's gRPC services: a call is carried out where it leads, else forwarded, once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from google.protobuf.empty_pb2 import Empty
+
+from crawler.clock import Clock
+from crawler.coordination.catalog import read_entry, read_view
+from crawler.definition import from_json
+from crawler.errors import InvalidInput, NotFound
+from crawler.failpoint import hit
+from crawler.master.leader import Leader
+from crawler.master.master import Master
+from crawler.master.views import show_nodes, show_resource, show_resources
+from crawler.master.wishes import check_action
+from crawler.model import check_name
+from crawler.rpc.calls import Channels, MasterCalls
+from crawler.rpc.incoming import Context, hops, remaining_s
+from crawler.rpc.pb.control_pb2 import (
+    DesireRequest,
+    DrainRequest,
+    NameRequest,
+    NodeList,
+    PutReply,
+    PutRequest,
+    ResourceList,
+    ResourceView,
+)
+from crawler.rpc.pb.control_pb2_grpc import CrawlerControlServicer
+from crawler.rpc.pb.crawler_pb2 import NodeSpec, ResourceSpec
+from crawler.rpc.pb.crawler_pb2_grpc import CrawlerMasterServicer
+
+log = structlog.get_logger(__name__)
+
+FORWARD_S = 4.0  # longest wait for the leader's answer
+ANSWER_S = 0.2  # left of the caller's deadline, so that it hears of ours
+
+A = TypeVar("A")
+
+
+class Router:
+    """Takes every write to the leader, wherever that is."""
+
+    def __init__(self, master: Master, channels: Channels) -> None:
+        self._master = master
+        self._channels = channels
+
+    async def carry_out(
+        self,
+        context: Context,
+        here: Callable[[Leader], Awaitable[A]],
+        there: Callable[[MasterCalls, float], Awaitable[A]],
+    ) -> A:
+        """Call ``here`` with this master's term, or ``there`` with the leader's address and the
+        seconds it may take. A call that was forwarded already is never forwarded again."""
+        found = await self._master.route(forward=not hops(context))
+        if isinstance(found, Leader):
+            with self._master.carry_out():
+                answer = await here(found)
+                await hit("master.before_reply")
+                return answer
+        seconds = max(0.1, remaining_s(context, FORWARD_S + ANSWER_S) - ANSWER_S)
+        log.debug("forward", leader=found, seconds=seconds)
+        return await there(MasterCalls(self._channels, found, hop=1), seconds)
+
+
+class MasterService(CrawlerMasterServicer):
+    """The two calls of the Go original."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def AddResource(  # noqa: N802 -- the wire's name
+        self, request: ResourceSpec, context: Context
+    ) -> NodeSpec:
+        check_name(request.name)
+        text = request.definition_json
+        definition = from_json(text).canonical() if text else None
+
+        async def here(leader: Leader) -> NodeSpec:
+            placed = await leader.resources.add(request.name, definition)
+            return NodeSpec(id=placed.node_id, Address=placed.address)
+
+        return await self._router.carry_out(
+            context, here, lambda calls, s: calls.add_resource(request, timeout_s=s)
+        )
+
+    async def DeleteResource(  # noqa: N802 -- the wire's name
+        self, request: ResourceSpec, context: Context
+    ) -> Empty:
+        check_name(request.name)
+
+        async def here(leader: Leader) -> Empty:
+            await leader.resources.delete(request.name)
+            return Empty()
+
+        return await self._router.carry_out(
+            context, here, lambda calls, s: calls.delete_resource(request, timeout_s=s)
+        )
+
+
+class ControlService(CrawlerControlServicer):
+    """What masters offer beyond that. Reads are answered by any master, from etcd as it is now."""
+
+    def __init__(self, router: Router, master: Master, clock: Clock) -> None:
+        self._router = router
+        self._master = master
+        self._clock = clock
+
+    async def PutResource(  # noqa: N802 -- the wire's name
+        self, request: PutRequest, context: Context
+    ) -> PutReply:
+        check_name(request.name)
+        if not request.definition_json:
+            raise InvalidInput("definition_json: a definition is needed", field="definition_json")
+        definition = from_json(request.definition_json).canonical()
+
+        async def here(leader: Leader) -> PutReply:
+            placed = await leader.resources.put(request.name, definition)
+            return PutReply(
+                resource_id=placed.resource_id,
+                node_id=placed.node_id,
+                address=placed.address,
+                created=placed.created,
+                changed=placed.changed,
+            )
+
+        return await self._router.carry_out(
+            context, here, lambda calls, s: calls.put_resource(request, timeout_s=s)
+        )
+
+    async def SetDesired(  # noqa: N802 -- the wire's name
+        self, request: DesireRequest, context: Context
+    ) -> Empty:
+        check_name(request.name)
+        action = check_action(request.action)
+
+        async def here(leader: Leader) -> Empty:
+            await leader.wishes.desire(request.name, action)
+            return Empty()
+
+        return await self._router.carry_out(
+            context, here, lambda calls, s: calls.set_desired(request, timeout_s=s)
+        )
+
+    async def DrainNode(  # noqa: N802 -- the wire's name
+        self, request: DrainRequest, context: Context
+    ) -> Empty:
+        async def here(leader: Leader) -> Empty:
+            await leader.resources.drain(request.node, undo=request.undo)
+            return Empty()
+
+        return await self._router.carry_out(
+            context, here, lambda calls, s: calls.drain_node(request, timeout_s=s)
+        )
+
+    async def ListResources(  # noqa: N802 -- the wire's name
+        self, request: Empty, context: Context
+    ) -> ResourceList:
+        del request, context
+        return ResourceList(resources=show_resources(await read_view(self._master.etcd)))
+
+    async def GetResource(  # noqa: N802 -- the wire's name
+        self, request: NameRequest, context: Context
+    ) -> ResourceView:
+        del context
+        name = check_name(request.name)
+        entry = await read_entry(self._master.etcd, name)
+        if entry.resource is None:
+            raise NotFound(f"there is no resource {name}")
+        return show_resource(entry, self._master.catalog.workers, definition=True)
+
+    async def ListNodes(  # noqa: N802 -- the wire's name
+        self, request: Empty, context: Context
+    ) -> NodeList:
+        del request, context
+        view = await read_view(self._master.etcd)
+        leader = self._master.catalog.leader
+        return NodeList(nodes=show_nodes(view, leader, self._clock.wall()))

@@ -1,0 +1,77 @@
+"""Resources and nodes as the control service shows them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from crawler.coordination.catalog import Entry, View, state_of
+from crawler.coordination.election import Leader
+from crawler.model import Node
+from crawler.rpc.pb.control_pb2 import NodeView, ResourceView
+
+
+def show_resource(entry: Entry, live: Collection[str], *, definition: bool) -> ResourceView:
+    """One resource; ``live`` are the ids of the live workers. It must exist."""
+    resource, wish, decision = entry.resource, entry.wish, entry.decision
+    assert resource is not None
+    state, reason = state_of(entry, live)
+    at = resource.assignment
+    return ResourceView(
+        id=resource.id,
+        name=resource.name,
+        assigned_node=at.node_id if at is not None else "",
+        address=at.address if at is not None else "",
+        creation_time=resource.created_ns,
+        state=state.value,
+        reason=reason,
+        run=wish.run if wish is not None else 1,
+        revision=resource.revision,
+        definition_json=(entry.definition or "") if definition else "",
+        definition_revision=entry.definition_revision,
+        decision=decision.reason if decision is not None else "",
+        decided_at=decision.at if decision is not None else 0.0,
+    )
+
+
+def show_resources(view: View) -> Iterator[ResourceView]:
+    """All resources by name."""
+    for name in sorted(view.entries):
+        if view.entries[name].resource is not None:
+            yield show_resource(view.entries[name], view.workers, definition=False)
+
+
+def show_nodes(view: View, leader: Leader | None, now: float) -> Iterator[NodeView]:
+    """Masters, then workers. ``now``: Unix seconds."""
+    for node in (*_by_id(view.masters.values()), *_by_id(view.workers.values())):
+        load = view.loads.get(node.id)
+        yield NodeView(
+            id=node.id,
+            service=node.service,
+            address=node.address,
+            leader=_leads(node, leader),
+            active=load.active if load is not None else 0,
+            resources=load.resources if load is not None else 0,
+            drained=node.id in view.drained,
+            native=node.native,
+            uptime_s=_uptime(node, now),
+            version=node.metadata.get("crawler", ""),
+        )
+
+
+def _by_id(nodes: Collection[Node]) -> list[Node]:
+    return sorted(nodes, key=lambda node: node.id)
+
+
+def _leads(node: Node, leader: Leader | None) -> bool:
+    """The election's value names a master by its short id."""
+    if leader is None:
+        return False
+    return node.id == f"{node.service}-{leader.id}" and node.address == leader.address
+
+
+def _uptime(node: Node, now: float) -> float:
+    """0.0 where the node does not say since when."""
+    try:
+        return max(0.0, now - float(node.metadata.get("started", "")))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,159 @@
+"""Pausing, resuming, stopping and starting: what each asks for, and how it becomes true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import structlog
+
+from crawler.coordination.catalog import Entry
+from crawler.coordination.etcd import put
+from crawler.coordination.keys import wish_key
+from crawler.coordination.records import Wish, encode_wish
+from crawler.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown, StoreUnavailable
+from crawler.failpoint import hit
+from crawler.master.desk import Desk, refuse_deleted
+from crawler.master.fence import Fence
+from crawler.master.mirror import Mirror
+from crawler.master.survey import over, wish_of
+from crawler.model import Desired, Resource, Stamp, check_name
+
+log = structlog.get_logger(__name__)
+
+
+class Action(StrEnum):
+    """What a caller may ask of a resource."""
+
+    PAUSE = "pause"  # stop crawling, keep the run
+    RESUME = "resume"  # go on with the paused run
+    STOP = "stop"  # end the run
+    START = "start"  # begin the next run
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What an action comes to. ``change`` False: it is so already.
+
+    ``halt``: when it is answered, nothing of the resource may be written to the database.
+    """
+
+    wish: Wish
+    change: bool
+    halt: bool
+
+
+def check_action(text: str) -> Action:
+    """Read what a caller wrote; `InvalidInput` for anything else."""
+    try:
+        return Action(text)
+    except ValueError:
+        known = ", ".join(Action)
+        raise InvalidInput(f"action: one of {known} (got {text[:40]!r})", field="action") from None
+
+
+def turn_of(entry: Entry, resource: Resource, action: Action) -> Turn:
+    """Decide. Raises `Conflict` that says what to do where the state does not allow it."""
+    wish = wish_of(entry) or Wish(Desired.RUNNING, 1, resource.id)
+    ended = over(entry)
+    state = "over" if ended is not None else wish.state.value
+    found = _TURNS[action].get(state)
+    if found is None:
+        said = ended.value if ended is not None else state
+        raise Conflict(f"{entry.name} is {said}: {_ADVICE[state]}")
+    wanted, next_run = found
+    run = wish.run + 1 if next_run else wish.run
+    change = next_run or (ended is None and wish.state is not wanted)
+    halt = wanted in (Desired.PAUSED, Desired.STOPPED) and ended is None
+    return Turn(Wish(wanted, run, resource.id), change, halt)
+
+
+# By action and by where the resource stands: what is then wanted, and whether in the next run.
+_TURNS: dict[Action, dict[str, tuple[Desired, bool]]] = {
+    Action.PAUSE: {"running": (Desired.PAUSED, False), "paused": (Desired.PAUSED, False)},
+    Action.RESUME: {"running": (Desired.RUNNING, False), "paused": (Desired.RUNNING, False)},
+    Action.STOP: {
+        "running": (Desired.STOPPED, False),
+        "paused": (Desired.STOPPED, False),
+        "stopped": (Desired.STOPPED, False),
+        "over": (Desired.STOPPED, False),
+    },
+    Action.START: {
+        "running": (Desired.RUNNING, False),
+        "stopped": (Desired.RUNNING, True),
+        "over": (Desired.RUNNING, True),
+    },
+}
+_ADVICE = {
+    "paused": "resume it, or stop it first",
+    "stopped": "start begins its next run",
+    "over": "start begins its next run",
+}
+
+
+class Wishes:
+    """Carries out actions under one term. ``cluster`` is the uuid that tokens are issued under."""
+
+    def __init__(self, desk: Desk, fence: Fence, mirror: Mirror, cluster: str) -> None:
+        self._desk = desk
+        self._mirror = mirror
+        self._fence = fence
+        self._cluster = cluster
+
+    async def desire(self, name: str, action: Action) -> None:
+        """Make it so; after a pause or stop, nothing more of it is written when this returns.
+
+        Raises `NotFound`, `Conflict`; `OutcomeUnknown` where it is so in etcd and the database
+        could not be told.
+        """
+        name = check_name(name)
+
+        async def step(entry: Entry, avoid: set[str]) -> bool | None:
+            return await self._step(entry, action, avoid)
+
+        async with self._desk.lock(name):
+            await self._desk.settle(name, step)
+
+    async def seal(self, entry: Entry) -> None:
+        """Shut the database to whoever had the resource before it was written last."""
+        resource = entry.resource
+        assert resource is not None
+        await self._fence.raise_fence(Stamp(self._cluster, resource.id, 0, resource.revision))
+        await hit("master.pause.after_fence")
+        await self._mirror.remember(entry)
+
+    async def _step(self, entry: Entry, action: Action, avoid: set[str]) -> bool | None:
+        refuse_deleted(entry)
+        resource = entry.resource
+        if resource is None:
+            raise NotFound(f"there is no resource {entry.name}")
+        turn = turn_of(entry, resource, action)
+        if turn.change:
+            written = await self._write(entry, resource, turn, action, avoid)
+            if written is None:
+                return None
+            entry = replace(entry, resource=written, wish=turn.wish)
+            log.info("desired", resource=entry.name, action=action.value, run=turn.wish.run)
+        if turn.halt:
+            await self._halt(entry, turn.wish)
+        return True
+
+    async def _write(
+        self, entry: Entry, resource: Resource, turn: Turn, action: Action, avoid: set[str]
+    ) -> Resource | None:
+        ops = (put(wish_key(entry.name), encode_wish(turn.wish)),)
+        if turn.halt:
+            reason = f"{action.value} was asked for"
+            return await self._desk.keep(entry, resource, None, reason, ops, avoid)
+        fresh = replace(resource, assignment=None)
+        return await self._desk.give(entry, fresh, entry.definition, ops, avoid)
+
+    async def _halt(self, entry: Entry, wish: Wish) -> None:
+        await hit("master.pause.after_txn")
+        try:
+            await self.seal(entry)
+        except StoreUnavailable as error:
+            raise OutcomeUnknown(
+                f"{entry.name} is {wish.state.value}, but the database could not be told yet; "
+                "try again"
+            ) from error

@@ -1,0 +1,1 @@
+"""How processes talk to each other: gRPC servers, calls, and our errors on the wire."""

@@ -1,0 +1,203 @@
+"""Calls to a master: each with a deadline, over one kept channel per address.
+
+gRPC's own retry policy is off on purpose: after it, a failure to connect could hide an earlier try
+that was sent, and nobody could say any more whether the call had an effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
+
+from crawler.clock import Backoff, Clock, SystemClock
+from crawler.errors import Unavailable
+from crawler.rpc.errors import from_rpc_error
+from crawler.rpc.incoming import HOP_KEY
+from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
+from crawler.rpc.pb import control_pb2 as control
+from crawler.rpc.pb import control_pb2_grpc, crawler_pb2_grpc
+from crawler.rpc.pb import crawler_pb2 as crawler
+
+Q = TypeVar("Q", bound=Message)
+R = TypeVar("R", bound=Message)
+
+_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    # Without it, a peer that hangs is noticed after a minute whatever keepalive says.
+    ("grpc.http2.ping_timeout_ms", 2_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_receive_message_length", MAX_REPLY_BYTES),
+    ("grpc.max_send_message_length", MAX_REQUEST_BYTES),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """``timeout_s`` is a call's whole deadline, ``connect_s`` the part of it for connecting.
+
+    With ``repeat``, a call that definitely had no effect (no leader, no connection) is made again
+    until the deadline.
+    """
+
+    timeout_s: float = 5.0
+    connect_s: float = 2.0
+    repeat: Backoff | None = None
+
+
+class Channels:
+    """One channel per address, kept open and reconnecting by itself."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, grpc.aio.Channel] = {}
+
+    def to(self, address: str) -> grpc.aio.Channel:
+        """The channel to ``host:port``; made at its first use."""
+        channel = self._open.get(address)
+        if channel is None:
+            channel = self._open[address] = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        return channel
+
+    async def keep(self, addresses: set[str]) -> None:
+        """Close the channels to all other addresses."""
+        for address in self._open.keys() - addresses:
+            await self._open.pop(address).close(None)
+
+    async def close(self) -> None:
+        """Close all; idempotent."""
+        await self.keep(set())
+
+
+async def connected(channel: grpc.aio.Channel, address: str, seconds: float) -> None:
+    """Return once the channel is connected; otherwise raise `Unavailable`: nothing was sent."""
+    try:
+        async with asyncio.timeout(seconds):
+            while (state := channel.get_state(True)) is not grpc.ChannelConnectivity.READY:
+                if state in _HOPELESS:
+                    raise Unavailable(f"cannot connect to {address}")
+                await channel.wait_for_state_change(state)
+    except TimeoutError as error:
+        raise Unavailable(f"no connection to {address} within {seconds:g} s") from error
+
+
+_HOPELESS = (
+    grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+    grpc.ChannelConnectivity.SHUTDOWN,
+)
+
+
+class MasterCalls:
+    """What can be asked of one master. ``hop`` 1 marks forwarded calls: they go no further.
+
+    Every method raises errors of ours: `Unavailable` where the call was definitely without effect,
+    `OutcomeUnknown` where it was sent and no answer came.
+    """
+
+    def __init__(
+        self,
+        channels: Channels,
+        address: str,
+        *,
+        settings: CallSettings | None = None,
+        hop: int = 0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._channels = channels
+        self._address = address
+        self._settings = settings or CallSettings()
+        self._metadata = ((HOP_KEY, str(hop)),) if hop else ()
+        self._clock = clock or SystemClock()
+
+    async def add_resource(
+        self, request: crawler.ResourceSpec, *, timeout_s: float | None = None
+    ) -> crawler.NodeSpec:
+        return await self._call(lambda c: _master(c).AddResource, request, timeout_s)
+
+    async def delete_resource(
+        self, request: crawler.ResourceSpec, *, timeout_s: float | None = None
+    ) -> Empty:
+        return await self._call(lambda c: _master(c).DeleteResource, request, timeout_s)
+
+    async def put_resource(
+        self, request: control.PutRequest, *, timeout_s: float | None = None
+    ) -> control.PutReply:
+        return await self._call(lambda c: _control(c).PutResource, request, timeout_s)
+
+    async def set_desired(
+        self, request: control.DesireRequest, *, timeout_s: float | None = None
+    ) -> Empty:
+        return await self._call(lambda c: _control(c).SetDesired, request, timeout_s)
+
+    async def list_resources(self, *, timeout_s: float | None = None) -> control.ResourceList:
+        return await self._call(lambda c: _control(c).ListResources, Empty(), timeout_s)
+
+    async def get_resource(
+        self, request: control.NameRequest, *, timeout_s: float | None = None
+    ) -> control.ResourceView:
+        return await self._call(lambda c: _control(c).GetResource, request, timeout_s)
+
+    async def list_nodes(self, *, timeout_s: float | None = None) -> control.NodeList:
+        return await self._call(lambda c: _control(c).ListNodes, Empty(), timeout_s)
+
+    async def drain_node(
+        self, request: control.DrainRequest, *, timeout_s: float | None = None
+    ) -> Empty:
+        return await self._call(lambda c: _control(c).DrainNode, request, timeout_s)
+
+    async def _call(
+        self,
+        method: Callable[[grpc.aio.Channel], grpc.aio.UnaryUnaryMultiCallable[Q, R]],
+        request: Q,
+        timeout_s: float | None,
+    ) -> R:
+        """Make the call, again where that is allowed, until the deadline."""
+        most_s = self._settings.timeout_s if timeout_s is None else timeout_s
+        until = self._clock.elapsed() + most_s
+        repeat = self._settings.repeat
+        delays = repeat.delays() if repeat is not None else iter(())
+        while True:
+            left_s = until - self._clock.elapsed()
+            try:
+                return await self._once(method, request, left_s)
+            except Unavailable:
+                delay_s = next(delays, None)
+                if delay_s is None or self._clock.elapsed() + delay_s >= until:
+                    raise
+                await self._clock.sleep(delay_s)
+
+    async def _once(
+        self,
+        method: Callable[[grpc.aio.Channel], grpc.aio.UnaryUnaryMultiCallable[Q, R]],
+        request: Q,
+        timeout_s: float,
+    ) -> R:
+        channel = self._channels.to(self._address)
+        before = self._clock.elapsed()
+        await connected(channel, self._address, min(timeout_s, self._settings.connect_s))
+        left_s = timeout_s - (self._clock.elapsed() - before)
+        try:
+            return await method(channel)(
+                request, timeout=max(left_s, 0.001), metadata=self._metadata
+            )
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+
+
+def _master(channel: grpc.aio.Channel) -> crawler_pb2_grpc.CrawlerMasterAsyncStub:
+    return crawler_pb2_grpc.CrawlerMasterStub(channel)
+
+
+def _control(channel: grpc.aio.Channel) -> control_pb2_grpc.CrawlerControlAsyncStub:
+    return control_pb2_grpc.CrawlerControlStub(channel)

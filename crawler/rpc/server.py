@@ -1,0 +1,109 @@
+"""A gRPC server that owns its port: bound before anybody is told of it, given back in order."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from crawler.errors import Misconfigured
+from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
+from crawler.rpc.services import Service
+from crawler.tasks import bounded
+
+log = structlog.get_logger(__name__)
+
+MAX_CONCURRENT = 4096
+
+_OPTIONS: tuple[tuple[str, int], ...] = (
+    # Otherwise two servers share one port, and each gets half of the calls.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    ("grpc.max_send_message_length", MAX_REPLY_BYTES),
+    # Our callers ping every 5 s, idle or not; less than that would be called abuse.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 4_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.http2.ping_timeout_ms", 2_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a server listens. ``port`` is the real one where port 0 was asked for."""
+
+    host: str
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@asynccontextmanager
+async def serve(
+    address: str, services: Sequence[Service], *, flag: str = "--grpc", grace_s: float = 2.0
+) -> AsyncIterator[Listening]:
+    """Serve on ``host:port`` with health and reflection until the block ends.
+
+    The end tells health checks first, takes no more calls, and lets the running ones go on for
+    ``grace_s``. Raises `Misconfigured`, naming the flag, where it cannot listen.
+    """
+    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT)
+    for service in services:
+        server.add_generic_rpc_handlers(service.handlers())
+    health_service = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
+    plain = [service.names[0] for service in services]
+    reflection.enable_server_reflection(
+        (*plain, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    listening = _bind(server, address, flag)
+    for name in (health.OVERALL_HEALTH, *(n for service in services for n in service.names)):
+        await health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
+    await server.start()
+    log.info("grpc server listens", address=listening.address, services=plain)
+    try:
+        yield listening
+    finally:
+        await bounded(health_service.enter_graceful_shutdown(), 1.0, "grpc health")
+        await bounded(server.stop(grace_s), grace_s + 1.0, "grpc server")
+
+
+def _bind(server: grpc.aio.Server, address: str, flag: str) -> Listening:
+    host, separator, port = address.rpartition(":")
+    if not separator or not host or not port.isdecimal():
+        raise Misconfigured(f"{flag}={address}: expected HOST:PORT")
+    try:
+        bound = server.add_insecure_port(address)
+    except RuntimeError as error:
+        reason = _why_not(host, int(port))
+        raise Misconfigured(f"{flag}={address}: cannot listen there: {reason}") from error
+    return Listening(host, bound)
+
+
+def _why_not(host: str, port: int) -> str:
+    """The reason in words; gRPC itself only says that it failed."""
+    try:
+        (family, kind, _, _, where), *_ = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+            probe.listen()
+    except (OSError, OverflowError) as error:
+        number = getattr(error, "errno", None)
+        if number == errno.EADDRINUSE:
+            return f"port {port} is taken by another process; stop it or choose another port"
+        return os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
+    return "the port was taken a moment ago; try again"

@@ -1,0 +1,127 @@
+"""The services a process offers, under their plain and their go-micro names.
+
+go-micro clients put the registry's service name before the proto's and call
+``/go.micro.server.master.CrawlerMaster/AddResource``, everybody else
+``/CrawlerMaster/AddResource``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from crawler.errors import CrawlerError
+from crawler.model import MASTER_SERVICE, WORKER_SERVICE
+from crawler.rpc.errors import to_status
+from crawler.rpc.incoming import Context, hops
+from crawler.rpc.pb import (
+    control_pb2,
+    control_pb2_grpc,
+    crawler_pb2,
+    crawler_pb2_grpc,
+    greeter_pb2,
+    greeter_pb2_grpc,
+)
+
+log = structlog.get_logger(__name__)
+
+Behaviour = Callable[[Any, Any], Awaitable[Message]]
+
+MAX_LOGGED = 200  # characters of one field
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A servicer, and under which names its methods are found. ``owner`` is the registry's name
+    of the process; it is said in the log and is the prefix of the go-micro name."""
+
+    owner: str
+    descriptor: ServiceDescriptor
+    servicer: object
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.descriptor.full_name, f"{self.owner}.{self.descriptor.full_name}"
+
+    def handlers(self) -> tuple[grpc.GenericRpcHandler[Any, Any], ...]:
+        """One handler per name; all methods are unary."""
+        methods = {method.name: self._handler(method) for method in self.descriptor.methods}
+        return tuple(grpc.method_handlers_generic_handler(name, methods) for name in self.names)
+
+    def _handler(self, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
+        return grpc.unary_unary_rpc_method_handler(
+            _received(getattr(self.servicer, method.name), self.owner, method),
+            request_deserializer=GetMessageClass(method.input_type).FromString,
+            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+        )
+
+
+def crawler_master(servicer: crawler_pb2_grpc.CrawlerMasterServicer) -> Service:
+    """AddResource and DeleteResource, as the Go original has them."""
+    return Service(
+        MASTER_SERVICE, crawler_pb2.DESCRIPTOR.services_by_name["CrawlerMaster"], servicer
+    )
+
+
+def crawler_control(servicer: control_pb2_grpc.CrawlerControlServicer) -> Service:
+    """What masters of ours offer beyond that."""
+    return Service(
+        MASTER_SERVICE, control_pb2.DESCRIPTOR.services_by_name["CrawlerControl"], servicer
+    )
+
+
+def greeter(servicer: greeter_pb2_grpc.GreeterServicer) -> Service:
+    """The worker's greeting."""
+    return Service(WORKER_SERVICE, greeter_pb2.DESCRIPTOR.services_by_name["Greeter"], servicer)
+
+
+def _received(behaviour: Behaviour, owner: str, method: MethodDescriptor) -> Behaviour:
+    """Wrap a method: log the call, and answer errors of ours with their status."""
+    service = method.containing_service
+    assert service is not None
+    name = f"{service.name}.{method.name}"
+    level = logging.DEBUG if method.name.startswith(("Get", "List")) else logging.INFO
+
+    async def answer(request: Message, context: Context) -> Message:
+        log.log(
+            level,
+            "receive request",
+            method=name,
+            service=owner,
+            request=_told(request),
+            hop=hops(context),
+        )
+        try:
+            return await behaviour(request, context)
+        except CrawlerError as error:
+            code, message, details = to_status(error)
+            kind = type(error).__name__
+            log.info("request failed", method=name, code=code.name, kind=kind, error=message)
+        except grpc.aio.AbortError:
+            raise
+        except Exception:  # the border: a fault of ours must not tell its insides
+            log.exception("request failed", method=name, code="INTERNAL")
+            code, message, details = grpc.StatusCode.INTERNAL, "internal error", ()
+        return await context.abort(code, message, details)
+
+    return answer
+
+
+def _told(request: Message) -> dict[str, Any]:
+    """The request as the log shows it: a definition by its size, long texts cut."""
+    fields = MessageToDict(request, preserving_proto_field_name=True)
+    if "definition_json" in fields:
+        fields["definition_json"] = f"{len(fields['definition_json'])} characters"
+    return {
+        key: value[:MAX_LOGGED] if isinstance(value, str) else value
+        for key, value in fields.items()
+    }

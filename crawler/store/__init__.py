@@ -1,0 +1,43 @@
+"""The store room: what a crawl must not lose. `open_store` is its door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from crawler.clock import Clock
+from crawler.errors import Misconfigured
+from crawler.store.contract import Store
+from crawler.store.sqlite.store import open_sqlite
+
+__all__ = ["LOCKED_FOR_S", "open_store"]
+
+LOCKED_FOR_S = 5.0
+
+
+async def open_store(url: str, clock: Clock, *, locked_for_s: float = LOCKED_FOR_S) -> Store:
+    """Open the database at ``url``, creating or migrating its schema.
+
+    ``sqlite:///absolute/path`` names a file on this machine; its directory is created.
+    ``locked_for_s`` bounds the wait for other writers. Raises `Misconfigured` for a URL or a
+    file that cannot be used, `StoreUnavailable` where waiting may help.
+    """
+    scheme, _, _ = url.partition("://")
+    if scheme == "sqlite":
+        return await open_sqlite(_sqlite_path(url), clock, locked_for_s=locked_for_s)
+    if scheme in {"postgresql", "postgres"}:
+        raise Misconfigured(
+            "--store: postgresql:// is not available in this version; use sqlite:///path"
+        )
+    raise Misconfigured(f"--store: expected sqlite:///path, got a URL of scheme {scheme!r}")
+
+
+def _sqlite_path(url: str) -> Path:
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.netloc or not path.startswith("/") or path.endswith("/") or "\0" in path:
+        raise Misconfigured(
+            f"--store: {url!r} names no file; write three slashes and the absolute path, "
+            "as in sqlite:///var/lib/crawler/store.db"
+        )
+    return Path("/" + path.lstrip("/"))

@@ -1,0 +1,105 @@
+-- The URLs of a run: what is to be fetched, what came of it, and the counters.
+
+-- name: select_best
+-- Skip-scan: its first row is the best of the next host, found without reading the rows between.
+-- Read lazily, row by row, until one is found that is not skipped.
+SELECT seq, fingerprint, url, host, depth, priority, method, body, rule, carry, parent, attempts,
+    strikes
+FROM pages
+WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before = 0 AND host > :host
+ORDER BY host, priority DESC, seq;
+
+-- name: select_due
+-- One host's; read lazily, until enough are found.
+SELECT seq, fingerprint, url, host, depth, priority, method, body, rule, carry, parent, attempts,
+    strikes
+FROM pages
+WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before = 0 AND host = :host
+ORDER BY priority DESC, seq;
+
+-- name: select_next_at
+SELECT not_before FROM pages
+WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > 0
+ORDER BY not_before LIMIT 1;
+
+-- name: select_stepped
+-- Waits that begin further ahead than any we set: the clock has stepped back since.
+SELECT 1 FROM pages
+WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > 0
+    AND not_before > :horizon
+LIMIT 1;
+
+-- name: promote_due
+UPDATE pages SET not_before = 0 WHERE seq IN (
+    SELECT seq FROM pages
+    WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > 0
+        AND not_before <= :now
+    ORDER BY not_before LIMIT :limit
+);
+
+-- name: promote_stepped
+UPDATE pages SET not_before = 0 WHERE seq IN (
+    SELECT seq FROM pages
+    WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > 0
+        AND not_before > :horizon
+    LIMIT :limit
+);
+
+-- name: insert_page
+-- The first committed link to a URL wins; the count of changed rows says what was new.
+INSERT INTO pages (run_id, part, state, reason, fingerprint, url, host, depth, priority, method,
+    body, rule, carry, parent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (run_id, fingerprint) DO NOTHING;
+
+-- name: select_known
+-- Asked before rows are made of links: most links of a page are known already.
+SELECT fingerprint FROM pages WHERE run_id = ? AND fingerprint IN (/* fingerprints */);
+
+-- name: select_pending
+SELECT seq, attempts, strikes FROM pages
+WHERE run_id = ? AND fingerprint = ? AND part = ? AND state = 'pending';
+
+-- name: complete_page
+UPDATE pages SET state = :state, reason = :reason, status = :status, final_url = :final_url,
+    content_type = :content_type, size_bytes = :size_bytes, elapsed_s = :elapsed_s,
+    matched_rule = :rule, fetched_at = :now, attempts = :attempts, not_before = :not_before
+WHERE seq = :seq;
+
+-- name: strike_page
+UPDATE pages SET strikes = :strikes, state = :state, reason = :reason, not_before = 0
+WHERE seq = :seq;
+
+-- name: insert_item
+INSERT INTO items (run_id, fingerprint, ordinal, rule, definition_revision, fields, missing,
+    stored_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (run_id, fingerprint, ordinal) DO NOTHING;
+
+-- name: add_counters
+UPDATE counters SET known = known + :known, done = done + :done, failed = failed + :failed,
+    excluded = excluded + :excluded, items = items + :items,
+    incomplete_items = incomplete_items + :incomplete_items,
+    fetched_bytes = fetched_bytes + :fetched_bytes
+WHERE run_id = :run_id AND part = :part;
+
+-- name: select_seeded
+SELECT seeded FROM runs WHERE id = ?;
+
+-- name: set_seeded
+UPDATE runs SET seeded = 1 WHERE id = ?;
+
+-- name: finish_run
+UPDATE runs SET finished = :reason
+WHERE id = :run_id AND finished = '' AND (:limit OR (seeded = 1 AND (
+    SELECT sum(known - done - failed - excluded) FROM counters WHERE run_id = :run_id
+) = 0));
+
+-- name: select_progress
+SELECT sum(known), sum(done), sum(failed), sum(excluded), sum(items), sum(incomplete_items),
+    sum(fetched_bytes), seeded, finished
+FROM runs JOIN counters ON counters.run_id = runs.id
+WHERE runs.id = ?;
+
+-- name: insert_event
+INSERT INTO events (resource_id, at, kind, detail, node) VALUES (?, ?, ?, ?, ?);

@@ -1,0 +1,81 @@
+-- Who owns what: epochs, fences, tombstones and the mirror of etcd.
+
+-- name: select_store_id
+SELECT id FROM store;
+
+-- name: insert_store_id
+INSERT INTO store (id) VALUES (?);
+
+-- name: select_epoch
+SELECT epoch, revision FROM epochs WHERE cluster = ?;
+
+-- name: select_newest_epoch
+SELECT coalesce(max(epoch), 0) FROM epochs;
+
+-- name: insert_epoch
+INSERT INTO epochs (epoch, cluster, revision) VALUES (:epoch, :cluster, :revision);
+
+-- name: raise_revision
+UPDATE epochs SET revision = :revision WHERE epoch = :epoch AND revision < :revision;
+
+-- name: select_leader
+SELECT pid, started, boot FROM leaders;
+
+-- name: upsert_leader
+INSERT INTO leaders (one, pid, started, boot) VALUES (1, :pid, :started, :boot)
+ON CONFLICT (one) DO UPDATE SET pid = excluded.pid, started = excluded.started, boot = excluded.boot;
+
+-- name: select_fence
+SELECT epoch, revision, open, pid, started, boot FROM fences WHERE resource_id = ? AND part = ?;
+
+-- name: select_claimants
+SELECT pid, started, boot FROM fences WHERE resource_id = ?;
+
+-- name: upsert_fence
+INSERT INTO fences (resource_id, part, epoch, revision, claim, open, node, pid, started, boot)
+VALUES (:resource_id, :part, :epoch, :revision, 1, :open, :node, :pid, :started, :boot)
+ON CONFLICT (resource_id, part) DO UPDATE SET
+    epoch = excluded.epoch, revision = excluded.revision, claim = claim + 1, open = excluded.open,
+    node = excluded.node, pid = excluded.pid, started = excluded.started, boot = excluded.boot
+RETURNING claim;
+
+-- name: close_fences
+UPDATE fences SET open = 0, claim = claim + 1 WHERE resource_id = ?;
+
+-- name: check_claim
+-- The row of a claim that still stands; every write of a frontier asks this under the write lock.
+SELECT 1 FROM fences
+WHERE resource_id = ? AND part = ? AND epoch = ? AND revision = ? AND claim = ? AND open = 1;
+
+-- name: is_buried
+SELECT 1 FROM resources WHERE id = ? AND buried = 1;
+
+-- name: bury_resource
+INSERT INTO resources (id, name, created_ns, definition, desired, run, buried)
+VALUES (?, '', 0, NULL, 'deleted', 0, 1)
+ON CONFLICT (id) DO UPDATE SET desired = 'deleted', buried = 1;
+
+-- name: insert_resource
+INSERT INTO resources (id, name, created_ns, definition, desired, run)
+VALUES (:id, :name, 0, :definition, 'running', :run)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: upsert_resource
+INSERT INTO resources (id, name, created_ns, definition, desired, run)
+VALUES (:id, :name, :created_ns, :definition, :desired, :run)
+ON CONFLICT (id) DO UPDATE SET
+    name = excluded.name, created_ns = excluded.created_ns, definition = excluded.definition,
+    desired = excluded.desired, run = excluded.run
+WHERE buried = 0;
+
+-- name: select_resources
+SELECT id, name, created_ns, definition, desired, run FROM resources WHERE buried = 0 ORDER BY id;
+
+-- name: insert_run
+INSERT INTO runs (resource_id, run) VALUES (?, ?) ON CONFLICT (resource_id, run) DO NOTHING;
+
+-- name: select_run
+SELECT id FROM runs WHERE resource_id = ? AND run = ?;
+
+-- name: insert_counters
+INSERT INTO counters (run_id, part) VALUES (?, ?) ON CONFLICT (run_id, part) DO NOTHING;

@@ -1,0 +1,58 @@
+-- What people read of the latest run of a resource.
+
+-- name: select_latest_run
+SELECT id FROM runs WHERE resource_id = ? ORDER BY run DESC LIMIT 1;
+
+-- name: select_latest_progress
+SELECT resource_id, run, sum(known), sum(done), sum(failed), sum(excluded), sum(items),
+    sum(incomplete_items), sum(fetched_bytes), seeded, finished
+FROM json_each(:ids) AS wanted
+JOIN runs ON runs.resource_id = wanted.value
+    AND run = (SELECT max(run) FROM runs AS newer WHERE newer.resource_id = wanted.value)
+JOIN counters ON counters.run_id = runs.id
+GROUP BY runs.id;
+
+-- name: list_pages
+-- The four states are merged in the order of seq, each read from its end of the index.
+SELECT seq FROM pages WHERE run_id = :run_id AND state = 'pending' AND seq > :after
+UNION ALL
+SELECT seq FROM pages WHERE run_id = :run_id AND state = 'done' AND seq > :after
+UNION ALL
+SELECT seq FROM pages WHERE run_id = :run_id AND state = 'failed' AND seq > :after
+UNION ALL
+SELECT seq FROM pages WHERE run_id = :run_id AND state = 'excluded' AND seq > :after
+ORDER BY seq LIMIT :limit;
+
+-- name: list_pages_of_state
+SELECT seq FROM pages WHERE run_id = :run_id AND state = :state AND seq > :after
+ORDER BY seq LIMIT :limit;
+
+-- name: list_pages_of_status
+SELECT seq FROM pages
+WHERE run_id = :run_id AND status = :status AND status <> 0 AND seq > :after
+ORDER BY seq LIMIT :limit;
+
+-- name: list_pages_of_state_and_status
+SELECT seq FROM pages
+WHERE run_id = :run_id AND status = :status AND status <> 0 AND +state = :state AND seq > :after
+ORDER BY seq LIMIT :limit;
+
+-- name: select_page
+SELECT page.url, page.state, page.reason, page.status, page.attempts, page.depth, page.priority,
+    page.host, coalesce(nullif(page.matched_rule, ''), page.rule, ''), page.content_type,
+    page.size_bytes, page.elapsed_s, coalesce(finder.url, ''), page.fetched_at
+FROM pages AS page
+LEFT JOIN pages AS finder ON finder.run_id = page.run_id AND finder.fingerprint = page.parent
+WHERE page.seq = ?;
+
+-- name: list_items
+SELECT items.seq, pages.url, items.rule, ordinal, definition_revision, fields, missing, stored_at
+FROM items
+JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint
+WHERE items.run_id = :run_id AND items.seq > :after
+ORDER BY items.seq LIMIT :limit;
+
+-- name: list_events
+SELECT seq, at, kind, detail, node FROM events
+WHERE resource_id = :resource_id AND seq > :after
+ORDER BY seq LIMIT :limit;

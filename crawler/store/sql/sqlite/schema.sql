@@ -1,0 +1,152 @@
+-- The whole schema, as a new database gets it. tests/unit/store compares it with the migrations.
+
+-- One row: who this database is.
+CREATE TABLE store (
+    id TEXT NOT NULL
+) STRICT;
+
+-- Each incarnation of etcd in the order of its appearance, with the highest revision seen of it.
+CREATE TABLE epochs (
+    epoch INTEGER PRIMARY KEY,
+    cluster TEXT NOT NULL UNIQUE,
+    revision INTEGER NOT NULL
+) STRICT;
+
+-- At most one row: the process of the master that last opened an epoch.
+CREATE TABLE leaders (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    pid INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    boot TEXT NOT NULL
+) STRICT;
+
+-- The mirror of what etcd holds. A buried row is the tombstone of its ID.
+CREATE TABLE resources (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    created_ns INTEGER NOT NULL,
+    definition TEXT,
+    desired TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    buried INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- Who may write for a part: the token (epoch, revision) and the claim drawn under it.
+-- Not open: the token was raised by a fence, and only a higher one may claim.
+CREATE TABLE fences (
+    resource_id TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    claim INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    boot TEXT NOT NULL,
+    PRIMARY KEY (resource_id, part)
+) STRICT, WITHOUT ROWID;
+
+-- runs.id stands for (resource ID, run) in the keys of the large tables.
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    resource_id TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    seeded INTEGER NOT NULL DEFAULT 0,
+    finished TEXT NOT NULL DEFAULT '',
+    UNIQUE (resource_id, run)
+) STRICT;
+
+-- What each part added to the run's counters; the totals are sums.
+CREATE TABLE counters (
+    run_id INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    known INTEGER NOT NULL DEFAULT 0,
+    done INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    excluded INTEGER NOT NULL DEFAULT 0,
+    items INTEGER NOT NULL DEFAULT 0,
+    incomplete_items INTEGER NOT NULL DEFAULT 0,
+    fetched_bytes INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (run_id, part)
+) STRICT, WITHOUT ROWID;
+
+-- Every URL of every run; seq is the order in which they were found.
+-- not_before is 0 for what is due; a row that waits is set to 0 when its time has come.
+CREATE TABLE pages (
+    seq INTEGER PRIMARY KEY,
+    run_id INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL,
+    part INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    host TEXT NOT NULL,
+    depth INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    not_before REAL NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    strikes INTEGER NOT NULL DEFAULT 0,
+    status INTEGER NOT NULL DEFAULT 0,
+    url TEXT NOT NULL,
+    method TEXT NOT NULL,
+    body BLOB,
+    rule TEXT,
+    carry TEXT,
+    parent BLOB,
+    reason TEXT NOT NULL DEFAULT '',
+    matched_rule TEXT NOT NULL DEFAULT '',
+    final_url TEXT NOT NULL DEFAULT '',
+    content_type TEXT NOT NULL DEFAULT '',
+    size_bytes INTEGER NOT NULL DEFAULT 0,
+    elapsed_s REAL NOT NULL DEFAULT 0,
+    fetched_at REAL NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE UNIQUE INDEX pages_key ON pages (run_id, fingerprint);
+CREATE INDEX pages_state ON pages (run_id, state);
+CREATE INDEX pages_status ON pages (run_id, status) WHERE status <> 0;
+CREATE INDEX pages_due ON pages (run_id, part, host, priority DESC, seq)
+    WHERE state = 'pending' AND not_before = 0;
+CREATE INDEX pages_waiting ON pages (run_id, part, not_before)
+    WHERE state = 'pending' AND not_before > 0;
+
+CREATE TABLE items (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL,
+    ordinal INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    definition_revision INTEGER NOT NULL,
+    fields TEXT NOT NULL,
+    missing TEXT,
+    stored_at REAL NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX items_key ON items (run_id, fingerprint, ordinal);
+CREATE INDEX items_run ON items (run_id);
+
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    resource_id TEXT NOT NULL,
+    at REAL NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    node TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX events_resource ON events (resource_id);
+
+-- Whose turn it is on a host (holder '': nobody's), and when its next request may start.
+CREATE TABLE turns (
+    host TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    until REAL NOT NULL,
+    not_before REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE waiters (
+    host TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    since REAL NOT NULL,
+    seen REAL NOT NULL,
+    PRIMARY KEY (host, holder)
+) STRICT, WITHOUT ROWID;

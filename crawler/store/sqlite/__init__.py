@@ -1,0 +1,1 @@
+"""The SQLite backend: several processes of one machine on one file."""

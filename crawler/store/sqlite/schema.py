@@ -1,0 +1,91 @@
+"""Makes a database file and brings older ones forward."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from crawler.errors import Misconfigured
+from crawler.store import statements
+
+log = structlog.get_logger(__name__)
+
+APPLICATION_ID = 0x63726177  # "craw": tells our files from other SQLite databases
+OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
+_MIGRATIONS = statements.migrations("sqlite")
+VERSION = max(_MIGRATIONS)
+_LEDGER = statements.statements("sqlite", "ledger")
+
+
+def prepare_file(path: Path) -> None:
+    """Create the file with mode 0600, or take the rights of others from it.
+
+    Never opens a file that exists: closing it would drop the POSIX locks that SQLite holds in
+    this process (sqlite.org/howtocorrupt.html, section 2.2). Raises `Misconfigured`.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise Misconfigured(f"SQLite {sqlite3.sqlite_version} is too old; this needs 3.37 or newer")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            with suppress(FileNotFoundError):
+                if each.stat().st_mode & 0o077:
+                    each.chmod(0o600)
+    except OSError as error:
+        raise Misconfigured(f"--store: {path}: {error.strerror}") from error
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The schema version of the file; 0 for an empty one. Raises `Misconfigured` for a file of
+    somebody else or of a newer version."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application != APPLICATION_ID and (application or version or tables):
+        raise Misconfigured("--store: the file is a database of another program")
+    if version > VERSION:
+        raise Misconfigured(
+            f"--store: the database has schema {version}, this program knows {VERSION}; "
+            "use the newer program"
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema to `VERSION`; inside the caller's write transaction, so all or nothing."""
+    found = version_of(connection)
+    if found == VERSION:
+        return
+    if found == 0:
+        run_script(connection, statements.schema("sqlite"))
+        connection.execute(_LEDGER["insert_store_id"], (str(uuid.uuid4()),))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    else:
+        for version, script in _MIGRATIONS.items():
+            if version > found:
+                run_script(connection, script)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    log.info("schema ready", found=found, version=VERSION)
+
+
+def run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Execute the statements one by one: sqlite3's executescript would commit before."""
+    for statement in _split(script):
+        connection.execute(statement)
+
+
+def _split(script: str) -> Iterator[str]:
+    gathered = ""
+    for line in script.splitlines(keepends=True):
+        gathered += line
+        if sqlite3.complete_statement(gathered):
+            yield gathered
+            gathered = ""

@@ -1,0 +1,170 @@
+"""The `Store` of this backend: one connection to write, one to read, and what they are used for."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from crawler.clock import Clock
+from crawler.errors import Misconfigured, StoreUnavailable
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, Stamp
+from crawler.store.contract import Job, Memo, Mirrored
+from crawler.store.sqlite import ledger, results, schema
+from crawler.store.sqlite.budgets import SqliteBudgets
+from crawler.store.sqlite.claimants import Notes, Process, this_process
+from crawler.store.sqlite.connection import Connection
+from crawler.store.sqlite.faults import code_of
+from crawler.store.sqlite.frontier import SqliteFrontier
+
+
+async def open_sqlite(path: Path, clock: Clock, *, locked_for_s: float) -> SqliteStore:
+    """Open the file, creating it and its schema. See `crawler.store.open_store`."""
+    schema.prepare_file(path)
+    writer = Connection(path, name="write", locked_for_s=locked_for_s)
+    reader = Connection(path, name="read", locked_for_s=locked_for_s)
+    try:
+        store_id = await _open(writer, reader)
+    except BaseException as error:
+        await reader.close()
+        await writer.close()
+        cause = error.__cause__
+        if isinstance(cause, sqlite3.DatabaseError) and not _may_pass(cause):
+            raise Misconfigured(f"--store: {path}: {error}") from error
+        raise
+    return SqliteStore(path, store_id, writer, reader, clock)
+
+
+async def _open(writer: Connection, reader: Connection) -> str:
+    await writer.open()
+    await reader.open()
+    if await reader.read(schema.version_of) != schema.VERSION:
+        await writer.write("migrate", schema.migrate)
+    return await reader.read(ledger.store_id)
+
+
+def _may_pass(error: sqlite3.DatabaseError) -> bool:
+    """Whether opening may succeed later, without anybody changing the set-up."""
+    lasting = {
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_CORRUPT,
+    }
+    return code_of(error) not in lasting
+
+
+class SqliteStore:
+    """Reads never wait for writes of this or other processes (WAL)."""
+
+    def __init__(
+        self, path: Path, store_id: str, writer: Connection, reader: Connection, clock: Clock
+    ) -> None:
+        self._path = path
+        self._id = store_id
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._process: Process = this_process()
+        self._notes = Notes(Path(f"{path}-claims"), self._process)
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    async def claim(self, stamp: Stamp, job: Job) -> SqliteFrontier:
+        claim = await self._writer.write(
+            "claim",
+            lambda c: ledger.claim(c, stamp, job, self._process, self._clock.wall()),
+            ledger.PartSuccessor(stamp, self._notes),
+        )
+        return SqliteFrontier(claim, self._writer, self._reader, self._clock)
+
+    def budgets(self, holder: str) -> SqliteBudgets:
+        return SqliteBudgets(holder, self._writer, self._clock)
+
+    async def open_epoch(self, cluster: str, revision: int) -> int:
+        return await self._writer.write(
+            "epoch",
+            lambda c: ledger.open_epoch(c, cluster, revision, self._process),
+            ledger.LeaderSuccessor(cluster, revision, self._notes),
+        )
+
+    async def raise_fence(self, stamp: Stamp) -> None:
+        await self._writer.write(
+            "fence",
+            lambda c: ledger.raise_fence(c, stamp),
+            ledger.PartSuccessor(stamp, self._notes),
+        )
+
+    async def bury(self, resource_id: str) -> None:
+        await self._writer.write(
+            "bury",
+            lambda c: ledger.bury(c, resource_id),
+            ledger.Undertaker(resource_id, self._notes),
+        )
+
+    async def mirror(self, entries: Sequence[Memo]) -> None:
+        if entries:
+            await self._writer.write("mirror", lambda c: ledger.mirror(c, entries))
+
+    async def mirrored(self) -> Sequence[Mirrored]:
+        return await self._reader.read(ledger.mirrored)
+
+    async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
+        return await self._reader.read(lambda c: results.progress(c, resource_ids))
+
+    async def pages(
+        self,
+        resource_id: str,
+        *,
+        state: PageState | None = None,
+        status: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[PageRecord], str]:
+        return await self._reader.read(
+            lambda c: results.pages(c, resource_id, state, status, after, limit)
+        )
+
+    async def items(
+        self, resource_id: str, *, after: int = 0, limit: int = 100
+    ) -> Sequence[ItemRecord]:
+        return await self._reader.read(lambda c: results.items(c, resource_id, after, limit))
+
+    async def events(
+        self, resource_id: str, *, after: int = 0, limit: int = 100
+    ) -> Sequence[Event]:
+        return await self._reader.read(lambda c: results.events(c, resource_id, after, limit))
+
+    async def check(self) -> Mapping[str, Any]:
+        version = await self._reader.read(schema.version_of)
+        try:
+            size = self._path.stat().st_size
+            disk = os.statvfs(self._path)
+        except OSError as error:
+            raise StoreUnavailable(f"the database file is gone ({error.strerror})") from error
+        return {
+            "backend": "sqlite",
+            "id": self._id,
+            "path": str(self._path),
+            "schema": version,
+            "sqlite": sqlite3.sqlite_version,
+            "size_bytes": size,
+            "log_bytes": _size_of(Path(f"{self._path}-wal")),
+            "disk_free_bytes": disk.f_bavail * disk.f_frsize,
+        }
+
+    async def close(self) -> None:
+        await self._reader.close()
+        await self._writer.close()
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,93 @@
+"""Decides whose turn it is on a host: pure, for every backend.
+
+A turn is exclusive and lasts `HOLD_S` unless renewed. Who is refused is remembered as waiting
+for `WAIT_S`; the one who waits longest comes next, before the holder may have it again. The
+store's clock may step: what lies further ahead than it can is not believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crawler.model import HostGrant
+
+HOLD_S = 5.0
+ASK_AGAIN_S = 0.5
+WAIT_S = 3.0
+STEPPED_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A host's row. ``holder`` "": nobody. ``not_before``: of the next request, whoever sends."""
+
+    holder: str = ""
+    until: float = 0.0
+    not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Somebody who was refused first at ``since`` and last at ``seen``."""
+
+    holder: str
+    since: float
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to answer and what to keep. ``waiting``: the asker's own mark (None: delete it)."""
+
+    grant: HostGrant
+    turn: Turn
+    waiting: Waiter | None
+
+
+def decide(
+    turn: Turn, waiters: Sequence[Waiter], holder: str, earliest: float, now: float
+) -> Decision:
+    """Grant or refuse ``holder`` the turn. ``earliest``: its knowledge of the next request."""
+    not_before = later(turn.not_before, earliest, now)
+    present = turn.holder if now < turn.until <= now + 2 * HOLD_S else ""
+    alive = [each for each in waiters if abs(now - each.seen) <= WAIT_S]
+    mine = next((each for each in alive if each.holder == holder), None)
+    others = [each for each in alive if each.holder not in {holder, present}]
+    if present == holder or (not present and _is_first(mine, others)):
+        until = now + HOLD_S
+        return Decision(
+            HostGrant(True, until, not_before, wanted=bool(others)),
+            Turn(holder, until, not_before),
+            None,
+        )
+    until = min(turn.until, now + ASK_AGAIN_S) if present else now + ASK_AGAIN_S
+    kept = Turn(present, turn.until if present else 0.0, not_before)
+    # Behind everybody who waits already, within one tick of the clock too.
+    since = mine.since if mine else max([now, *(each.since + 1e-6 for each in others)])
+    return Decision(HostGrant(False, until, not_before), kept, Waiter(holder, since, now))
+
+
+def give_back(turn: Turn, holder: str, earliest: float, now: float) -> Turn:
+    """The row after ``holder`` released; somebody else's turn stays, the knowledge is kept."""
+    not_before = later(turn.not_before, earliest, now)
+    if turn.holder == holder:
+        return Turn(not_before=not_before)
+    return Turn(turn.holder, turn.until, not_before)
+
+
+def later(kept: float, earliest: float, now: float) -> float:
+    """The stricter of two times for the next request. A kept time further ahead than an hour was
+    written before the clock stepped back; a new one is cut to an hour."""
+    limit = now + STEPPED_S
+    believed = kept if 0.0 < kept <= limit else 0.0
+    new = min(earliest, limit) if earliest > 0.0 else 0.0
+    return max(believed, new)
+
+
+def _is_first(mine: Waiter | None, others: Sequence[Waiter]) -> bool:
+    if not others:
+        return True
+    if mine is None:
+        return False
+    return (mine.since, mine.holder) <= min((each.since, each.holder) for each in others)

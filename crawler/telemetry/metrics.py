@@ -1,0 +1,26 @@
+"""Figures of a process in the Prometheus text format."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import REGISTRY, Counter, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+LOG_LINES = Counter("crawler_log_lines", "Log lines written, by level.", ["level"])
+_NODE = Gauge("crawler_node_info", "Always 1; who this process is.", ["node", "version"])
+
+
+def name_node(node: str) -> None:
+    """Say which node this process is, ``go.micro.server.worker-2`` for instance."""
+    try:
+        release = version("crawler-cluster")
+    except PackageNotFoundError:  # run from a bare checkout
+        release = "unknown"
+    _NODE.clear()
+    _NODE.labels(node=node, version=release).set(1)
+
+
+def exposition() -> tuple[bytes, str]:
+    """All figures of this process, and their content type."""
+    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

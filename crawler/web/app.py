@@ -1,0 +1,156 @@
+"""The HTTP application of a master and of a worker: routes, and what happens to every request."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Protocol
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import Counter, Histogram
+
+from crawler.errors import CrawlerError, Refused
+from crawler.rpc.calls import MasterCalls
+from crawler.telemetry.health import Health
+from crawler.web import greeter, probe
+from crawler.web.errors import answer_error, answer_fault, answer_refusal
+from crawler.web.guard import SAFE, refusal
+from crawler.web.nodes import Nodes
+from crawler.web.openapi import document
+from crawler.web.resources import Counts, Resources
+from crawler.web.results import Records, Results
+from crawler.web.route import AnyRoute
+
+log = structlog.get_logger(__name__)
+
+REQUESTS = Counter(
+    "crawler_http_requests", "HTTP requests answered.", ["method", "route", "status"]
+)
+SECONDS = Histogram("crawler_http_request_seconds", "Time to answer an HTTP request.", ["route"])
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Reading(Counts, Records, Protocol):
+    """What a master's API reads of the store."""
+
+
+def build_app(
+    calls: MasterCalls,
+    store: Reading,
+    health: Health,
+    *,
+    loopback: bool,
+    definition_schema: Mapping[str, Any] | None = None,
+) -> web.Application:
+    """A master's API. ``calls`` go to this master's own gRPC server; ``loopback`` says that the
+    server listens on loopback only and asks nobody who they are."""
+    routes = (
+        *Resources(calls, store).routes(),
+        *Results(calls, store).routes(),
+        *Nodes(calls).routes(),
+        *probe.Probes(health).routes(),
+    )
+    return _assemble(routes, loopback, definition_schema)
+
+
+def build_worker_app(health: Health, *, loopback: bool) -> web.Application:
+    """A worker's API: its greeting and its probes."""
+    return _assemble((*greeter.routes(), *probe.Probes(health).routes()), loopback, None)
+
+
+def _assemble(
+    routes: Sequence[AnyRoute], loopback: bool, definition_schema: Mapping[str, Any] | None
+) -> web.Application:
+    app = web.Application(middlewares=[_recorded, _answered, _guarded(loopback)])
+    for route in routes:
+        app.router.add_route(route.method, route.path, route.serve)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, route.serve)
+    described = json.dumps(document(routes, _version(), definition_schema)).encode()
+
+    async def openapi(request: web.Request) -> web.Response:
+        del request
+        return web.Response(body=described, content_type="application/json")
+
+    app.router.add_get("/openapi.json", openapi)
+    app.router.add_get("/metrics", probe.metrics)
+    app.on_response_prepare.append(_add_headers)
+    return app
+
+
+@web.middleware
+async def _recorded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One log line and one count per request. Reads and probes are told only when asked for."""
+    began = time.monotonic()
+    response = await handler(request)
+    elapsed_s = time.monotonic() - began
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    # A method may be any word that a caller makes up; the figures take known ones only.
+    method = request.method if resource is not None else "other"
+    REQUESTS.labels(method=method, route=route, status=str(response.status)).inc()
+    SECONDS.labels(route=route).observe(elapsed_s)
+    note = log.debug if request.method in SAFE and response.status < 500 else log.info
+    note(
+        "http request",
+        method=request.method,
+        path=request.path[:300],
+        status=response.status,
+        elapsed_ms=round(elapsed_s * 1000, 1),
+        peer=request.remote,
+    )
+    return response
+
+
+@web.middleware
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever goes wrong is answered in one shape."""
+    try:
+        return await handler(request)
+    except CrawlerError as error:
+        response = answer_error(error)
+        if response.status == 500:
+            log.exception("http request failed", path=request.path[:300])
+        return response
+    except web.HTTPException as refused:
+        return answer_refusal(request, refused)
+    except Exception:  # the border: a fault of ours must not tell its insides
+        log.exception("http request failed", path=request.path[:300])
+        return answer_fault()
+
+
+def _guarded(loopback: bool) -> Middleware:
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        reason = refusal(request.method, request.headers, loopback=loopback)
+        if reason:
+            raise Refused(reason)
+        return await handler(request)
+
+    return guarded
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    del request
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = "crawler"
+
+
+def _version() -> str:
+    try:
+        return version("crawler-cluster")
+    except PackageNotFoundError:  # run from a bare checkout
+        return "0"

@@ -1,0 +1,234 @@
+"""What goes in and out as JSON. The models validate, and the OpenAPI document is made of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    StrictBool,
+    StrictStr,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from crawler.errors import InvalidInput
+from crawler.model import Event, ItemRecord, PageRecord, PageState, State, check_name
+
+MAX_LIMIT = 1000
+
+_INT64 = re.compile(r"-?[0-9]{1,19}")
+
+
+def _name(text: str) -> str:
+    try:
+        return check_name(text)
+    except InvalidInput as error:
+        raise ValueError(str(error).removeprefix("name: ")) from error
+
+
+def _int64(value: object) -> int:
+    """A number, or one in a string, as the JSON mapping of proto3 has it."""
+    if isinstance(value, str) and _INT64.fullmatch(value):
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
+        return value
+    raise ValueError("must be a 64-bit integer, as a number or a string")
+
+
+class Taken(BaseModel):
+    """What comes in: snake_case or lowerCamel, nothing unknown."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+    )
+
+
+class Given(BaseModel):
+    """What goes out."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Nothing(Taken):
+    """No field at all."""
+
+
+class ResourceSpec(Taken):
+    """A resource to add or delete, as clients of the Go original send it. Null means absent."""
+
+    id: StrictStr = Field("", description="the caller's own mark; the resource's id is issued")
+    name: Annotated[StrictStr, AfterValidator(_name)]
+    assigned_node: StrictStr = Field("", description="ignored")
+    creation_time: Annotated[int, BeforeValidator(_int64)] = Field(0, description="ignored")
+    definition: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return {key: each for key, each in value.items() if each is not None}
+
+
+class DefinitionBody(RootModel[dict[str, Any]]):
+    """A definition; its fields are checked by the leader."""
+
+
+class Drain(Taken):
+    undo: StrictBool = Field(False, description="let the node have work again")
+
+
+class Greeting(Taken):
+    name: StrictStr = ""
+
+
+class ResourceQuery(Taken):
+    after: str = Field("", max_length=512, description="the name to go on after")
+    limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT)
+    state: State | None = None
+
+
+class RecordQuery(Taken):
+    after: int = Field(0, ge=0, lt=2**63, description="the seq to go on after")
+    limit: int = Field(100, ge=1, le=MAX_LIMIT)
+
+
+class PageQuery(Taken):
+    after: str = Field("", max_length=8192, description="`next` of the answer before")
+    limit: int = Field(100, ge=1, le=MAX_LIMIT)
+    state: PageState | None = None
+    status: int | None = Field(None, ge=0, le=999, description="HTTP status; 0: no answer")
+
+
+class NodeSpec(Given):
+    """Where a resource went; both empty while no worker lives (the status is then 202)."""
+
+    id: str
+    Address: str
+
+
+class Changed(Given):
+    """What a PUT did. ``changed``: there was another definition, or none."""
+
+    id: str
+    name: str
+    assigned_node: str
+    address: str
+    created: bool
+    changed: bool
+
+
+class Counters(Given):
+    """Counters of the latest run: known = done + failed + pending + excluded at every instant.
+
+    ``finished`` is the reason why it ended, empty while it goes on."""
+
+    run: int
+    known: int
+    done: int
+    failed: int
+    pending: int
+    excluded: int
+    items: int
+    incomplete_items: int
+    fetched_bytes: int
+    seeded: bool
+    finished: str
+
+
+class Resource(Given):
+    """A resource as etcd and the store know it. ``creation_time`` is in Unix nanoseconds, as a
+    string, because it is above what a JSON number holds exactly. ``progress`` is null before the
+    first claim, and where ``progress_error`` says why it cannot be read."""
+
+    id: str
+    name: str
+    assigned_node: str
+    address: str
+    creation_time: str
+    state: str
+    reason: str
+    run: int
+    revision: int
+    definition_revision: int
+    decision: str
+    decided_at: float
+    progress: Counters | None
+    progress_error: str
+
+
+class ResourceDetail(Resource):
+    """One resource, with its definition (null: it has none yet)."""
+
+    definition: dict[str, Any] | None
+
+
+class ResourceList(Given):
+    resources: tuple[Resource, ...]
+    next: str = Field(description="give it as `after` to go on; empty at the end")
+
+
+class ItemList(Given):
+    items: tuple[ItemRecord, ...]
+    next: str = Field(description="give it as `after` to go on; empty at the end")
+
+
+class PageList(Given):
+    pages: tuple[PageRecord, ...]
+    next: str = Field(description="give it as `after` to go on; empty at the end")
+
+
+class EventList(Given):
+    events: tuple[Event, ...]
+    next: str = Field(description="give it as `after` to go on; empty at the end")
+
+
+class Node(Given):
+    """A live process. ``native`` is false for one of the Go original; ``uptime_s`` counts since
+    it registered."""
+
+    id: str
+    service: str
+    address: str
+    leader: bool
+    active: int
+    resources: int
+    drained: bool
+    native: bool
+    uptime_s: float
+    version: str
+
+
+class NodeList(Given):
+    nodes: tuple[Node, ...]
+
+
+class Greeted(Given):
+    greeting: str
+
+
+class Alive(Given):
+    ok: bool
+
+
+class Checked(Given):
+    ok: bool
+    words: str
+
+
+class Ready(Given):
+    ok: bool
+    checks: dict[str, Checked]
+
+
+class ErrorAnswer(Given):
+    """Every failure. ``code`` is the gRPC status code; ``details`` names the field."""
+
+    code: int
+    message: str
+    details: tuple[dict[str, Any], ...]

@@ -1,0 +1,45 @@
+"""Is this process alive, is it ready, what are its figures: for probes and for Prometheus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from crawler.telemetry.health import Health
+from crawler.telemetry.metrics import exposition
+from crawler.web.models import Alive, Checked, Nothing, Ready
+from crawler.web.route import Answer, AnyRoute, Asked, Route
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Alive: the loop runs. Ready: every check of the process says so, otherwise 503."""
+
+    health: Health
+
+    def routes(self) -> tuple[AnyRoute, ...]:
+        """Both probes; `metrics` is no JSON and stands apart."""
+        return (
+            Route("GET", "/healthz", "Is it alive?", self.alive, Nothing, Nothing, Alive),
+            Route(
+                "GET", "/readyz", "Is it ready?", self.ready, Nothing, Nothing, Ready, (200, 503),
+            ),
+        )  # fmt: skip
+
+    async def alive(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        del asked
+        return Answer(Alive(ok=True))
+
+    async def ready(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        del asked
+        report = await self.health.report()
+        checks = {each.name: Checked(ok=each.ok, words=each.words) for each in report.checks}
+        return Answer(Ready(ok=report.ok, checks=checks), 200 if report.ok else 503)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """All figures of this process in the Prometheus text format."""
+    del request
+    body, content_type = exposition()
+    return web.Response(body=body, headers={"Content-Type": content_type})

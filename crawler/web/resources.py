@@ -1,0 +1,211 @@
+"""Resources over HTTP: added, changed, steered, deleted and shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from crawler.errors import StoreUnavailable, TooLarge
+from crawler.model import Progress, check_name
+from crawler.rpc.calls import MasterCalls
+from crawler.rpc.pb import control_pb2 as control
+from crawler.rpc.pb import crawler_pb2 as crawler
+from crawler.web.models import (
+    Changed,
+    Counters,
+    DefinitionBody,
+    NodeSpec,
+    Nothing,
+    Resource,
+    ResourceDetail,
+    ResourceList,
+    ResourceQuery,
+    ResourceSpec,
+)
+from crawler.web.route import Answer, AnyRoute, Asked, Route
+
+PATH = "/crawler/resource"
+ONE = PATH + "/{name}"
+MAX_DEFINITION_BYTES = 256 * 1024
+ACTIONS = {
+    "pause": "Stop crawling and keep the run",
+    "resume": "Go on with a paused run",
+    "stop": "End the run",
+    "start": "Begin the next run",
+}
+
+
+class Counts(Protocol):
+    """Where live counters are read."""
+
+    async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
+        """Latest run and its counters, per resource ID that has one; `StoreUnavailable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Writes and states go through this master's own gRPC, counters come from the store."""
+
+    calls: MasterCalls
+    counts: Counts
+
+    def routes(self) -> tuple[AnyRoute, ...]:
+        """All doors to resources."""
+        return (
+            Route(
+                "POST", PATH, "Add a resource; the same again gives the same answer", self.add,
+                ResourceSpec, Nothing, NodeSpec, (200, 202),
+            ),
+            Route(
+                "DELETE", PATH, "Delete the resource that the body names", self.delete_spec,
+                ResourceSpec, Nothing, Nothing,
+            ),
+            Route(
+                "GET", PATH, "List resources by name", self.list, Nothing, ResourceQuery,
+                ResourceList,
+            ),
+            Route(
+                "GET", ONE, "Show a resource, its definition and progress", self.show,
+                Nothing, Nothing, ResourceDetail, check=check_name,
+            ),
+            Route(
+                "PUT", ONE, "Create a resource or change its definition", self.put,
+                DefinitionBody, Nothing, Changed, (200, 202), check=check_name,
+            ),
+            Route(
+                "DELETE", ONE, "Delete a resource and its rows", self.delete,
+                Nothing, Nothing, Nothing, check=check_name,
+            ),
+            *(
+                Route(
+                    "POST", f"{ONE}/{action}", summary, partial(self.desire, action),
+                    Nothing, Nothing, Nothing, check=check_name,
+                )
+                for action, summary in ACTIONS.items()
+            ),
+        )  # fmt: skip
+
+    async def add(self, asked: Asked[ResourceSpec, Nothing]) -> Answer:
+        spec = asked.body
+        request = crawler.ResourceSpec(
+            id=spec.id,
+            name=spec.name,
+            assigned_node=spec.assigned_node,
+            creation_time=spec.creation_time,
+            definition_json="" if spec.definition is None else _packed(spec.definition),
+        )
+        node = await self.calls.add_resource(request)
+        return Answer(NodeSpec(id=node.id, Address=node.Address), 200 if node.id else 202)
+
+    async def put(self, asked: Asked[DefinitionBody, Nothing]) -> Answer:
+        request = control.PutRequest(
+            name=asked.name,
+            definition_json=_packed(asked.body.root),
+            request_id=asked.request_id,
+        )
+        reply = await self.calls.put_resource(request)
+        changed = Changed(
+            id=reply.resource_id,
+            name=asked.name,
+            assigned_node=reply.node_id,
+            address=reply.address,
+            created=reply.created,
+            changed=reply.changed,
+        )
+        return Answer(changed, 202 if reply.created and not reply.node_id else 200)
+
+    async def delete_spec(self, asked: Asked[ResourceSpec, Nothing]) -> Answer:
+        spec = crawler.ResourceSpec(id=asked.body.id, name=asked.body.name)
+        await self.calls.delete_resource(spec)
+        return Answer(Nothing())
+
+    async def delete(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        await self.calls.delete_resource(crawler.ResourceSpec(name=asked.name))
+        return Answer(Nothing())
+
+    async def desire(self, action: str, asked: Asked[Nothing, Nothing]) -> Answer:
+        await self.calls.set_desired(control.DesireRequest(name=asked.name, action=action))
+        return Answer(Nothing())
+
+    async def list(self, asked: Asked[Nothing, ResourceQuery]) -> Answer:
+        query = asked.query
+        listed = await self.calls.list_resources()
+        wanted = sorted(
+            (
+                view
+                for view in listed.resources
+                if view.name > query.after and query.state in (None, view.state)
+            ),
+            key=lambda view: view.name,
+        )
+        shown = wanted[: query.limit]
+        progress, problem = await self._progress([view.id for view in shown])
+        return Answer(
+            ResourceList(
+                resources=tuple(_summary(view, progress, problem) for view in shown),
+                next=shown[-1].name if len(wanted) > len(shown) else "",
+            )
+        )
+
+    async def show(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        view = await self.calls.get_resource(control.NameRequest(name=asked.name))
+        progress, problem = await self._progress([view.id])
+        summary = _summary(view, progress, problem)
+        definition = json.loads(view.definition_json) if view.definition_json else None
+        return Answer(ResourceDetail(**dict(summary), definition=definition))
+
+    async def _progress(self, ids: Sequence[str]) -> tuple[Mapping[str, Counters], str]:
+        """Counters by resource ID; a store that is away hides them only, and says so."""
+        try:
+            found = await self.counts.progress(ids) if ids else {}
+        except StoreUnavailable as error:
+            return {}, str(error)
+        return {each: _counters(*found[each]) for each in found}, ""
+
+
+def _packed(definition: Mapping[str, Any]) -> str:
+    """Compact JSON; `TooLarge` where etcd should not have to keep it."""
+    text = json.dumps(definition, separators=(",", ":"), ensure_ascii=False)
+    if len(text.encode()) > MAX_DEFINITION_BYTES:
+        raise TooLarge(f"definition: larger than {MAX_DEFINITION_BYTES} bytes")
+    return text
+
+
+def _counters(run: int, progress: Progress) -> Counters:
+    return Counters(
+        run=run,
+        known=progress.known,
+        done=progress.done,
+        failed=progress.failed,
+        pending=progress.pending,
+        excluded=progress.excluded,
+        items=progress.items,
+        incomplete_items=progress.incomplete_items,
+        fetched_bytes=progress.fetched_bytes,
+        seeded=progress.seeded,
+        finished=progress.finished,
+    )
+
+
+def _summary(
+    view: control.ResourceView, progress: Mapping[str, Counters], problem: str
+) -> Resource:
+    return Resource(
+        id=view.id,
+        name=view.name,
+        assigned_node=view.assigned_node,
+        address=view.address,
+        creation_time=str(view.creation_time),
+        state=view.state,
+        reason=view.reason,
+        run=view.run,
+        revision=view.revision,
+        definition_revision=view.definition_revision,
+        decision=view.decision,
+        decided_at=view.decided_at,
+        progress=progress.get(view.id),
+        progress_error=problem,
+    )

@@ -1,0 +1,114 @@
+"""What a resource brought, over HTTP: its items, pages and events, by cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from crawler.model import Event, ItemRecord, PageRecord, PageState, check_name
+from crawler.rpc.calls import MasterCalls
+from crawler.rpc.pb import control_pb2 as control
+from crawler.web.models import EventList, ItemList, Nothing, PageList, PageQuery, RecordQuery
+from crawler.web.resources import ONE
+from crawler.web.route import Answer, AnyRoute, Asked, Route, encode
+
+R = TypeVar("R", ItemRecord, Event)
+
+MAX_REPLY_BYTES = 8 * 1024 * 1024
+
+
+class Records(Protocol):
+    """Where records are read; all methods raise `StoreUnavailable`."""
+
+    async def pages(
+        self,
+        resource_id: str,
+        *,
+        state: PageState | None = None,
+        status: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[PageRecord], str]:
+        """Pages of the latest run, and the cursor for the next ("": the end)."""
+
+    async def items(
+        self, resource_id: str, *, after: int = 0, limit: int = 100
+    ) -> Sequence[ItemRecord]:
+        """Items of the latest run with seq above ``after``, in order."""
+
+    async def events(
+        self, resource_id: str, *, after: int = 0, limit: int = 100
+    ) -> Sequence[Event]:
+        """Events with seq above ``after``, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Names are looked up through this master's gRPC, records are read from the store."""
+
+    calls: MasterCalls
+    records: Records
+
+    def routes(self) -> tuple[AnyRoute, ...]:
+        """All doors to records."""
+        return (
+            Route(
+                "GET", f"{ONE}/items", "Items of the latest run", self.items,
+                Nothing, RecordQuery, ItemList, check=check_name,
+            ),
+            Route(
+                "GET", f"{ONE}/pages", "Pages of the latest run", self.pages,
+                Nothing, PageQuery, PageList, check=check_name,
+            ),
+            Route(
+                "GET", f"{ONE}/events", "What happened to it", self.events,
+                Nothing, RecordQuery, EventList, check=check_name,
+            ),
+        )  # fmt: skip
+
+    async def items(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
+        found = await self.records.items(
+            await self._id(asked.name), after=asked.query.after, limit=asked.query.limit
+        )
+        shown = _fitting(found, lambda each: ItemList(items=(each,), next=""))
+        return Answer(ItemList(items=shown, next=_next(shown, found, asked.query.limit)))
+
+    async def events(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
+        found = await self.records.events(
+            await self._id(asked.name), after=asked.query.after, limit=asked.query.limit
+        )
+        shown = tuple(found)
+        return Answer(EventList(events=shown, next=_next(shown, found, asked.query.limit)))
+
+    async def pages(self, asked: Asked[Nothing, PageQuery]) -> Answer:
+        query = asked.query
+        found, cursor = await self.records.pages(
+            await self._id(asked.name),
+            state=query.state,
+            status=query.status,
+            after=query.after,
+            limit=query.limit,
+        )
+        return Answer(PageList(pages=tuple(found), next=cursor))
+
+    async def _id(self, name: str) -> str:
+        """The resource's ID; `NotFound` where there is none."""
+        return (await self.calls.get_resource(control.NameRequest(name=name))).id
+
+
+def _fitting(
+    found: Sequence[ItemRecord], alone: Callable[[ItemRecord], ItemList]
+) -> tuple[ItemRecord, ...]:
+    """The first records that together stay below `MAX_REPLY_BYTES`; one at the least."""
+    left = MAX_REPLY_BYTES
+    for count, record in enumerate(found):
+        left -= len(encode(alone(record)))
+        if left < 0:
+            return tuple(found[: max(count, 1)])
+    return tuple(found)
+
+
+def _next(shown: tuple[R, ...], found: Sequence[R], limit: int) -> str:
+    more = len(found) >= limit or len(shown) < len(found)
+    return str(shown[-1].seq) if shown and more else ""

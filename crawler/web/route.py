@@ -1,0 +1,96 @@
+"""One door: the method and path, what it takes, what it does, what it answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+
+from crawler.errors import InvalidInput
+from crawler.web.body import parse_query, read_body
+
+B = TypeVar("B", bound=BaseModel)
+Q = TypeVar("Q", bound=BaseModel)
+
+REQUEST_ID = "X-Request-Id"
+MAX_REQUEST_ID = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[B, Q]):
+    """A request that was understood. ``name`` is the path's variable part, "" where it has none;
+    ``request_id`` is what the caller sent as X-Request-Id: it stands in the
+    log of every master that the request passes."""
+
+    name: str
+    body: B
+    query: Q
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered, with the HTTP status."""
+
+    content: BaseModel
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[B, Q]):
+    """A path with at most one variable part. ``check`` returns that part as the rooms below take
+    it, or raises `InvalidInput`. GET never reads a body."""
+
+    method: str
+    path: str
+    summary: str
+    handle: Callable[[Asked[B, Q]], Awaitable[Answer]]
+    body: type[B]
+    query: type[Q]
+    reply: type[BaseModel]
+    statuses: tuple[int, ...] = (200,)
+    check: Callable[[str], str] = str
+
+    async def serve(self, request: web.Request) -> web.Response:
+        """Read, do, answer; errors of ours pass through."""
+        (variable,) = request.match_info.values() or ("",)
+        asked = Asked(
+            name=self.check(variable),
+            query=parse_query(request.query.items(), self.query),
+            request_id=_request_id(request),
+            body=(
+                self.body.model_validate({})
+                if self.method == "GET"
+                else await read_body(request, self.body)
+            ),
+        )
+        answer = await self.handle(asked)
+        return web.Response(
+            status=answer.status, body=encode(answer.content), content_type="application/json"
+        )
+
+
+AnyRoute = Route[Any, Any]
+
+
+def encode(content: BaseModel) -> bytes:
+    """Compact JSON in UTF-8; text that UTF-8 cannot carry is escaped."""
+    try:
+        return content.model_dump_json().encode()
+    except (PydanticSerializationError, UnicodeEncodeError):
+        plain = content.model_dump()
+        return json.dumps(plain, separators=(",", ":"), default=str).encode()
+
+
+def _request_id(request: web.Request) -> str:
+    text = request.headers.get(REQUEST_ID, "")
+    if len(text) > MAX_REQUEST_ID or not (text.isascii() and text.isprintable()):
+        raise InvalidInput(
+            f"{REQUEST_ID}: at most {MAX_REQUEST_ID} ASCII characters", field=REQUEST_ID
+        )
+    return text

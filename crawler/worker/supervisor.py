@@ -1,0 +1,313 @@
+"""The process that holds the lease: it runs in children exactly what the cluster assigned to it.
+
+It never parses a page and never waits for a child. The jobs outlive sessions: `Supervisor.follow`
+is one session's work, `Supervisor.run_children` the process's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, NoReturn, Protocol
+
+import structlog
+
+from crawler.clock import Backoff, Clock
+from crawler.coordination.catalog import Cluster, Entry, Load, Status
+from crawler.model import Node, Resource, State
+from crawler.tasks import start_loop
+from crawler.worker.channel import Outcome
+from crawler.worker.order import JobOrder, Key, Strike
+from crawler.worker.reconcile import Past, Situation, plan
+from crawler.worker.report import StatusBoard, Writer, report_load
+from crawler.worker.seat import Job, Phase, Seat
+from crawler.worker.settings import SupervisorSettings
+
+log = structlog.get_logger(__name__)
+
+_RECONCILE_PAUSE_S = 0.05  # a burst of events is one pass
+_CATCH_UP_S = 0.2
+_FLUSH_S = 0.3
+_RETRY = Backoff(base_s=0.2, cap_s=15.0, floor_s=0.1)
+_CRASHES = 5  # in a row, then the job is an error
+_PROVEN_S = 60.0  # a job that ran so long starts counting anew
+_REASON_CHARS = 500  # statuses live in etcd
+_TROUBLED = 2  # deaths of a child in a row, from which on people are told
+
+
+class Session(Protocol):
+    """The lease, as far as starting crawls depends on it."""
+
+    @property
+    def ttl_s(self) -> int: ...
+
+    def remaining(self) -> float:
+        """Seconds until the lease may be gone."""
+
+
+class Agreement(Protocol):
+    """What the cluster agreed on; the catalog."""
+
+    @property
+    def entries(self) -> Mapping[str, Entry]: ...
+    @property
+    def cluster(self) -> Cluster | None: ...
+    @property
+    def revision(self) -> int: ...
+    @property
+    def version(self) -> int: ...
+
+    async def changed(self, since: int) -> int:
+        """The version, as soon as it differs from ``since``."""
+
+
+class Supervisor:
+    """One per worker process. ``hello`` goes to each child as it stands; what is no JSON raises
+    TypeError here, not at the first child."""
+
+    def __init__(
+        self,
+        settings: SupervisorSettings,
+        child_command: Sequence[str],
+        hello: Mapping[str, Any],
+        clock: Clock,
+        chance: random.Random | None = None,
+    ) -> None:
+        json.dumps(hello)
+        self._settings = settings
+        self._clock = clock
+        self._chance = chance or random.Random()
+        self._seats = [
+            Seat(settings, child_command, hello, self, clock, self._chance)
+            for _ in range(settings.processes)
+        ]
+        self._jobs: dict[str, Job] = {}
+        self._homes: dict[int, Seat] = {}  # job number to its seat
+        self._numbers = itertools.count(1)
+        self._strikes: dict[tuple[str, int], list[Strike]] = {}  # by resource ID and run
+        self._fenced: dict[str, Key] = {}
+        self._ended: dict[str, Key] = {}
+        self._statuses = StatusBoard(clock, self._chance)
+        self._news = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._group: asyncio.TaskGroup | None = None
+        self._draining = False
+
+    @property
+    def load(self) -> Load:
+        """How busy this worker is."""
+        return Load(active=sum(seat.active for seat in self._seats), resources=len(self._jobs))
+
+    @property
+    def child_pids(self) -> tuple[int, ...]:
+        """The processes that crawl at the moment."""
+        return tuple(seat.pid for seat in self._seats if seat.pid is not None)
+
+    # -- the process's life
+
+    async def run_children(self) -> NoReturn:
+        """Keep the children until cancelled; they are killed and reaped then."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for number, seat in enumerate(self._seats):
+                start_loop(group, f"child {number}", seat.run())
+        raise AssertionError("unreachable")
+
+    async def drain(self) -> None:
+        """Stop all crawls in order, what is done committed, within ``drain_limit_s``.
+
+        Call it while `follow` still runs, so that last statuses are written; then cancel both and
+        give the session back. Nothing is started any more.
+        """
+        self._draining = True
+        log.info("draining", jobs=len(self._jobs))
+        for seat in self._seats:
+            seat.drain()
+        await self._in_time(self._vacant(), self._settings.drain_limit_s)
+        await self._in_time(self._statuses.settled(), _FLUSH_S)
+
+    async def _vacant(self) -> None:
+        await self._idle.wait()
+        for seat in self._seats:
+            await seat.vacated.wait()
+
+    async def _in_time(self, work: Awaitable[object], seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await work
+        except TimeoutError:
+            log.warning("not drained in time", jobs=len(self._jobs))
+
+    # -- one session's work
+
+    async def follow(
+        self, session: Session, registration: Node, catalog: Agreement, writer: Writer
+    ) -> NoReturn:
+        """Run what is assigned to ``registration``, and report, until cancelled.
+
+        Without a session nothing new starts; what runs goes on (or stops, as ``outage_policy``
+        says). Assignments older than the registration have two TTL to be re-stamped.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._catch_up(catalog, registration)
+                start_loop(group, "catalog news", self._listen(catalog))
+                start_loop(group, "statuses", self._statuses.run(writer))
+                start_loop(
+                    group,
+                    "load",
+                    report_load(lambda: self.load, writer, self._clock, self._chance),
+                )
+                start_loop(group, "reconcile", self._reconcile(session, registration, catalog))
+        finally:
+            if self._settings.outage_policy == "stop":
+                for job in list(self._jobs.values()):
+                    self._stop(job, "no session")
+        raise AssertionError("unreachable")
+
+    async def _catch_up(self, catalog: Agreement, registration: Node) -> None:
+        """Return when the catalog is as new as our registration: an older one might still say
+        that what runs is assigned elsewhere."""
+        while catalog.revision < registration.revision:
+            try:  # the revision may rise without news
+                async with asyncio.timeout(_CATCH_UP_S):
+                    await catalog.changed(catalog.version)
+            except TimeoutError:
+                continue
+
+    async def _listen(self, catalog: Agreement) -> NoReturn:
+        version = catalog.version
+        while True:
+            version = await catalog.changed(version)
+            self._news.set()
+
+    async def _reconcile(self, session: Session, me: Node, catalog: Agreement) -> NoReturn:
+        restamped_by = self._clock.elapsed() + 2 * session.ttl_s
+        self._news.set()
+        while True:
+            left_s = restamped_by - self._clock.elapsed()
+            try:
+                async with asyncio.timeout(left_s if left_s > 0 else None):
+                    await self._news.wait()
+            except TimeoutError:
+                log.info("time to re-stamp is over")
+            self._news.clear()
+            here = Situation(
+                me,
+                catalog.cluster.uuid if catalog.cluster else None,
+                may_start=session.remaining() > 0 and not self._draining,
+                overdue=self._clock.elapsed() >= restamped_by,
+            )
+            self._act(catalog.entries, here)
+            await self._clock.sleep(_RECONCILE_PAUSE_S)
+
+    def _act(self, entries: Mapping[str, Entry], here: Situation) -> None:
+        running = {name: job.order.key for name, job in self._jobs.items()}
+        todo = plan(entries, here, running, Past(self._fenced, self._ended))
+        for name, reason in todo.stops.items():
+            self._stop(self._jobs[name], reason)
+        for order, resource in todo.starts:
+            self._start(order, resource)
+        self._forget_deleted(entries)
+
+    def _forget_deleted(self, entries: Mapping[str, Entry]) -> None:
+        for memory in (self._fenced, self._ended):
+            for name in [each for each in memory if each not in entries]:
+                del memory[name]
+        self._statuses.keep_only(entries)
+        known = {(job.order.resource_id, job.order.run) for job in self._jobs.values()}
+        for owner in [key for key, strikes in self._strikes.items() if not strikes]:
+            if owner not in known:
+                del self._strikes[owner]
+
+    # -- jobs
+
+    def _start(self, order: JobOrder, resource: Resource) -> None:
+        strikes = self._strikes.setdefault((order.resource_id, order.run), [])
+        job = Job(next(self._numbers), order, resource, strikes)
+        seat = min(self._seats, key=lambda each: each.jobs)
+        self._jobs[order.name] = job
+        self._homes[job.number] = seat
+        self._idle.clear()
+        log.info("start", resource=order.name, token=order.revision, run=order.run, job=job.number)
+        seat.place(job)
+
+    def _stop(self, job: Job, reason: str) -> None:
+        if job.phase is not Phase.STOPPING:
+            log.info("stop", resource=job.order.name, job=job.number, reason=reason)
+            self._homes[job.number].stop(job)
+
+    def job_started(self, job: Job) -> None:
+        log.info("started", resource=job.order.name, job=job.number)
+        self._tell(job, State.RUNNING, "")
+
+    def job_ended(self, job: Job, outcome: Outcome, reason: str) -> None:
+        name = job.order.name
+        log.info("ended", resource=name, job=job.number, outcome=outcome.value, reason=reason)
+        if outcome in (Outcome.AGAIN, Outcome.CRASHED):
+            self._retry(job, outcome, reason)
+            return
+        if outcome is Outcome.FENCED:
+            self._fenced[name] = job.order.key
+            self._statuses.forget(name)
+        elif outcome is Outcome.FINISHED:
+            self._ended[name] = job.order.key
+            self._tell(job, State.FINISHED, reason)
+        elif outcome is Outcome.ERROR:
+            self._ended[name] = job.order.key
+            self._tell(job, State.ERROR, reason)
+        self._remove(job)
+
+    def child_lost(self, jobs: Sequence[Job], reason: str, failures: int) -> None:
+        log.warning("child lost", jobs=len(jobs), reason=reason, failures=failures)
+        if failures >= _TROUBLED:
+            for job in jobs:
+                self._tell(job, State.ASSIGNED, f"{reason}; starting again")
+
+    def _retry(self, job: Job, outcome: Outcome, reason: str) -> None:
+        if self._clock.elapsed() - job.ordered_at >= _PROVEN_S:
+            job.attempts = 0
+        job.attempts += 1
+        seat = self._homes[job.number]
+        if outcome is Outcome.CRASHED and job.attempts >= _CRASHES:
+            self._ended[job.order.name] = job.order.key
+            self._tell(job, State.ERROR, reason)
+            seat.stop(job)
+            return
+        self._tell(job, State.ASSIGNED, f"{reason}; trying again")
+        assert self._group is not None
+        self._group.create_task(
+            self._begin_later(job, seat, _RETRY.delay(job.attempts, self._chance)),
+            name=f"retry job {job.number}",
+        )
+
+    async def _begin_later(self, job: Job, seat: Seat, delay_s: float) -> None:
+        await self._clock.sleep(delay_s)
+        if self._jobs.get(job.order.name) is job:
+            seat.begin(job)
+
+    def _remove(self, job: Job) -> None:
+        del self._jobs[job.order.name]
+        del self._homes[job.number]
+        if not self._jobs:
+            self._idle.set()
+        self._news.set()
+
+    def _tell(self, job: Job, state: State, reason: str) -> None:
+        order = job.order
+        self._statuses.note(
+            job.resource,
+            Status(
+                state=state,
+                reason=reason[:_REASON_CHARS],
+                run=order.run,
+                resource_id=order.resource_id,
+                revision=order.revision,
+                node=order.node,
+                at=self._clock.wall(),
+            ),
+        )

@@ -1,0 +1,104 @@
+"""kill -9 of whoever crawls: nothing lost, nothing twice, and somebody goes on in time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.acceptance.cluster import Cluster, Process, Site, eventually
+from tests.acceptance.truth import check_shop, show, start_shop, wait_done, wait_finished
+
+PER_HOST = 4  # requests in flight at a kill, at most
+
+
+async def _busy(cluster: Cluster, master: str = "1") -> Process:
+    async def owner() -> Process | None:
+        node = (await show(cluster, master)).get("assigned_node", "")
+        worker = cluster.workers.get(node.rpartition("-")[2])
+        return worker if worker is not None and worker.running else None
+
+    return await eventually(owner, "a busy worker", 10 * cluster.ttl_s)
+
+
+async def _resumed(cluster: Cluster, limit_s: float) -> float:
+    """Seconds until a page is committed that was not committed at the kill."""
+    began = time.monotonic()
+    before = (await show(cluster, "1"))["progress"]["done"]
+    # What was being committed at the kill may still land: two more commits are a new owner's.
+    await wait_done(cluster, "1", before + PER_HOST + 1, limit_s)
+    return time.monotonic() - began
+
+
+async def _start(cluster: Cluster, shop: Site, workers: int) -> None:
+    cluster.start_master("1")
+    for worker in range(1, workers + 1):
+        cluster.start_worker(str(worker))
+    await cluster.wait_leader()
+    await start_shop(cluster, "1", shop, delay_s=0.05)
+    await wait_done(cluster, "1", 20, 30)
+
+
+@pytest.mark.timeout(300)
+async def test_ten_kills_of_the_busy_worker_in_one_crawl(cluster: Cluster, shop: Site) -> None:
+    await _start(cluster, shop, workers=4)
+    kills = 10
+    took = []
+    for turn in range(kills):
+        worker = await _busy(cluster)
+        if turn % 2:
+            worker.kill_group()
+        else:
+            worker.kill()  # the supervisor alone: its children must not outlive it
+        took.append(await _resumed(cluster, 4 * cluster.ttl_s))
+        cluster.start_worker(worker.name.rpartition("-")[2])
+    await wait_finished(cluster, "1")
+    check_shop(cluster, shop, in_flight=kills * PER_HOST)
+    print(took)
+    assert max(took) <= cluster.ttl_s + 2 + cluster.ttl_s / 2, took
+
+
+async def test_a_killed_child_is_replaced_and_resumes(cluster: Cluster, shop: Site) -> None:
+    await _start(cluster, shop, workers=1)
+    kills = 3
+    for _ in range(kills):
+        worker = await _busy(cluster)
+        victims = worker.children()
+        assert victims
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        assert await _resumed(cluster, 2 * cluster.ttl_s) <= 2 + cluster.ttl_s / 2
+    await wait_finished(cluster, "1")
+    check_shop(cluster, shop, in_flight=kills * PER_HOST)
+
+
+async def test_a_clean_stop_hands_over_quickly(cluster: Cluster, shop: Site) -> None:
+    await _start(cluster, shop, workers=2)
+    worker = await _busy(cluster)
+    assert worker.stop() == 0
+    assert await _resumed(cluster, 2 * cluster.ttl_s) <= 2.0
+    await wait_finished(cluster, "1")
+    check_shop(cluster, shop, in_flight=PER_HOST)
+
+
+async def test_children_die_with_their_supervisor(cluster: Cluster, shop: Site) -> None:
+    await _start(cluster, shop, workers=1)
+    worker = await _busy(cluster)
+    children = worker.children()
+    assert children
+    worker.kill()
+
+    async def gone() -> bool | None:
+        return not any(_alive(pid) for pid in children) or None
+
+    await eventually(gone, "end of the children", 2)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,104 @@
+"""What a crawl of the shop must have come to, read without any code of the crawler's own rooms."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from crawler.local.site import pages, products
+from tests.acceptance.cluster import Cluster, Site, eventually, request
+
+PRODUCTS = 1000
+
+
+def shop_definition(site: Site, delay_s: float = 0.01) -> Mapping[str, Any]:
+    """The definition of the shop's crawl, as JSON for the API."""
+    return {
+        "start_urls": [f"{site.url}/"],
+        "download_delay": delay_s,
+        "concurrent_requests_per_domain": 4,
+        "rules": [
+            {
+                "name": "home",
+                "match": f"{site.url}/",
+                "follow": [{"css": "nav a.category", "to": "category"}],
+            },
+            {
+                "name": "category",
+                "next": "a[rel=next]",
+                "follow": [{"css": ".card a", "to": "product"}],
+            },
+            {
+                "name": "product",
+                "follow": [{"css": ".related a", "to": "product"}],
+                "item": {
+                    "sku": {"css": ".sku::text", "required": True},
+                    "price": {"css": ".price::text", "type": "decimal"},
+                },
+            },
+        ],
+    }
+
+
+async def start_shop(
+    cluster: Cluster, master: str, site: Site, name: str = "shop", delay_s: float = 0.01
+) -> None:
+    """PUT the shop's definition through that master."""
+    status, answer = await request(
+        "PUT", f"{cluster.url(master)}/crawler/resource/{name}", shop_definition(site, delay_s)
+    )
+    assert status in (200, 202), answer
+
+
+async def show(cluster: Cluster, master: str, name: str = "shop") -> Mapping[str, Any]:
+    """GET the resource through that master; {} where the master does not answer."""
+    try:
+        status, answer = await request("GET", f"{cluster.url(master)}/crawler/resource/{name}")
+    except OSError:
+        return {}
+    return answer if status == 200 else {}
+
+
+async def wait_done(
+    cluster: Cluster, master: str, at_least: int, timeout_s: float, name: str = "shop"
+) -> int:
+    """Wait until so many pages are done; returns how many are."""
+
+    async def enough() -> int | None:
+        progress = (await show(cluster, master, name)).get("progress") or {}
+        done = int(progress.get("done", 0))
+        return done if done >= at_least else None
+
+    return await eventually(enough, f"{at_least} pages", timeout_s)
+
+
+async def wait_finished(
+    cluster: Cluster, master: str, timeout_s: float = 120.0, name: str = "shop"
+) -> None:
+    async def finished() -> bool | None:
+        return (await show(cluster, master, name)).get("state") == "finished" or None
+
+    await eventually(finished, "end of the crawl", timeout_s)
+
+
+def check_shop(cluster: Cluster, site: Site, in_flight: int) -> None:
+    """Nothing lost, nothing twice; at most ``in_flight`` fetches repeated."""
+    with cluster.sql() as sql:
+        found = Counter(
+            json.loads(row[0])["sku"] for row in sql.execute("SELECT fields FROM items")
+        )
+        states = Counter(row[0] for row in sql.execute("SELECT state FROM pages"))
+        integrity = sql.execute("PRAGMA integrity_check").fetchone()[0]
+    expected = {each.sku for each in products(PRODUCTS)}
+    assert integrity == "ok"
+    assert set(found) == expected, f"lost: {sorted(expected - set(found))[:5]}"
+    assert set(found.values()) == {1}, "an item stands twice"
+    assert set(states) == {"done"}, states
+    hits = site.hits()
+    assert set(pages(PRODUCTS)) <= set(hits)
+    hesitant = {each.path for each in products(PRODUCTS) if each.hesitant}
+    again = sum(count - 1 - (path in hesitant) for path, count in hits.items() if count > 1)
+    redirected = sum(1 for each in products(PRODUCTS) if each.moved)
+    assert again <= in_flight + redirected, f"{again} pages were fetched twice"

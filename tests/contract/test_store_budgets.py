@@ -1,0 +1,165 @@
+"""Turns on hosts: one holder at a time, nobody starved, politeness survives its holder."""
+
+from __future__ import annotations
+
+import pytest
+
+from crawler.model import HostGrant
+from crawler.store.contract import Budgets, Store
+from tests.contract.conftest import Opener
+from tests.contract.rows import NOON, SetClock
+
+HOST = "shop.example"
+
+
+async def ask(budgets: Budgets, earliest: float = 0.0) -> HostGrant:
+    return (await budgets.reserve({HOST: earliest}))[HOST]
+
+
+async def test_turns_are_exclusive(store: Store, open_another: Opener) -> None:
+    mine, other = store.budgets("a"), (await open_another()).budgets("b")
+    grant = await ask(mine)
+    assert grant.held
+    assert grant.until > NOON
+    assert not grant.wanted
+    refused = await ask(other)
+    assert not refused.held
+    assert NOON < refused.until <= grant.until
+
+
+async def test_hosts_are_apart(store: Store) -> None:
+    grants = await store.budgets("a").reserve({"x": 0.0, "y": 0.0})
+    assert all(grant.held for grant in grants.values())
+    grants = await store.budgets("b").reserve({"x": 0.0, "z": 0.0})
+    assert {host: grant.held for host, grant in grants.items()} == {"x": False, "z": True}
+    assert await store.budgets("b").reserve({}) == {}
+
+
+async def test_renewing_keeps_the_turn(store: Store, clock: SetClock) -> None:
+    mine, other = store.budgets("a"), store.budgets("b")
+    until = (await ask(mine)).until
+    for _ in range(10):
+        clock.now = until - 0.1
+        grant = await ask(mine)
+        assert grant.held
+        assert grant.until > until
+        until = grant.until
+        assert not (await ask(other)).held
+
+
+async def test_a_turn_that_is_not_renewed_ends(store: Store, clock: SetClock) -> None:
+    clock.now = (await ask(store.budgets("a"))).until
+    assert (await ask(store.budgets("b"))).held
+    assert not (await ask(store.budgets("a"))).held
+
+
+async def test_a_holder_learns_that_it_is_waited_for(store: Store, clock: SetClock) -> None:
+    mine, other = store.budgets("a"), store.budgets("b")
+    await ask(mine)
+    await ask(other)
+    assert (await ask(mine)).wanted
+    clock.now += 4.0
+    assert not (await ask(mine)).wanted, "who no longer asks is forgotten"
+
+
+async def test_the_waiter_comes_before_the_former_holder(store: Store, clock: SetClock) -> None:
+    mine, other = store.budgets("a"), store.budgets("b")
+    await ask(mine)
+    await ask(other)
+    await mine.release({HOST: 0.0})
+    refused = await ask(mine)
+    assert not refused.held
+    assert refused.until > NOON
+    grant = await ask(other)
+    assert grant.held
+    assert grant.wanted, "the former holder waits now"
+
+
+async def test_a_waiter_that_died_holds_nobody_up(store: Store, clock: SetClock) -> None:
+    mine = store.budgets("a")
+    await ask(mine)
+    await ask(store.budgets("dead"))
+    await mine.release({HOST: 0.0})
+    clock.now += 4.0
+    assert (await ask(mine)).held
+
+
+async def test_who_waits_longest_comes_first(store: Store, clock: SetClock) -> None:
+    names = ["a", "b", "c", "d"]
+    crawls = {name: store.budgets(name) for name in names}
+    for name in names:
+        await ask(crawls[name])
+        clock.now += 0.1
+    order = ["a"]
+    for _ in range(7):
+        await crawls[order[-1]].release({HOST: 0.0})
+        for _ in range(2):
+            clock.now += 0.5
+            for name in reversed(names):
+                if (await ask(crawls[name])).held and order[-1] != name:
+                    order.append(name)
+    assert order == ["a", "b", "c", "d", "a", "b", "c", "d"]
+
+
+async def test_the_next_request_survives_its_holder(store: Store, clock: SetClock) -> None:
+    grant = await ask(store.budgets("a"), NOON + 60)
+    assert grant.not_before == NOON + 60
+    assert (await ask(store.budgets("a"), NOON + 1)).not_before == NOON + 60
+    clock.now = NOON + 30
+    assert (await ask(store.budgets("b"))).not_before == NOON + 60
+    await store.budgets("b").release({HOST: NOON + 90})
+    assert (await ask(store.budgets("c"))).not_before == NOON + 90
+
+
+async def test_what_a_refused_crawl_knows_counts_too(store: Store) -> None:
+    await ask(store.budgets("a"))
+    await ask(store.budgets("b"), NOON + 20)
+    assert (await ask(store.budgets("a"))).not_before == NOON + 20
+
+
+async def test_a_new_process_under_the_same_name_goes_on(
+    store: Store, open_another: Opener
+) -> None:
+    await ask(store.budgets("a"))
+    assert (await ask((await open_another()).budgets("a"))).held
+
+
+async def test_releasing_what_another_holds_changes_nothing(store: Store) -> None:
+    await ask(store.budgets("a"))
+    await store.budgets("b").release({HOST: 0.0, "never asked": 0.0})
+    assert (await ask(store.budgets("a"))).held
+    assert not (await ask(store.budgets("c"))).held
+
+
+@pytest.mark.parametrize("step_s", [-600.0, -7200.0, -1e9])
+async def test_a_clock_that_stepped_back_holds_nobody_up(
+    store: Store, clock: SetClock, step_s: float
+) -> None:
+    await ask(store.budgets("a"))
+    await ask(store.budgets("b"))
+    clock.now += step_s
+    assert (await ask(store.budgets("c"))).held
+
+
+async def test_times_from_before_a_step_back_are_not_believed(
+    store: Store, clock: SetClock
+) -> None:
+    await ask(store.budgets("a"), NOON + 3000)
+    clock.now -= 7200
+    assert (await ask(store.budgets("a"))).not_before == 0.0
+
+
+@pytest.mark.parametrize("earliest", [1e300, float("inf")])
+async def test_no_request_waits_longer_than_an_hour(store: Store, earliest: float) -> None:
+    assert (await ask(store.budgets("a"), earliest)).not_before == NOON + 3600
+
+
+async def test_senseless_times_are_no_knowledge(store: Store) -> None:
+    for earliest in (float("nan"), -1.0, float("-inf")):
+        assert (await ask(store.budgets("a"), earliest)).not_before == 0.0
+
+
+async def test_hostile_hosts_are_stored(store: Store) -> None:
+    grants = await store.budgets("\0").reserve({"a\0\ud800": 0.0})
+    assert grants["a\0\ud800"].held
+    assert not (await store.budgets("b").reserve({"a\0\ud800": 0.0}))["a\0\ud800"].held

@@ -1,0 +1,433 @@
+"""What a commit records, exactly once, and what a window shows."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from crawler.errors import Fenced
+from crawler.model import Item, PageState, Progress, Request, Visit
+from crawler.store.contract import Store
+from tests.contract.rows import (
+    NOON,
+    RESOURCE,
+    SetClock,
+    all_pages,
+    claimed,
+    counted,
+    done,
+    job,
+    mark,
+    request,
+    seeded,
+    stamp,
+    urls,
+)
+
+PAGE = request("")
+
+
+async def test_seeding_happens_once(store: Store) -> None:
+    frontier = await claimed(store)
+    assert await frontier.progress() == Progress()
+    first = await frontier.seed([PAGE, request("a"), PAGE])
+    assert first == Progress(known=2, seeded=True)
+    assert await frontier.seed([request("b")]) == first
+    assert await urls(frontier) == [PAGE.url, request("a").url]
+
+
+async def test_seeding_nothing_is_seeding(store: Store) -> None:
+    assert (await (await claimed(store)).seed([])).seeded
+
+
+async def test_a_request_comes_back_as_it_was_found(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    link = Request(
+        mark("x"),
+        "https://shop.example/x?a=1",
+        "shop.example:8443",
+        depth=3,
+        priority=-2,
+        method="POST",
+        body=b"\0\xff",
+        rule="product",
+        carry={"category": "Tools", "n": 1},
+    )
+    await frontier.commit([done(PAGE, link)])
+    [found] = (await frontier.window(1, 1, frozenset())).requests
+    assert found == Request(
+        **{name: getattr(link, name) for name in link.__slots__} | {"parent": PAGE.fingerprint}
+    )
+
+
+async def test_a_visit_is_recorded_whole(store: Store, clock: SetClock) -> None:
+    frontier = await seeded(store, PAGE)
+    items = (
+        Item("product", {"name": "Saw", "price": "12.30"}),
+        Item("product", {"name": None}, missing=("name",)),
+    )
+    visit = Visit(
+        PAGE,
+        PageState.DONE,
+        reason="",
+        status=200,
+        final_url="https://shop.example/home",
+        content_type="text/html",
+        size_bytes=2048,
+        elapsed_s=0.25,
+        rule="product",
+        items=items,
+        links=(request("a"), request("b")),
+        excluded=((request("deep"), "depth"),),
+    )
+    progress = await frontier.commit([visit])
+    assert progress == Progress(
+        known=4,
+        done=1,
+        excluded=1,
+        items=2,
+        incomplete_items=1,
+        fetched_bytes=2048,
+        seeded=True,
+    )
+    assert progress.pending == 2
+    page, first, _, deep = await all_pages(store)
+    assert (page.url, page.state, page.status, page.attempts) == (PAGE.url, "done", 200, 1)
+    assert (page.rule, page.size_bytes, page.elapsed_s) == ("product", 2048, 0.25)
+    assert (page.fetched_at, page.found_on) == (NOON, "")
+    assert (first.found_on, first.fetched_at) == (PAGE.url, 0.0)
+    assert (deep.state, deep.reason, deep.attempts) == (PageState.EXCLUDED, "depth", 0)
+    saw, incomplete = await store.items(RESOURCE)
+    assert (saw.url, saw.rule, saw.ordinal, saw.definition_revision) == (PAGE.url, "product", 0, 3)
+    assert (saw.fields, saw.missing) == ({"name": "Saw", "price": "12.30"}, ())
+    assert (incomplete.ordinal, incomplete.missing) == (1, ("name",))
+    assert saw.stored_at == NOON
+    assert incomplete.seq > saw.seq
+
+
+async def test_a_commit_repeated_changes_nothing(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    batch = [done(PAGE, request("a"), items=(Item("r", {}),), size_bytes=10)]
+    first = await frontier.commit(batch)
+    assert await frontier.commit(batch) == first
+    assert await frontier.commit([*batch, done(PAGE, request("never"))]) == first
+    new = await store.claim(stamp(11), job())
+    assert await new.commit(batch) == first
+    assert len(await store.items(RESOURCE)) == 1
+
+
+async def test_unknown_pages_are_not_recorded(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    progress = await frontier.commit([done(request("stranger"), request("a"))])
+    assert progress == Progress(known=1, seeded=True)
+
+
+async def test_one_page_twice_in_a_batch_counts_once(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    progress = await frontier.commit([done(PAGE, request("a")), done(PAGE, request("b"))])
+    assert (progress.known, progress.done) == (2, 1)
+
+
+async def test_the_first_link_wins(store: Store) -> None:
+    other = request("other")
+    frontier = await seeded(store, PAGE, other)
+    same = [request("a", depth=1, rule="first"), request("a", depth=9, rule="second")]
+    await frontier.commit([done(PAGE, *same), done(other, request("a", rule="third"), PAGE)])
+    [found] = (await frontier.window(9, 9, frozenset())).requests
+    assert (found.depth, found.rule, found.parent) == (1, "first", PAGE.fingerprint)
+    assert (await frontier.progress()).known == 3
+
+
+async def test_excluded_links_stay_excluded_and_count_once(store: Store) -> None:
+    frontier = await seeded(store, PAGE, request("other"))
+    out = ((request("x"), "depth"), (request("x"), "robots"), (PAGE, "depth"))
+    visits = [
+        Visit(PAGE, PageState.DONE, excluded=out),
+        Visit(request("other"), PageState.DONE, links=(request("x"),)),
+    ]
+    progress = await frontier.commit(visits[:1])
+    assert (progress.known, progress.excluded) == (3, 1)
+    progress = await frontier.commit(visits[1:])
+    assert (progress.known, progress.excluded, progress.pending) == (3, 1, 0)
+
+
+@pytest.mark.parametrize("state", [PageState.FAILED, PageState.EXCLUDED])
+async def test_final_states(store: Store, state: PageState) -> None:
+    frontier = await seeded(store, PAGE)
+    progress = await frontier.commit([Visit(PAGE, state, reason="robots.txt", status=404)])
+    assert (progress.known, progress.pending) == (1, 0)
+    assert (progress.failed, progress.excluded) == (
+        int(state is PageState.FAILED),
+        int(state is PageState.EXCLUDED),
+    )
+    [page] = await all_pages(store, state=state)
+    assert (page.reason, page.status) == ("robots.txt", 404)
+
+
+async def test_again_not_before(store: Store, clock: SetClock) -> None:
+    frontier = await seeded(store, PAGE)
+    again = Visit(PAGE, PageState.PENDING, reason="503", status=503, retry_at=NOON + 60)
+    progress = await frontier.commit([again])
+    assert (progress.pending, progress.done) == (1, 0)
+    window = await frontier.window(9, 9, frozenset())
+    assert (window.requests, window.next_at) == ((), NOON + 60)
+    clock.now += 60
+    [due] = (await frontier.window(9, 9, frozenset())).requests
+    assert due.attempts == 1
+    await frontier.commit([Visit(due, PageState.PENDING, retry_at=0.0)])
+    [due] = (await frontier.window(9, 9, frozenset())).requests
+    assert due.attempts == 2
+    await frontier.commit([done(due)])
+    [page] = await all_pages(store)
+    assert (page.attempts, page.state) == (3, PageState.DONE)
+
+
+async def test_an_attempt_told_twice_counts_once(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    again = Visit(PAGE, PageState.PENDING, size_bytes=7)
+    assert (await frontier.commit([again])).fetched_bytes == 7
+    assert (await frontier.commit([again])).fetched_bytes == 7
+    [due] = (await frontier.window(9, 9, frozenset())).requests
+    assert due.attempts == 1
+
+
+async def test_waits_set_by_a_clock_that_stepped_back_end(store: Store, clock: SetClock) -> None:
+    frontier = await seeded(store, PAGE)
+    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_at=math.inf)])
+    clock.now -= 7 * 24 * 3600
+    assert await urls(frontier) == [PAGE.url]
+
+
+@pytest.mark.parametrize("retry_at", [math.nan, -math.inf, -5.0])
+async def test_senseless_times_mean_now(store: Store, retry_at: float) -> None:
+    frontier = await seeded(store, PAGE)
+    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_at=retry_at, elapsed_s=math.nan)])
+    assert await urls(frontier) == [PAGE.url]
+
+
+async def test_the_third_strike_fails_the_page(store: Store) -> None:
+    frontier = await seeded(store, PAGE, request("a"))
+    for strikes in (1, 2):
+        await frontier.strike(PAGE.fingerprint, "killed its process")
+        window = await frontier.window(9, 9, frozenset())
+        assert window.requests[0].strikes == strikes
+    progress = await frontier.strike(PAGE.fingerprint, "killed its process")
+    assert (progress.failed, progress.pending) == (1, 1)
+    assert await frontier.strike(PAGE.fingerprint, "again") == progress
+    assert await frontier.strike(mark("unknown"), "x") == progress
+    [page] = await all_pages(store, state=PageState.FAILED)
+    assert page.reason == "killed its process"
+    assert await urls(frontier) == [request("a").url]
+
+
+async def test_a_waiting_page_may_be_struck(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_at=NOON + 60)])
+    await frontier.strike(PAGE.fingerprint, "x")
+    assert (await frontier.progress()).pending == 1
+
+
+async def test_finishing_needs_seeds_and_nothing_pending(store: Store) -> None:
+    frontier = await claimed(store)
+    assert (await frontier.finish("all done")).finished == ""
+    await frontier.seed([PAGE])
+    assert (await frontier.finish("all done")).finished == ""
+    await frontier.commit([done(PAGE)])
+    assert (await frontier.finish("all done")).finished == "all done"
+    assert (await frontier.finish("other words", limit=True)).finished == "all done"
+    kinds = [event.kind for event in await store.events(RESOURCE)]
+    assert kinds == ["claimed", "finished"]
+
+
+async def test_a_limit_finishes_with_pages_pending(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    progress = await frontier.finish("max_pages", limit=True)
+    assert (progress.finished, progress.pending) == ("max_pages", 1)
+
+
+async def test_a_part_waits_for_the_others(store: Store) -> None:
+    first = await seeded(store, PAGE)
+    second = await store.claim(stamp(20, part=1), job())
+    assert (await second.finish("done")).finished == ""
+    await first.commit([done(PAGE)])
+    assert (await second.finish("done")).finished == "done"
+    assert (await first.progress()).finished == "done"
+
+
+async def test_windows_go_by_priority_then_by_discovery(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    links = [request(f"p{n}", priority=n % 3) for n in range(6)]
+    await frontier.commit([done(PAGE, *links)])
+    names = [url.rpartition("/")[2] for url in await urls(frontier)]
+    assert names == ["p2", "p5", "p1", "p4", "p0", "p3"]
+
+
+async def test_windows_treat_hosts_alike(store: Store) -> None:
+    big = [request(f"{n}", "big.example", priority=5) for n in range(50)]
+    small = [request("x", f"h{n}.example") for n in range(4)]
+    frontier = await seeded(store, *big, *small)
+    hosts = [each.host for each in (await frontier.window(6, 8, frozenset())).requests]
+    assert sorted(hosts) == ["big.example", "big.example", *(f"h{n}.example" for n in range(4))]
+    hosts = [each.host for each in (await frontier.window(100, 3, frozenset())).requests]
+    assert hosts.count("big.example") == 3
+    assert len(hosts) == 7
+
+
+async def test_windows_go_round_the_hosts(store: Store) -> None:
+    frontier = await seeded(store, *(request("x", f"h{n}.example") for n in range(10)))
+    shown = [await urls(frontier, limit=4) for _ in range(5)]
+    assert all(len(set(each)) == 4 for each in shown)
+    assert len({url for each in shown[:3] for url in each}) == 10
+
+
+async def test_windows_leave_out_what_is_skipped(store: Store) -> None:
+    pages = [request(f"{n}") for n in range(10)]
+    other = request("x", "other.example")
+    frontier = await seeded(store, *pages, other)
+    skip = {each.fingerprint for each in pages[:8]}
+    found = (await frontier.window(5, 1, skip)).requests
+    assert {each.url for each in found} == {pages[8].url, other.url}
+    everything = skip | {each.fingerprint for each in (*pages, other)}
+    assert (await frontier.window(5, 5, everything)).requests == ()
+    assert (await frontier.window(0, 5, frozenset())).requests == ()
+
+
+async def test_windows_wait_for_the_earliest(store: Store) -> None:
+    pages = [request(f"{n}") for n in range(3)]
+    frontier = await seeded(store, *pages)
+    await frontier.commit(
+        [Visit(each, PageState.PENDING, retry_at=NOON + 30 - n) for n, each in enumerate(pages)]
+    )
+    window = await frontier.window(9, 9, frozenset())
+    assert (window.requests, window.next_at) == ((), NOON + 28)
+    assert (await (await claimed(store, 11, run=2)).window(9, 9, frozenset())).next_at is None
+
+
+async def test_many_due_at_once_are_ordered_again(store: Store, clock: SetClock) -> None:
+    pages = [request(f"{n}", priority=n) for n in range(40)]
+    frontier = await seeded(store, *pages)
+    await frontier.commit(
+        [Visit(each, PageState.PENDING, retry_at=NOON + 1 + n) for n, each in enumerate(pages)]
+    )
+    clock.now += 100
+    assert await urls(frontier) == [each.url for each in reversed(pages)]
+
+
+HOSTILE = ["nul\0nul", "lone \ud800 surrogate", "\udfff\ud83d", "\ud83d\ude00", "é\0", "\x1b[31m"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_hostile_text_is_stored(store: Store, text: str) -> None:
+    frontier = await seeded(store, PAGE)
+    link = Request(mark("x"), f"https://shop.example/{text}", text, rule=text, carry={text: text})
+    item = Item(text, {text: [text, {text: text}]}, missing=(text,))
+    visit = Visit(
+        PAGE,
+        PageState.DONE,
+        reason=text,
+        final_url=text,
+        content_type=text,
+        rule=text,
+        items=(item,),
+        links=(link,),
+        excluded=((Request(mark("y"), text, text), text),),
+    )
+    progress = await frontier.commit([visit])
+    assert (progress.known, progress.done, progress.items) == (3, 1, 1)
+    await frontier.note(text, text)
+    await frontier.strike(mark("x"), text)
+    [shown] = (await frontier.window(9, 9, frozenset())).requests
+    assert "\0" not in shown.url
+    shown.url.encode()
+    [stored] = await store.items(RESOURCE)
+    [(key, value)] = stored.fields.items()
+    assert value == [key, {key: key}]
+    assert stored.missing == (key,)
+    await all_pages(store)
+    await frontier.finish(text, limit=True)
+
+
+async def test_numbers_beyond_sql_are_bounded(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    link = request("x", depth=10**30, priority=-(10**30))
+    fields = {"n": 10**30, "f": math.inf, "nan": math.nan}
+    visit = Visit(
+        PAGE,
+        PageState.DONE,
+        status=10**30,
+        size_bytes=10**30,
+        elapsed_s=math.inf,
+        links=(link,),
+        items=(Item("r", fields),),
+    )
+    assert (await frontier.commit([visit])).pending == 1
+    [stored] = await store.items(RESOURCE)
+    assert stored.fields == {"n": str(10**30), "f": "inf", "nan": "nan"}
+
+
+async def test_fields_of_every_type_are_stored(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    fields = {
+        "str": "x",
+        "int": 2**53 + 1,
+        "float": 0.5,
+        "bool": True,
+        "none": None,
+        "decimal": Decimal("12.30"),
+        "datetime": datetime(2024, 2, 29, 12, tzinfo=UTC),
+        "date": date(2024, 2, 29),
+        "many": ("a", 1),
+        "nested": {"a": [Decimal(1)]},
+        "bytes": b"x",
+        "set": {"b", "a"},
+    }
+    await frontier.commit([done(PAGE, items=(Item("r", fields),))])
+    [stored] = await store.items(RESOURCE)
+    assert stored.fields == fields | {
+        "decimal": "12.30",
+        "datetime": "2024-02-29T12:00:00+00:00",
+        "date": "2024-02-29",
+        "many": ["a", 1],
+        "nested": {"a": ["1"]},
+        "bytes": "x",
+        "set": ["a", "b"],
+    }
+
+
+async def test_counters_hold_while_others_write(store: Store) -> None:
+    pages = [request(f"{n}") for n in range(30)]
+    frontier = await seeded(store, *pages)
+    links = [[request(f"l{(n * 7 + k) % 50}") for k in range(10)] for n in range(30)]
+    results = await asyncio.gather(
+        *(frontier.commit([done(page, *found)]) for page, found in zip(pages, links, strict=True))
+    )
+    assert all(
+        each.known == each.done + each.failed + each.pending + each.excluded for each in results
+    )
+    final = await frontier.progress()
+    assert (final.known, final.done) == (80, 30)
+    assert await counted(store) == {PageState.DONE: 30, PageState.PENDING: 50}
+
+
+async def test_events_are_told_in_order(store: Store) -> None:
+    frontier = await claimed(store, node="worker-7")
+    for number in range(5):
+        await frontier.note("page", f"{number}")
+    events = await store.events(RESOURCE)
+    assert [event.detail for event in events[1:]] == ["0", "1", "2", "3", "4"]
+    assert (events[0].kind, events[0].node, events[0].at) == ("claimed", "worker-7", NOON)
+    rest = await store.events(RESOURCE, after=events[2].seq, limit=2)
+    assert [event.detail for event in rest] == ["2", "3"]
+    assert await store.events("unknown") == []
+
+
+async def test_a_fenced_note_is_not_kept(store: Store) -> None:
+    frontier = await claimed(store)
+    await store.raise_fence(stamp(10))
+    with pytest.raises(Fenced):
+        await frontier.note("late", "")
+    assert [event.kind for event in await store.events(RESOURCE)] == ["claimed"]

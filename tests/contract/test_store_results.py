@@ -1,0 +1,121 @@
+"""What people read: stable cursors, filters, and doors that close."""
+
+from __future__ import annotations
+
+import pytest
+
+from crawler.errors import InvalidInput, StoreUnavailable
+from crawler.model import Item, PageState, Visit
+from crawler.store.contract import Store
+from tests.contract.rows import RESOURCE, all_pages, claimed, done, job, request, seeded, stamp
+
+PAGE = request("")
+STATES = [PageState.DONE, PageState.FAILED, PageState.EXCLUDED]
+
+
+async def fill(store: Store, count: int = 40) -> list[str]:
+    """Pages of all states, with 404 for the failed."""
+    pages = [request(f"{n}") for n in range(count)]
+    frontier = await seeded(store, *pages)
+    visits = [
+        Visit(page, STATES[n % 4], status=(200, 404, 0)[n % 4])
+        for n, page in enumerate(pages)
+        if n % 4 < 3
+    ]
+    await frontier.commit(visits)
+    return [page.url for page in pages]
+
+
+@pytest.mark.parametrize("limit", [1, 7, 40, 1000])
+async def test_pages_are_listed_in_the_order_found(store: Store, limit: int) -> None:
+    urls = await fill(store)
+    assert [page.url for page in await all_pages(store, limit=limit)] == urls
+
+
+async def test_pages_are_filtered(store: Store) -> None:
+    urls = await fill(store)
+    for number, state in enumerate((*STATES, PageState.PENDING)):
+        found = await all_pages(store, state=state)
+        assert [page.url for page in found] == urls[number::4]
+        assert {page.state for page in found} == {state}
+    assert [page.url for page in await all_pages(store, status=404)] == urls[1::4]
+    assert await all_pages(store, status=404, state=PageState.DONE) == []
+    assert len(await all_pages(store, status=404, state=PageState.FAILED)) == 10
+
+
+async def test_a_cursor_holds_while_pages_change(store: Store) -> None:
+    pages = [request(f"{n}") for n in range(6)]
+    frontier = await seeded(store, *pages)
+    first, after = await store.pages(RESOURCE, limit=3)
+    await frontier.commit([done(pages[4], request("new")), done(pages[0])])
+    rest, end = await store.pages(RESOURCE, after=after, limit=100)
+    urls = [page.url for page in (*first, *rest)]
+    assert urls == [*(page.url for page in pages), request("new").url]
+    assert end == ""
+
+
+@pytest.mark.parametrize("after", ["x", "-1", "1e3", "1;", "٣", "9" * 30])
+async def test_foreign_cursors_are_refused(store: Store, after: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await store.pages(RESOURCE, after=after)
+    assert caught.value.field == "after"
+
+
+async def test_unknown_resources_have_nothing(store: Store) -> None:
+    assert await store.pages("unknown") == ([], "")
+    assert await store.items("unknown") == []
+    assert await store.progress(["unknown"]) == {}
+    assert await store.progress([]) == {}
+
+
+async def test_items_follow_a_cursor(store: Store) -> None:
+    pages = [request(f"{n}") for n in range(5)]
+    frontier = await seeded(store, *pages)
+    seen: list[int] = []
+    for number, page in enumerate(pages):
+        items = (Item("r", {"n": number}), Item("r", {"n": number}))
+        await frontier.commit([done(page, items=items)])
+        new = await store.items(RESOURCE, after=seen[-1] if seen else 0)
+        assert [item.fields["n"] for item in new] == [number, number]
+        seen += [item.seq for item in new]
+    assert seen == sorted(set(seen))
+    assert [item.seq for item in await store.items(RESOURCE, after=seen[2], limit=3)] == seen[3:6]
+
+
+async def test_the_latest_run_is_shown(store: Store) -> None:
+    first = await seeded(store, PAGE)
+    await first.commit([done(PAGE, items=(Item("r", {"run": 1}),))])
+    second = await store.claim(stamp(11), job(run=2))
+    assert await all_pages(store) == []
+    assert await store.items(RESOURCE) == []
+    await second.seed([PAGE])
+    await second.commit([done(PAGE, items=(Item("r", {"run": 2}),))])
+    [item] = await store.items(RESOURCE)
+    assert item.fields == {"run": 2}
+
+
+async def test_progress_of_many(store: Store) -> None:
+    await claimed(store)
+    for number in range(20):
+        frontier = await store.claim(stamp(20 + number, resource=f"r{number}"), job(run=number))
+        await frontier.seed([request(f"{n}") for n in range(number)])
+    found = await store.progress([f"r{number}" for number in range(25)])
+    assert {name: (run, progress.known) for name, (run, progress) in found.items()} == {
+        f"r{number}": (number, number) for number in range(20)
+    }
+
+
+async def test_health_is_told(store: Store) -> None:
+    health = await store.check()
+    assert health["id"] == store.id
+    assert health["backend"]
+
+
+async def test_a_closed_store_says_so(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.check()
+    with pytest.raises(StoreUnavailable):
+        await frontier.commit([done(PAGE)])

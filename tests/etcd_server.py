@@ -1,0 +1,270 @@
+"""A real etcd for tests: one member or three, on loopback, started and stopped by pid."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+START_LIMIT_S = 30.0
+STOP_LIMIT_S = 10.0
+
+# A single member needs no rivals' patience before it elects itself; three keep etcd's own timing.
+QUICK = ("--heartbeat-interval=25", "--election-timeout=250")
+
+
+def free_port() -> int:
+    """A loopback port below the ephemeral range, so that no outgoing connection takes it while
+    a stopped server is to come back on it."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """A throwaway authority with one pair for 127.0.0.1 that serves both sides."""
+
+    ca_file: str
+    cert_file: str
+    key_file: str
+
+    @classmethod
+    def issue(cls, directory: Path) -> Certificates:
+        """Write ``ca.pem``, ``node.pem`` and ``node.key``; needs the openssl command."""
+        directory.mkdir(parents=True, exist_ok=True)
+        extensions = directory / "extensions"
+        extensions.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        new_key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        sign = "-CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions"
+        for command in (
+            f"req -x509 {new_key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
+            f"req {new_key} -keyout node.key -out node.csr -subj /CN=node",
+            f"x509 -req -in node.csr -out node.pem {sign}",
+        ):
+            subprocess.run(
+                ["openssl", *command.split()], cwd=directory, check=True, capture_output=True
+            )
+        return cls(*(str(directory / name) for name in ("ca.pem", "node.pem", "node.key")))
+
+
+class EtcdServer:
+    """An etcd cluster in a directory of its own, which `close` removes.
+
+    ``endpoints`` stay the same over `stop`, `kill` and `start`, and so does the data. Member
+    numbers count from 0; without one, a method concerns all members.
+    """
+
+    def __init__(
+        self,
+        *,
+        members: int = 1,
+        certificates: Certificates | None = None,
+        extra: tuple[str, ...] = (),
+    ) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="etcd-"))
+        self._certificates = certificates
+        self._extra = extra
+        self._scheme = "https" if certificates else "http"
+        self._clients = [free_port() for _ in range(members)]
+        self._peers = [free_port() for _ in range(members)]
+        self._processes: list[subprocess.Popen[bytes] | None] = [None] * members
+        self._user: tuple[str, str] | None = None
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Client URLs, one per member."""
+        return tuple(f"{self._scheme}://127.0.0.1:{port}" for port in self._clients)
+
+    def pid(self, member: int = 0) -> int:
+        """The process id of a running member."""
+        process = self._processes[member]
+        assert process is not None, f"member {member} is not running"
+        return process.pid
+
+    def start(self, *members: int) -> None:
+        """Start those members (default: all that do not run) and wait until they serve."""
+        wanted = members or range(len(self._processes))
+        for member in wanted:
+            if self._processes[member] is None:
+                self._processes[member] = self._spawn(member)
+        for member in wanted:
+            self._await_health(member)
+
+    def stop(self, *members: int) -> None:
+        """SIGTERM, then wait for the end."""
+        self._end(signal.SIGTERM, members)
+
+    def kill(self, *members: int) -> None:
+        """SIGKILL, then wait for the end."""
+        self._end(signal.SIGKILL, members)
+
+    def pause(self, *members: int) -> None:
+        """SIGSTOP."""
+        self._signal(signal.SIGSTOP, members)
+
+    def resume(self, *members: int) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT, members)
+
+    def wipe(self) -> None:
+        """Throw the data away; only while nothing runs."""
+        assert not any(self._processes)
+        for member in range(len(self._processes)):
+            shutil.rmtree(self.directory / f"member-{member}")
+
+    def close(self) -> None:
+        """Stop whatever runs and remove the directory."""
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def ctl(self, *arguments: str, member: int | None = None, timeout_s: float = 10.0) -> str:
+        """Run etcdctl against one member or all; its output. A failure raises."""
+        endpoints = self.endpoints if member is None else (self.endpoints[member],)
+        command = ["etcdctl", f"--endpoints={','.join(endpoints)}", *self._tls_arguments()]
+        if self._user is not None:
+            command.append(f"--user={':'.join(self._user)}")
+        done = subprocess.run(
+            [*command, *arguments],
+            env={**os.environ, "ETCDCTL_API": "3"},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"etcdctl {' '.join(arguments)}: {done.stderr or done.stdout}")
+        return done.stdout
+
+    def leader(self) -> int:
+        """The member that leads etcd's own cluster."""
+        for member in range(len(self.endpoints)):
+            fields = self.ctl("endpoint", "status", "--write-out=fields", member=member)
+            values = dict(line.split(" : ") for line in fields.splitlines() if " : " in line)
+            if values['"MemberID"'] == values['"Leader"']:
+                return member
+        raise RuntimeError("no leader")
+
+    def enable_auth(self, user: str, password: str) -> None:
+        """Create root and a user that may touch every key, then switch authentication on."""
+        self.ctl("user", "add", "root:root")
+        self.ctl("user", "grant-role", "root", "root")
+        self.ctl("role", "add", "everything")
+        self.ctl("role", "grant-permission", "everything", "--prefix=true", "readwrite", "")
+        self.ctl("user", "add", f"{user}:{password}")
+        self.ctl("user", "grant-role", user, "everything")
+        self.ctl("auth", "enable")
+        self._user = ("root", "root")
+
+    def _spawn(self, member: int) -> subprocess.Popen[bytes]:
+        client = self.endpoints[member]
+        peers = [f"http://127.0.0.1:{port}" for port in self._peers]
+        names = ",".join(f"m{number}={peer}" for number, peer in enumerate(peers))
+        command = [
+            "etcd",
+            f"--name=m{member}",
+            f"--data-dir={self.directory / f'member-{member}'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peers[member]}",
+            f"--initial-advertise-peer-urls={peers[member]}",
+            f"--initial-cluster={names}",
+            "--pre-vote=true",
+            "--auto-compaction-mode=periodic",
+            "--auto-compaction-retention=10m",
+            *(QUICK if len(peers) == 1 else ()),
+            "--log-level=error",
+            "--logger=zap",
+            *self._server_tls_arguments(),
+            *self._extra,
+        ]
+        with (self.directory / f"member-{member}.log").open("ab") as output:
+            # A session of its own: a Ctrl-C at the terminal is for the tests, which then stop it.
+            return subprocess.Popen(
+                command, stdout=output, stderr=output, cwd=self.directory, start_new_session=True
+            )
+
+    def _tls_arguments(self) -> list[str]:
+        if (pair := self._certificates) is None:
+            return []
+        return [f"--cacert={pair.ca_file}", f"--cert={pair.cert_file}", f"--key={pair.key_file}"]
+
+    def _server_tls_arguments(self) -> list[str]:
+        if (pair := self._certificates) is None:
+            return []
+        return [
+            f"--cert-file={pair.cert_file}",
+            f"--key-file={pair.key_file}",
+            f"--trusted-ca-file={pair.ca_file}",
+            "--client-cert-auth",
+        ]
+
+    def _await_health(self, member: int) -> None:
+        deadline = time.monotonic() + START_LIMIT_S
+        while True:
+            process = self._processes[member]
+            assert process is not None
+            if process.poll() is not None:
+                log = (self.directory / f"member-{member}.log").read_text(errors="replace")
+                raise RuntimeError(f"etcd member {member} ended: {log[-2000:]}")
+            try:
+                self.ctl("endpoint", "health", member=member)
+            except (RuntimeError, subprocess.TimeoutExpired):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def _signal(self, number: signal.Signals, members: tuple[int, ...]) -> list[int]:
+        wanted = [
+            member
+            for member in members or range(len(self._processes))
+            if self._processes[member] is not None
+        ]
+        for member in wanted:
+            os.kill(self.pid(member), number)
+        return wanted
+
+    def _end(self, number: signal.Signals, members: tuple[int, ...]) -> None:
+        for member in self._signal(number, members):
+            process = self._processes[member]
+            assert process is not None
+            if number is signal.SIGTERM:
+                os.kill(process.pid, signal.SIGCONT)
+            try:
+                process.wait(STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(STOP_LIMIT_S)
+            self._processes[member] = None

@@ -1,0 +1,70 @@
+"""The database's half of ownership in memory, with a switch to make it unreachable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from crawler.errors import Conflict, StoreUnavailable
+from crawler.master.fence import Memo
+from crawler.model import Stamp
+
+
+class MemoryFence:
+    """A `Fence`. While ``down``, every call raises `StoreUnavailable` and does nothing."""
+
+    def __init__(self, store_id: str = "store-1") -> None:
+        self.id = store_id
+        self.down = False
+        self.epochs: dict[str, int] = {}
+        self.highest: dict[str, int] = {}
+        self.fences: dict[str, tuple[int, int]] = {}
+        self.buried: set[str] = set()
+        self.memos: dict[str, Memo] = {}
+        self._news = asyncio.Event()
+
+    async def until(self, true: Callable[[], object]) -> None:
+        """Wait until calls have made it so."""
+        while not true():
+            await self._news.wait()
+
+    def _reach(self) -> None:
+        if self.down:
+            raise StoreUnavailable("the database is down")
+        asyncio.get_running_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def open_epoch(self, cluster: str, revision: int) -> int:
+        self._reach()
+        epoch = self.epochs.setdefault(cluster, len(self.epochs) + 1)
+        if epoch < len(self.epochs) or revision < self.highest.get(cluster, 0):
+            raise Conflict("etcd went back in time")
+        self.highest[cluster] = revision
+        return epoch
+
+    async def raise_fence(self, stamp: Stamp) -> None:
+        self._reach()
+        token = (self.epochs[stamp.cluster], stamp.revision)
+        self.fences[stamp.resource_id] = max(token, self.fences.get(stamp.resource_id, (0, 0)))
+
+    async def bury(self, resource_id: str) -> None:
+        self._reach()
+        self.buried.add(resource_id)
+        self.memos.pop(resource_id, None)
+
+    async def mirror(self, entries: Sequence[Memo]) -> None:
+        self._reach()
+        self.memos |= {memo.id: memo for memo in entries if memo.id not in self.buried}
+
+    async def mirrored(self) -> Sequence[Memo]:
+        self._reach()
+        return tuple(self.memos.values())
+
+    def fenced(self, resource_id: str, revision: int) -> bool:
+        """Whether a claim with this revision, of the newest epoch, could still commit nothing."""
+        return resource_id in self.buried or (
+            (len(self.epochs), revision) <= self.fences.get(resource_id, (0, 0))
+        )

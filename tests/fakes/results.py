@@ -1,0 +1,75 @@
+"""What a master's API reads of the store, over lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crawler.errors import StoreUnavailable
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress
+
+
+@dataclass
+class FakeResults:
+    """Records by resource ID. While ``away`` is a text, every call fails with it."""
+
+    counters: dict[str, tuple[int, Progress]] = field(default_factory=dict)
+    item_records: dict[str, list[ItemRecord]] = field(default_factory=dict)
+    page_records: dict[str, list[PageRecord]] = field(default_factory=dict)
+    event_records: dict[str, list[Event]] = field(default_factory=dict)
+    away: str = ""
+
+    def _reach(self) -> None:
+        if self.away:
+            raise StoreUnavailable(self.away)
+
+    async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
+        self._reach()
+        return {each: self.counters[each] for each in resource_ids if each in self.counters}
+
+    async def pages(
+        self,
+        resource_id: str,
+        *,
+        state: PageState | None = None,
+        status: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[PageRecord], str]:
+        self._reach()
+        found = [
+            page
+            for page in self.page_records.get(resource_id, [])
+            if page.url > after and state in (None, page.state) and status in (None, page.status)
+        ]
+        shown = found[:limit]
+        return shown, shown[-1].url if len(found) > limit else ""
+
+    async def items(
+        self, resource_id: str, *, after: int = 0, limit: int = 100
+    ) -> Sequence[ItemRecord]:
+        self._reach()
+        return [each for each in self.item_records.get(resource_id, []) if each.seq > after][:limit]
+
+    async def events(
+        self, resource_id: str, *, after: int = 0, limit: int = 100
+    ) -> Sequence[Event]:
+        self._reach()
+        return [e for e in self.event_records.get(resource_id, []) if e.seq > after][:limit]
+
+
+def item(seq: int, **fields: object) -> ItemRecord:
+    """An item record with the given fields."""
+    return ItemRecord(
+        seq=seq, url=f"https://shop.example/p/{seq}", rule="product", ordinal=0,
+        definition_revision=7, fields=fields, missing=(), stored_at=1675470192.5,
+    )  # fmt: skip
+
+
+def page(number: int, state: PageState = PageState.DONE, status: int = 200) -> PageRecord:
+    """A page record."""
+    return PageRecord(
+        url=f"https://shop.example/{number:04}", state=state, reason="", status=status, attempts=1,
+        depth=1, priority=0, host="shop.example", rule="product", content_type="text/html",
+        size_bytes=1000, elapsed_s=0.1, found_on="https://shop.example/", fetched_at=1675470192.5,
+    )  # fmt: skip

@@ -1,0 +1,329 @@
+"""HttpFetch against real servers on loopback, most of them hostile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from crawler.address import Guard
+from crawler.clock import SystemClock
+from crawler.definition import from_data
+from crawler.engine.fetch import HttpFetch, Page, follow
+from crawler.engine.urls import Scope
+from crawler.errors import FetchFailed
+from tests.integration.engine.servers import Handler, serving, speaking
+
+
+@asynccontextmanager
+async def fetching(
+    origin: str, *, private: tuple[str, ...] = ("127.0.0.0/8", "::1"), **settings: Any
+) -> AsyncIterator[HttpFetch]:
+    """A fetcher for a crawl that starts at ``origin``."""
+    definition = from_data({"start_urls": [f"{origin}/"], **settings})
+    async with HttpFetch(definition, Scope(definition), Guard(private), SystemClock()) as fetch:
+        yield fetch
+
+
+async def fetched(handler: Handler, path: str = "/", **settings: Any) -> Page:
+    async with serving(handler) as origin, fetching(origin, **settings) as fetch:
+        return await fetch.get(origin + path)
+
+
+async def failure(handler: Handler, **settings: Any) -> FetchFailed:
+    with pytest.raises(FetchFailed) as caught:
+        await fetched(handler, **settings)
+    return caught.value
+
+
+def answering(body: bytes, **headers: str) -> Handler:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(body=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    return handle
+
+
+async def test_a_page_and_what_was_sent_for_it() -> None:
+    seen: dict[str, str] = {}
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.update(request.headers, path=request.raw_path)
+        return web.Response(body=b"<p>hi", headers={"Content-Type": "Text/HTML; charset=latin1"})
+
+    page = await fetched(handle, "/a%2fb?q=%c3%bc&r=[]|", headers={"X-Own": "1"}, user_agent="Us/1")
+    assert (page.status, page.body, page.size_bytes) == (200, b"<p>hi", 5)
+    assert (page.content_type, page.charset) == ("text/html", "windows-1252")
+    assert seen["path"] == "/a%2fb?q=%c3%bc&r=[]|"  # as it was, not encoded anew
+    assert (seen["User-Agent"], seen["X-Own"]) == ("Us/1", "1")
+    assert seen["Accept-Encoding"] == "gzip, deflate"
+    assert "Cookie" not in seen
+    assert page.elapsed_s > 0
+
+
+async def test_the_byte_order_mark_wins() -> None:
+    page = await fetched(answering(b"\xef\xbb\xbfx", Content_Type="text/html; charset=koi8-r"))
+    assert page.charset == "utf-8"
+
+
+@pytest.mark.parametrize(
+    ("coding", "encode"),
+    [
+        ("gzip", gzip.compress),
+        ("x-gzip", lambda body: gzip.compress(body[:99]) + gzip.compress(body[99:])),
+        ("gzip", lambda body: gzip.compress(body) + b"rubbish"),
+        ("deflate", zlib.compress),
+        ("deflate", lambda body: zlib.compress(body)[2:-4]),
+    ],
+)
+async def test_codings_are_undone(coding: str, encode: Callable[[bytes], bytes]) -> None:
+    body = b"0123456789" * 1000
+    page = await fetched(answering(encode(body), Content_Encoding=coding))
+    assert page.body == body
+    assert page.size_bytes < 1000
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "reason"),
+    [
+        ({"Content_Encoding": "br"}, b"x", "content coding not offered"),
+        ({"Content_Encoding": "gzip, gzip"}, b"x", "content coding not offered"),
+        ({"Content_Encoding": "gzip"}, b"not gzip", "broken content coding"),
+        ({"Content_Encoding": "gzip"}, gzip.compress(b"x" * 999)[:-9], "incomplete body"),
+        ({}, b"x" * 5000, "too large"),
+        ({"Content_Encoding": "gzip"}, gzip.compress(b"x" * 5000), "too large"),
+    ],
+)
+async def test_bodies_that_are_refused(headers: dict[str, str], body: bytes, reason: str) -> None:
+    error = await failure(answering(body, **headers), download_maxsize=4096)
+    assert error.reason == reason
+
+
+async def test_a_bomb_is_not_inflated() -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    started = time.monotonic()
+    assert (await failure(answering(bomb, Content_Encoding="gzip"))).reason == "decompression bomb"
+    assert time.monotonic() - started < 1
+
+
+async def test_an_endless_body_is_cut_by_size() -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(bytes(65536))
+        return response
+
+    assert (await failure(handle)).reason == "too large"
+
+
+async def test_one_budget_of_time_covers_slow_headers_and_slow_bodies() -> None:
+    async def drip_headers(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        await _drip(writer, b"X-A: 1\r\n")
+
+    async def drip_body(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        await _drip(writer, b"x")
+
+    for speak in (drip_headers, drip_body):
+        async with speaking(speak) as origin, fetching(origin, download_timeout=0.4) as fetch:
+            started = time.monotonic()
+            with pytest.raises(FetchFailed, match="timeout"):
+                await fetch.get(f"{origin}/")
+            assert time.monotonic() - started < 2
+
+
+async def _drip(writer: asyncio.StreamWriter, piece: bytes) -> None:
+    for _ in range(100):
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+async def test_broken_answers_are_named() -> None:
+    async def nonsense(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"what?\r\n\r\n")
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def short(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx")
+
+    async def huge(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-A: " + b"x" * 100_000 + b"\r\n\r\n")
+
+    expected = {
+        nonsense: "malformed answer",
+        hang_up: "connection lost",
+        short: "incomplete body",
+        huge: "malformed answer",
+    }
+    for speak, reason in expected.items():
+        async with speaking(speak) as origin, fetching(origin) as fetch:
+            with pytest.raises(FetchFailed) as caught:
+                await fetch.get(f"{origin}/")
+            assert (caught.value.reason, caught.value.retry) == (reason, True)
+
+
+async def test_nobody_listens() -> None:
+    async with serving(answering(b"")) as origin:
+        pass
+    async with fetching(origin) as fetch:
+        with pytest.raises(FetchFailed, match="connection failed"):
+            await fetch.get(f"{origin}/")
+
+
+async def test_names_that_do_not_resolve() -> None:
+    async with fetching("http://nothing.invalid") as fetch:
+        with pytest.raises(FetchFailed, match="name not resolved"):
+            await fetch.get("http://nothing.invalid/")
+        with pytest.raises(FetchFailed) as caught:
+            await fetch.get(f"http://{'x' * 70}.example/")
+        assert caught.value.reason in ("request impossible", "name not resolved")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:7f00:1]"])
+async def test_private_addresses_are_refused_by_literal_and_by_name(host: str) -> None:
+    hits = []
+
+    async def handle(request: web.Request) -> web.Response:
+        hits.append(request.path)
+        return web.Response()
+
+    async with serving(handle) as origin, fetching(origin, private=()) as fetch:
+        port = origin.rpartition(":")[2]
+        with pytest.raises(FetchFailed, match="address refused") as caught:
+            await fetch.get(f"http://{host}:{port}/")
+        assert not caught.value.retry
+    assert not hits
+
+
+async def test_a_proxy_in_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert (await fetched(answering(b"direct"))).body == b"direct"
+
+
+async def test_errors_keep_their_connection_and_their_bodies_to_themselves() -> None:
+    ports = set()
+
+    async def handle(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        ports.add(request.transport.get_extra_info("peername"))
+        return web.Response(status=503, body=b"x" * 2000, headers={"Retry-After": "7"})
+
+    async with serving(handle) as origin, fetching(origin) as fetch:
+        await fetch.get(f"{origin}/")
+        await fetch.get(f"{origin}/")
+        page = await fetch.get(f"{origin}/")
+    assert (page.status, page.body, page.retry_after) == (503, b"", "7")
+    assert len(ports) == 1
+
+
+async def test_redirects_are_told_not_followed() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(status=301, headers={"Location": "/neu/\u00fc?x#y"})
+
+    page = await fetched(handle, "/a/b")
+    assert page.location is not None
+    assert page.location.endswith("/neu/%C3%BC?x")
+    for target in ("file:///etc/passwd", "javascript:1", "http://"):
+        response = web.Response(status=302, headers={"Location": target})
+
+        async def elsewhere(_: web.Request, response: web.Response = response) -> web.Response:
+            return response
+
+        assert (await fetched(elsewhere)).location is None
+
+
+async def test_followed_redirects_end_in_a_page_or_with_a_reason() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        step = int(request.path.strip("/"))
+        if step == 0:
+            return web.Response(text=request.method)
+        target = {77: "/78", 78: "/77"}.get(step, f"/{step - 1}")
+        return web.Response(status=303, headers={"Location": target})
+
+    async def anywhere(_: Page) -> bool:
+        return True
+
+    async def nowhere(_: Page) -> bool:
+        return False
+
+    async with serving(handle) as origin, fetching(origin) as fetch:
+        page = await follow(fetch, f"{origin}/10", gate=anywhere, method="POST", body=b"x")
+        assert (page.url, page.body) == (f"{origin}/0", b"GET")
+        assert (await follow(fetch, f"{origin}/10", gate=nowhere)).status == 303
+        with pytest.raises(FetchFailed, match="too many redirects"):
+            await follow(fetch, f"{origin}/11", gate=anywhere)
+        with pytest.raises(FetchFailed, match="redirect loop"):
+            await follow(fetch, f"{origin}/77", gate=anywhere)
+
+
+async def test_credentials_stay_with_the_hosts_of_the_user() -> None:
+    seen: list[tuple[str, str | None, str | None]] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        headers = request.headers
+        seen.append((request.host, headers.get("Authorization"), headers.get("Cookie")))
+        response = web.Response()
+        response.set_cookie("session", "9")
+        return response
+
+    settings: dict[str, Any] = {"headers": {"Authorization": "Bearer x"}, "cookies": {"own": "1"}}
+    async with serving(handle) as origin, fetching(origin, **settings) as fetch:
+        other = origin.replace("127.0.0.1", "localhost")
+        await fetch.get(f"{origin}/")
+        await fetch.get(f"{origin}/")
+        await fetch.get(f"{other}/")
+    (first, second, third) = seen
+    assert first[1:] == ("Bearer x", "own=1")
+    assert second[1] == "Bearer x"
+    assert set((second[2] or "").split("; ")) == {"own=1", "session=9"}
+    assert third[1:] == (None, None)
+
+
+async def test_cookies_of_servers_are_forgotten_by_crawls_without_cookies() -> None:
+    seen = []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Cookie"))
+        response = web.Response()
+        response.set_cookie("session", "9")
+        return response
+
+    async with serving(handle) as origin, fetching(origin) as fetch:
+        await fetch.get(f"{origin}/")
+        page = await fetch.get(f"{origin}/")
+    assert seen == [None, None]
+    assert page.sets_cookie
+
+
+async def test_a_body_may_be_cut_off_instead_of_failing() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        body = b"line\n" * 1000
+        if request.path == "/gz":
+            return web.Response(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
+        return web.Response(body=body)
+
+    async with serving(handle) as origin, fetching(origin) as fetch:
+        for path in ("/", "/gz"):
+            page = await fetch.get(origin + path, max_bytes=1003, truncate=True)
+            assert page.body == (b"line\n" * 1000)[:1003]
+
+
+async def test_posts_send_their_body() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(body=request.method.encode() + await request.read())
+
+    async with serving(handle) as origin, fetching(origin) as fetch:
+        assert (await fetch.get(f"{origin}/", method="POST", body=b"a=1")).body == b"POSTa=1"

@@ -1,0 +1,125 @@
+"""`crawler up` keeps a cluster alive, alone on its data, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from crawler.local.ports import PortBook
+
+
+class Up:
+    """One `crawler up` with its output in a file."""
+
+    def __init__(self, data: Path, port: int) -> None:
+        self.data, self.port = data, port
+        self.output = data.with_suffix(".out")
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "crawler",
+                    "up",
+                    "--masters=1",
+                    "--workers=1",
+                    f"--data={data}",
+                    f"--http=:{port}",
+                    "--ttl=3",
+                    "--processes=1",
+                ],
+                stdout=output,
+                stderr=output,
+            )
+
+    def text(self) -> str:
+        return self.output.read_text()
+
+    def children(self) -> list[int]:
+        pid = self.process.pid
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def child(self, role: str) -> int:
+        """The pid of the process whose command line holds ``role``; 0 if there is none."""
+        for pid in self.children():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if role.encode() in words or words[0].endswith(role.encode()):
+                return pid
+        return 0
+
+    def replaced(self, role: str, victim: int) -> bool:
+        return self.child(role) not in (0, victim)
+
+
+def eventually(probe: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 45.0
+    while not probe():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
+
+
+@contextmanager
+def started(data: Path, port: int) -> Iterator[Up]:
+    up = Up(data, port)
+    try:
+        eventually(
+            lambda: "Ctrl-C" in up.text() or up.process.poll() is not None, f"a start: {up.text()}"
+        )
+        assert up.process.poll() is None, up.text()
+        yield up
+    finally:
+        up.process.kill()
+        up.process.wait()
+
+
+def nodes(port: int) -> set[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/crawler/node", timeout=5) as answer:
+        return {node["id"] for node in json.load(answer)["nodes"]}
+
+
+def test_it_lives_alone_mends_itself_and_goes_cleanly(tmp_path: Path) -> None:
+    data = tmp_path / "up"
+    port = PortBook(tmp_path / "port").take("api")
+    with started(data, port) as up:
+        second = subprocess.run(
+            [sys.executable, "-m", "crawler", "up", f"--data={data}"],
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert second.returncode == 5
+        assert f"{data} is in use by pid {up.process.pid} (crawler up)" in second.stderr
+        for role in ("worker", "etcd"):
+            victim = up.child(role)
+            os.kill(victim, signal.SIGKILL)
+            eventually(partial(up.replaced, role, victim), f"a new {role}")
+        eventually(lambda: len(up.children()) == 3, "all three again")
+        pids = up.children()
+        # The worst that can happen to it: nobody may be left behind.
+        up.process.kill()
+        up.process.wait()
+        eventually(lambda: all(map(gone, pids)), "the end of all")
+    with started(data, port) as up:
+        wanted = {"go.micro.server.master-1", "go.micro.server.worker-1"}
+        eventually(lambda: nodes(port) == wanted, "both nodes")
+        pids = up.children()
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(20) == 0
+        assert all(map(gone, pids))
+        assert "stopped; the data is in" in up.text()
+        assert "killed" not in up.text().rpartition("stopping")[2], "all stopped in time"

@@ -1,0 +1,140 @@
+"""The services over gRPC: any master will do, and each call goes to the leader once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from crawler.errors import Conflict, InvalidInput, NoLeader, NotFound, Unavailable
+from crawler.rpc.calls import Channels, MasterCalls
+from crawler.rpc.pb.control_pb2 import DesireRequest, DrainRequest, NameRequest, PutRequest
+from crawler.rpc.pb.crawler_pb2 import ResourceSpec
+from tests.etcd_server import EtcdServer
+from tests.fakes.fence import MemoryFence
+from tests.integration.master.masters import (
+    CLOCK,
+    Running,
+    Worker,
+    a_master,
+    a_worker,
+    definition,
+)
+
+
+@asynccontextmanager
+async def pair(
+    etcd: EtcdServer, fence: MemoryFence
+) -> AsyncIterator[tuple[Running, Running, Worker]]:
+    """A leader, a follower, a worker."""
+    async with (
+        a_worker(etcd) as worker,
+        a_master(etcd, fence, 1) as leader,
+        a_master(etcd, fence, 2) as follower,
+    ):
+        await leader.leads()
+        await follower.sees(lambda c: c.leader is not None)
+        yield leader, follower, worker
+
+
+async def test_a_follower_forwards_and_both_say_so(etcd: EtcdServer, fence: MemoryFence) -> None:
+    async with pair(etcd, fence) as (_, follower, worker):
+        with capture_logs() as logs:
+            answer = await follower.calls.add_resource(ResourceSpec(id="zjx", name="task-test-4"))
+        assert (answer.id, answer.Address) == (worker.node.id, worker.node.address)
+        received = [line for line in logs if line["event"] == "receive request"]
+        assert [(line["method"], line["hop"]) for line in received] == [
+            ("CrawlerMaster.AddResource", 0),
+            ("CrawlerMaster.AddResource", 1),
+        ]
+        (added,) = (line for line in logs if line["event"] == "add resource")
+        assert list(added["specs"]) == ["ID", "Name", "AssignedNode", "CreationTime"]
+        assert added["specs"]["AssignedNode"] == f"{worker.node.id}|{worker.node.address}"
+
+
+async def test_every_write_through_a_follower(etcd: EtcdServer, fence: MemoryFence) -> None:
+    async with pair(etcd, fence) as (leader, follower, worker):
+        calls = follower.calls
+        put = await calls.put_resource(PutRequest(name="a", definition_json=definition()))
+        assert (put.created, put.node_id) == (True, worker.node.id)
+        await calls.set_desired(DesireRequest(name="a", action="pause"))
+        view = await calls.get_resource(NameRequest(name="a"))
+        assert (view.id, view.state, view.assigned_node) == (put.resource_id, "paused", "")
+        await calls.set_desired(DesireRequest(name="a", action="resume"))
+        view = await leader.calls.get_resource(NameRequest(name="a"))
+        assert (view.state, view.assigned_node, view.run) == ("assigned", worker.node.id, 1)
+        assert (view.definition_json, view.address) == (definition(), worker.node.address)
+        assert view.decision
+        assert view.decided_at == pytest.approx(CLOCK.wall(), abs=60)
+        await calls.drain_node(DrainRequest(node=worker.node.id))
+        (node,) = (await calls.list_nodes()).nodes
+        assert (node.id, node.drained, node.native) == (worker.node.id, True, True)
+        await calls.drain_node(DrainRequest(node=worker.node.id, undo=True))
+        assert [r.name for r in (await calls.list_resources()).resources] == ["a"]
+        await calls.delete_resource(ResourceSpec(name="a"))
+        assert not (await calls.list_resources()).resources
+
+
+async def test_errors_pass_through_a_follower(etcd: EtcdServer, fence: MemoryFence) -> None:
+    async with pair(etcd, fence) as (_, follower, _worker):
+        calls = follower.calls
+        with pytest.raises(NotFound):
+            await calls.delete_resource(ResourceSpec(name="none"))
+        with pytest.raises(NotFound):
+            await calls.get_resource(NameRequest(name="none"))
+        await calls.add_resource(ResourceSpec(name="a"))
+        with pytest.raises(Conflict):
+            await calls.add_resource(ResourceSpec(name="a", definition_json=definition()))
+        for bad, field in (
+            (calls.add_resource(ResourceSpec(name="a/b")), "name"),
+            (calls.add_resource(ResourceSpec(name="b", definition_json='{"x": 1}')), "x"),
+            (calls.put_resource(PutRequest(name="b")), "definition_json"),
+            (calls.set_desired(DesireRequest(name="a", action="fly")), "action"),
+        ):
+            with pytest.raises(InvalidInput) as caught:
+                await bad
+            assert caught.value.field == field
+
+
+async def test_a_forwarded_call_goes_no_further(etcd: EtcdServer, fence: MemoryFence) -> None:
+    async with pair(etcd, fence) as (_, follower, _worker):
+        channels = Channels()
+        address = follower.calls._address
+        forwarded = MasterCalls(channels, address, hop=1)
+        with pytest.raises(NoLeader):
+            await forwarded.add_resource(ResourceSpec(name="a"))
+        await channels.close()
+        assert await follower.etcd.get("/resources/a") is None
+
+
+async def test_without_a_leader_a_call_waits_a_little_and_says_so(
+    etcd: EtcdServer, fence: MemoryFence
+) -> None:
+    fence.down = True  # nobody can take over
+    async with a_master(etcd, fence) as master:
+        started = CLOCK.elapsed()
+        with pytest.raises(NoLeader):
+            await master.calls.add_resource(ResourceSpec(name="a"))
+        assert 0.8 < CLOCK.elapsed() - started < 2.0
+        waiting = asyncio.create_task(master.calls.add_resource(ResourceSpec(name="b")))
+        fence.down = False
+        await master.leads()
+        await waiting
+
+
+async def test_a_leader_that_does_not_answer_is_told_as_no_effect(
+    etcd: EtcdServer, fence: MemoryFence
+) -> None:
+    async with a_master(etcd, fence, 2) as follower:
+        # Its port is closed, its lease lives: as after a kill -9.
+        etcd.ctl("put", "/resources/election/1", "master9-127.0.0.1:1")
+        async with a_master(etcd, fence, 3) as other:
+            del other
+            await follower.leads()
+            etcd.ctl("del", follower.election._key)
+            await follower.sees(lambda c: c.leader is not None and c.leader.id == "9")
+            with pytest.raises(Unavailable):
+                await follower.calls.add_resource(ResourceSpec(name="a"))

@@ -1,0 +1,231 @@
+"""What commands ask of a cluster, print, and end with."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from crawler.cli.calls import connect
+from crawler.cli.main import run_command
+from crawler.errors import Unavailable
+from tests.unit.cli.api import ITEM, Api, serve_api
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    with serve_api() as serving:
+        monkeypatch.setenv("CRAWLER_MASTER", serving.url)
+        yield serving
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run_one(*arguments: str) -> Ended:
+        code = run_command(arguments)
+        out, err = capsys.readouterr()
+        return Ended(code, out, err)
+
+    return run_one
+
+
+@pytest.fixture
+def watch(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same with a person at a wide terminal."""
+
+    def run_one(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        return run(*arguments)
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return run_one
+
+
+def plain(text: str) -> list[str]:
+    """Lines without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+
+
+def test_names_when_piped(api: Api, run: Run) -> None:
+    assert run("ls") == Ended(0, "shop\n", "")
+    assert run("nodes") == Ended(0, "master-1\nworker-2\n", "")
+    assert run("pages", "shop") == Ended(0, "https://shop.example/2\n", "")
+
+
+def test_tables_for_people(api: Api, watch: Run) -> None:
+    head, shop = plain(watch("ls").out)
+    assert " ".join(head.split()) == "NAME STATE WORKER DONE KNOWN FAILED ITEMS REASON"
+    assert " ".join(shop.split()) == "shop running worker-2 1,000 1,200 2 990"
+    _, leader, worker = plain(watch("nodes").out)
+    assert "leader" in leader
+    assert "1m15s" in leader
+    assert "worker, drained, foreign" in worker
+    assert "HTTP 500" in watch("pages", "shop").out
+    assert "claimed" in watch("events").out
+
+
+def test_json_when_asked(api: Api, run: Run) -> None:
+    assert json.loads(run("ls", "--json").out)[0]["progress"]["done"] == 1000
+    assert json.loads(run("show", "shop", "--json").out)["state"] == "running"
+    assert json.loads(run("nodes", "--json").out)[0]["leader"] is True
+    assert json.loads(run("pages", "shop", "--json").out)[0]["status"] == 500
+    assert json.loads(run("events", "shop", "--json").out)[0]["name"] == "shop"
+
+
+def test_show_tells_all(api: Api, run: Run) -> None:
+    out = run("show", "shop").out
+    for said in ("running", "worker-2 at 127.0.0.1:9089", "least loaded", "198 pending", "start_"):
+        assert said in out
+
+
+def test_filters_travel(api: Api, run: Run) -> None:
+    run("ls", "--state", "paused")
+    run("pages", "shop", "--status", "failed")
+    run("pages", "shop", "--status", "404")
+    asked = [call for call, _ in api.asked]
+    assert "state=paused" in asked[0]
+    assert "state=failed" in asked[1]
+    assert "status=404" in asked[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "call", "body"),
+    [
+        (("rm", "shop"), "DELETE /crawler/resource/shop", None),
+        (("pause", "shop"), "POST /crawler/resource/shop/pause", None),
+        (("resume", "shop"), "POST /crawler/resource/shop/resume", None),
+        (("stop", "shop"), "POST /crawler/resource/shop/stop", None),
+        (("start", "shop"), "POST /crawler/resource/shop/start", None),
+        (("drain", "2"), "POST /crawler/node/go.micro.server.worker-2/drain", {"undo": False}),
+        (
+            ("drain", "worker-2", "--undo"),
+            "POST /crawler/node/go.micro.server.worker-2/drain",
+            {"undo": True},
+        ),
+    ],
+)
+def test_commands_become_calls(
+    api: Api, run: Run, arguments: tuple[str, ...], call: str, body: object
+) -> None:
+    ended = run(*arguments)
+    assert ended.code == 0
+    assert ended.out == ""
+    assert ended.err
+    assert api.asked == [(call, body)]
+
+
+def test_apply_a_file_with_settings(api: Api, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "shop.toml"
+    file.write_text('start_urls = ["https://shop.example/"]')
+    ended = run("apply", str(file), "-s", "download_delay=0.5", "-s", "max_pages=7")
+    assert (ended.code, ended.out) == (0, "shop\n")
+    assert "shop changed (no worker yet)" in ended.err
+    assert api.asked[-1] == (
+        "PUT /crawler/resource/shop",
+        {"start_urls": ["https://shop.example/"], "download_delay": 0.5, "max_pages": 7},
+    )
+
+
+def test_apply_shows_the_difference(api: Api, watch: Run) -> None:
+    out = watch("apply", "https://shop.example/", "--name", "shop", "-s", "depth_limit=3").out
+    assert '\x1b[32m+  "depth_limit": 3,' in out
+    assert "\x1b[31m" not in out
+
+
+def test_apply_a_new_site(api: Api, run: Run) -> None:
+    api.answers["PUT /crawler/resource/new.example"] = {
+        "id": "2", "name": "new.example", "assigned_node": "go.micro.server.worker-1",
+        "address": "127.0.0.1:1", "created": True, "changed": True,
+    }  # fmt: skip
+    ended = run("apply", "https://new.example/", "--json")
+    assert json.loads(ended.out)["created"] is True
+
+
+def test_items_to_files(api: Api, run: Run, tmp_path: Path) -> None:
+    line = {**ITEM["fields"], "_url": ITEM["url"], "_rule": "product", "_missing": ["sku"]}
+    assert json.loads(run("items", "shop").out) == line
+    for name in ("a.jsonl", "a.json", "a.csv"):
+        ended = run("items", "shop", "-o", str(tmp_path / name))
+        assert (ended.code, ended.out) == (0, "")
+        assert ended.err.startswith("1 items in ")
+    assert json.loads((tmp_path / "a.json").read_text()) == [line]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.csv", "a.json", "a.jsonl"]
+
+
+def test_a_failed_export_leaves_the_old_file(api: Api, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("old")
+    api.answers["GET /crawler/resource/shop/items"] = (404, {"code": 5, "message": "gone"})
+    assert run("items", "shop", "-o", str(file)).code == 3
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+    ended = run("items", "shop", "-o", str(tmp_path / "no" / "a.csv"))
+    assert ended.code == 2
+    assert "No such file" in ended.err
+
+
+def test_top_when_piped_is_one_look(api: Api, run: Run) -> None:
+    out = run("top").out
+    assert "master-1 leads" in out
+    assert "1,000/1,200 pages" in out
+    assert "PAGES/S" in out
+    assert run("top", "shop").code == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (400, 2, "told so"),
+        (403, 5, "told so"),
+        (404, 3, "`crawler ls` shows what there is"),
+        (409, 5, "told so"),
+        (500, 4, "repeating the command is safe"),
+    ],
+)
+def test_errors_are_one_line_with_a_code(
+    api: Api, run: Run, status: int, code: int, said: str
+) -> None:
+    api.answers["POST /crawler/resource/shop/pause"] = (
+        status,
+        {"code": 2, "message": "told so", "details": []},
+    )
+    ended = run("pause", "shop")
+    assert ended.code == code
+    assert ended.out == ""
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_nobody_there() -> None:
+    with (
+        pytest.raises(Unavailable, match=r"`crawler up`.*--master URL"),
+        connect("http://127.0.0.1:1", retry_for_s=0.0) as client,
+    ):
+        client.nodes()
+
+
+def test_text_from_outside_cannot_command_the_terminal(api: Api, run: Run) -> None:
+    api.answers["GET /crawler/resource/shop/events"] = {
+        "events": [{"seq": 1, "at": 1.0, "kind": "x", "detail": "a\x1b[2Jb\nc", "node": ""}],
+        "next": "",
+    }
+    out = run("events", "shop").out
+    assert "\x1b" not in out
+    assert out.count("\n") == 1

@@ -1,0 +1,244 @@
+"""The index: what belongs together, what is ignored, and that nothing old undoes something new."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from crawler.coordination.catalog import (
+    Cluster,
+    Decision,
+    Load,
+    Status,
+    Wish,
+    decision_key,
+    definition_key,
+    drain_key,
+    encode_cluster,
+    encode_decision,
+    encode_load,
+    encode_resource,
+    encode_status,
+    encode_wish,
+    load_key,
+    resource_key,
+    status_key,
+    wish_key,
+)
+from crawler.coordination.etcd import KeyValue, Snapshot
+from crawler.coordination.index import Index
+from crawler.coordination.keys import in_span
+from crawler.coordination.records import decode_resource
+from crawler.coordination.registry import node_record, registry_key
+from crawler.model import WORKER_SERVICE, Assignment, Desired, Node, Resource, State
+
+PREFIX = "/resources/election"
+DOUBAN = (
+    b'{"ID":"1621665639791857664","Name":"douban_book_list","AssignedNode":'
+    b'"go.micro.server.worker-2|10.156.157.194:9089","CreationTime":1675470192274320000}'
+)
+
+
+def kv(key: str, value: bytes, revision: int, *, created: int = 0, lease: int = 0) -> KeyValue:
+    return KeyValue(key, value, created or revision, revision, lease)
+
+
+def resource(name: str = "shop", node: str | None = None) -> Resource:
+    assignment = Assignment(node, "10.0.0.1:1") if node else None
+    return Resource("7", name, assignment, 1)
+
+
+def test_a_resource_is_read_and_written_byte_by_byte_as_the_go_original_does() -> None:
+    read = decode_resource(kv("/resources/douban_book_list", DOUBAN, 42))
+    assert read == Resource(
+        "1621665639791857664",
+        "douban_book_list",
+        Assignment("go.micro.server.worker-2", "10.156.157.194:9089"),
+        1675470192274320000,
+        42,
+    )
+    assert encode_resource(read) == DOUBAN
+    idle = Resource("1", "книга", None, 5)
+    text = '{"ID":"1","Name":"книга","AssignedNode":"","CreationTime":5}'
+    assert encode_resource(idle) == text.encode()
+
+
+def test_the_keys_of_a_resource_make_up_one_entry() -> None:
+    index = Index(PREFIX)
+    wish = Wish(Desired.RUNNING, 1, "7")
+    status = Status(State.RUNNING, "", 1, "7", 3, "w", 1.5)
+    decision = Decision("w", "least loaded", 1.0)
+    index.put(kv(resource_key("shop"), encode_resource(resource()), 3))
+    index.put(kv(definition_key("shop"), b"{}", 4))
+    index.put(kv(wish_key("shop"), encode_wish(wish), 5))
+    index.put(kv(status_key("shop"), encode_status(status), 6))
+    index.put(kv(decision_key("shop"), encode_decision(decision), 7))
+    entry = index.entries["shop"]
+    assert entry.resource == Resource("7", "shop", None, 1, 3)
+    assert (entry.definition, entry.definition_revision) == ("{}", 4)
+    assert (entry.wish, entry.wish_revision) == (wish, 5)
+    assert (entry.status, entry.decision) == (status, decision)
+    keys = (resource_key, definition_key, wish_key, status_key, decision_key)
+    for revision, key in enumerate(keys, 10):
+        assert "shop" in index.entries
+        assert index.drop(key("shop"), revision)
+    assert index.entries == {}
+
+
+def test_nodes_loads_drains_cluster_and_leader_have_their_places() -> None:
+    index = Index(PREFIX)
+    node = Node(f"{WORKER_SERVICE}-1", WORKER_SERVICE, "10.0.0.1:1")
+    index.put(kv(registry_key(node), node_record(node), 3))
+    index.put(kv(load_key(node.id), encode_load(Load(3, 2)), 4))
+    index.put(kv(drain_key(node.id), b"", 5))
+    index.put(kv("/crawler/cluster", encode_cluster(Cluster("u", "s")), 6))
+    index.put(kv(f"{PREFIX}/bb", b"master2-10.0.0.2:9091", 8))
+    index.put(kv(f"{PREFIX}/aa", b"master_x-10.0.0.1:9091", 9))
+    assert index.workers[node.id].revision == 3
+    assert index.loads == {node.id: Load(3, 2)}
+    assert index.drained == {node.id}
+    assert index.cluster == Cluster("u", "s")
+    assert index.leader is not None
+    assert (index.leader.id, index.leader.address) == ("2", "10.0.0.2:9091")
+    assert index.leader.revision == 8
+    index.drop(f"{PREFIX}/bb", 10)
+    assert index.leader is not None
+    assert index.leader.id == "_x"
+    keys = (registry_key(node), load_key(node.id), drain_key(node.id), "/crawler/cluster")
+    assert all(index.drop(key, 11) for key in (*keys, f"{PREFIX}/aa"))
+    assert not any(_held(index))
+
+
+def _held(index: Index) -> tuple[object, ...]:
+    return (index.workers, index.loads, index.drained, index.cluster, index.leader)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "/resources/",
+        "/resources/election/3f358619bf221967",
+        "/resources/a/b",
+        "/resources/\udcff",
+        "/crawler/unknown",
+        "/crawler/ids",
+        "/micro/registry/another.service/another.service-1",
+        "/registry/pods/x",
+    ],
+)
+def test_keys_of_others_are_skipped(key: str) -> None:
+    index = Index("/crawler/election")
+    assert not index.put(kv(key, DOUBAN, 3))
+    assert index.entries == {}
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"\xff", b"null", b"[]", b"7", b"{}", b"[" * 100_000, b'{"state":"odd"}']
+)
+def test_garbage_is_none_with_its_revision(value: bytes) -> None:
+    index = Index(PREFIX)
+    for key in (resource_key, wish_key, status_key, decision_key):
+        index.put(kv(key("shop"), value, 3))
+    entry = index.entries["shop"]
+    assert (entry.resource, entry.wish, entry.status, entry.decision) == (None, None, None, None)
+    assert (entry.resource_revision, entry.wish_revision) == (3, 3)
+    assert index.put(kv(load_key("w"), value, 3))
+    assert index.put(kv("/crawler/cluster", value, 3))
+    assert (index.loads, index.cluster) == ({}, None)
+
+
+def test_a_text_that_cannot_be_passed_on_is_garbage() -> None:
+    assert decode_resource(kv("/resources/a", DOUBAN.replace(b"1621", rb"\ud800"), 3)) is None
+
+
+def test_older_events_do_not_undo_newer_writes() -> None:
+    index = Index(PREFIX)
+    key = definition_key("shop")
+    assert index.put(kv(key, b"own", 10))
+    assert not index.put(kv(key, b"older", 9))
+    assert not index.drop(key, 9)
+    assert index.entries["shop"].definition == "own"
+    assert index.drop(key, 11)
+    assert not index.put(kv(key, b"own", 10))
+    assert index.entries == {}
+    assert index.put(kv(key, b"again", 12))
+
+
+def test_an_older_list_does_not_undo_newer_writes() -> None:
+    index = Index(PREFIX)
+    index.put(kv(definition_key("new"), b"{}", 10))
+    index.put(kv(definition_key("old"), b"{}", 3))
+    index.drop(definition_key("old"), 11)
+    assert index.merge(Snapshot((kv(definition_key("old"), b"{}", 3),), 9)) == 0
+    assert set(index.entries) == {"new"}
+    assert index.merge(Snapshot((), 12)) == 1
+    assert index.entries == {}
+    assert index.merge(Snapshot((kv(definition_key("old"), b"{}", 3),), 9)) == 0
+    # The watch comes later to events that the list has already taken into account.
+    assert not index.put(kv(definition_key("old"), b"{}", 3))
+
+
+def test_a_list_corrects_what_it_is_newer_than() -> None:
+    index = Index(PREFIX)
+    index.drop(definition_key("here"), 5)
+    index.put(kv(definition_key("never"), b"{}", 5))
+    assert index.merge(Snapshot((kv(definition_key("here"), b"{}", 3),), 6)) == 2
+    assert set(index.entries) == {"here"}
+
+
+def test_any_order_of_sources_ends_in_the_same_state() -> None:
+    """History replayed with lists, own writes and late events mixed in ends as etcd ended."""
+    chance = random.Random(4)
+    for _ in range(200):
+        history, truth = _random_history(chance)
+        index = Index(PREFIX)
+        watched = 0
+        while watched < len(history):
+            step = chance.random()
+            if step < 0.2:  # an own write that the watch has not told yet
+                _apply(index, chance.choice(history[watched:]))
+            elif step < 0.4:  # a list that is ahead of the watch
+                at = chance.randrange(watched, len(history) + 1)
+                index.merge(_list_at(history, at))
+            else:
+                _apply(index, history[watched])
+                watched += 1
+        found = {name: entry.definition for name, entry in index.entries.items()}
+        assert found == truth
+
+
+History = list[tuple[str, bytes | None, int]]
+
+
+def _random_history(chance: random.Random) -> tuple[History, dict[str, str]]:
+    history: History = []
+    for revision in range(1, 31):
+        value = None if chance.random() < 0.4 else b"%d" % revision
+        history.append((chance.choice("abc"), value, revision))
+    last = _list_at(history, len(history))
+    return history, {kv.key[-1]: kv.value.decode() for kv in last.kvs}
+
+
+def _apply(index: Index, event: tuple[str, bytes | None, int]) -> None:
+    name, value, revision = event
+    if value is None:
+        index.drop(definition_key(name), revision)
+    else:
+        index.put(kv(definition_key(name), value, revision))
+
+
+def _list_at(history: History, count: int) -> Snapshot:
+    held: dict[str, KeyValue] = {}
+    for name, value, revision in history[:count]:
+        held.pop(name, None)
+        if value is not None:
+            held[name] = kv(definition_key(name), value, revision)
+    return Snapshot(tuple(held.values()), count)
+
+
+def test_an_election_prefix_must_be_within_the_watched_span() -> None:
+    assert in_span("/resources/election/")
+    assert in_span("/crawler/election/")
+    assert not in_span("/elsewhere/election/")
+    assert not in_span("/registry/election/")

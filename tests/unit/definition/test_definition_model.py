@@ -1,0 +1,246 @@
+"""The definition itself: defaults, canonical form, hosts, overriding, JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crawler.definition import (
+    Definition,
+    for_url,
+    from_data,
+    from_json,
+    json_schema,
+    load_text,
+    override,
+)
+from crawler.errors import InvalidInput
+
+SHOP = """
+start_urls = ["https://shop.example/"]
+[[rules]]
+match = "https://shop.example/"
+follow = [{ css = "nav a.category", to = "category" }]
+[[rules]]
+name = "category"
+next = "a[rel=next]"
+follow = [{ css = ".card a", to = "product", carry = { category = "h1::text" } }]
+[[rules]]
+name = "product"
+item.name = { css = "h1::text", required = true }
+item.price = { css = ".price::text", type = "decimal" }
+item.category = { carry = "category" }
+"""
+
+
+def test_defaults_are_polite_and_otherwise_scrapys() -> None:
+    given_nothing = for_url("https://shop.example/")
+    assert given_nothing.download_delay == 1.0
+    assert given_nothing.concurrent_requests_per_domain == 1
+    assert given_nothing.concurrent_requests == 16
+    assert given_nothing.robotstxt_obey is True
+    assert given_nothing.retry_times == 2
+    assert given_nothing.retry_http_codes == (500, 502, 503, 504, 522, 524, 408, 429)
+    assert given_nothing.download_timeout == 180
+    assert given_nothing.download_maxsize == 10 * 1024 * 1024
+    assert given_nothing.depth_limit == given_nothing.max_pages == given_nothing.max_items == 0
+
+
+def test_the_designs_shop_is_understood() -> None:
+    shop = load_text(SHOP)
+    front, category, product = shop.rules
+    assert (front.match, front.follow[0].to) == ("https://shop.example/", "category")
+    assert category.next is not None
+    assert category.next.css == "a[rel=next]"
+    assert category.follow[0].carry["category"].css == "h1::text"
+    assert product.item["name"].required
+    assert product.item["price"].type == "decimal"
+    assert product.item["category"].carry == "category"
+
+
+def test_canonical_is_sorted_compact_and_without_defaults() -> None:
+    text = 'retry_times = 2\nstart_urls = ["https://b/"]\ndownload_delay = 2\n'
+    definition = load_text(text + 'cookies = { b = "1", a = "u" }')
+    assert definition.canonical() == (
+        '{"cookies":{"a":"u","b":"1"},"download_delay":2.0,"start_urls":["https://b/"]}'
+    )
+
+
+def test_a_bare_selector_and_its_table_are_the_same_definition() -> None:
+    table = SHOP.replace('next = "a[rel=next]"', 'next = { css = "a[rel=next]", priority = 0 }')
+    assert load_text(table).canonical() == load_text(SHOP).canonical()
+
+
+def test_definitions_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        for_url("https://h/").depth_limit = 3
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("closespider_pagecount", "max_pages"),
+        ("closespider_itemcount", "max_items"),
+        ("closespider_timeout", "max_seconds"),
+    ],
+)
+def test_scrapys_limits_are_other_names_of_ours(alias: str, name: str) -> None:
+    start: dict[str, Any] = {"start_urls": ["https://h/"]}
+    definition = from_data({**start, alias: 7})
+    assert getattr(definition, name) == 7
+    assert definition == from_data({**start, name: 7})
+    with pytest.raises(InvalidInput, match="keep one of them") as caught:
+        from_data({**start, alias: 7, name: 7})
+    assert caught.value.field == alias
+
+
+def test_hosts_are_those_of_the_start_urls_once_each() -> None:
+    urls = [
+        "https://B.example:443/",
+        "http://a.example:8080/x",
+        "https://b.example/y",
+        "http://ü.example",
+    ]
+    hosts = from_data({"start_urls": urls}).hosts()
+    assert hosts == ("b.example", "a.example:8080", "xn--tda.example")
+
+
+def test_domains_are_spelled_as_in_urls() -> None:
+    names = ["Bücher.Example", "127.0.0.1", "[::1]", "::1"]
+    definition = from_data({"start_urls": ["https://h/"], "allowed_domains": names})
+    assert definition.allowed_domains == ("xn--bcher-kva.example", "127.0.0.1", "[::1]", "[::1]")
+
+
+def test_settings_from_a_command_line_stand_above_the_file() -> None:
+    shop = load_text(SHOP)
+    changed = override(
+        shop,
+        [
+            "download_delay=0.5",
+            "user_agent=my bot",
+            "closespider_pagecount=5",
+            "retry_http_codes=[500]",
+        ],
+    )
+    assert (changed.download_delay, changed.user_agent, changed.max_pages) == (0.5, "my bot", 5)
+    assert changed.retry_http_codes == (500,)
+    assert changed.rules == shop.rules
+    assert override(changed, ["max_pages=6"]).max_pages == 6
+
+
+@pytest.mark.parametrize(
+    ("setting", "field"),
+    [("depth_limit=x", "depth_limit"), ("nope=1", "nope"), ("depth_limit", ""), ("=1", "")],
+)
+def test_wrong_settings_are_named(setting: str, field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        override(load_text(SHOP), [setting])
+    assert caught.value.field == field
+
+
+def test_a_bare_url_must_be_one() -> None:
+    with pytest.raises(InvalidInput, match="absolute URL"):
+        for_url("shop.example")
+
+
+def test_json_schema_describes_what_is_accepted() -> None:
+    schema = json_schema()
+    assert schema["additionalProperties"] is False
+    assert schema["required"] == ["start_urls"]
+    assert {"download_delay", "closespider_timeout", "rules"} <= set(schema["properties"])
+    follow = schema["$defs"]["Rule"]["properties"]["follow"]["items"]
+    assert {"type": "string"} in follow["anyOf"]
+    assert schema["properties"]["concurrent_requests"]["maximum"] == 1024
+    assert json.loads(json.dumps(schema)) == schema
+
+
+# --- any definition survives the wire -----------------------------------------------------------
+
+labels = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
+selections = st.sampled_from(
+    [{"css": "h1::text"}, {"xpath": "//a/@href"}, {"re": "id=(\\d+)"}, {"css": ".p", "re": "\\d+"}]
+)
+links = st.one_of(st.just("a"), selections)
+
+
+def with_options(base: st.SearchStrategy[Any], **options: st.SearchStrategy[Any]) -> Any:
+    return st.tuples(base, st.fixed_dictionaries({}, optional=options)).map(
+        lambda pair: {**pair[0], **pair[1]}
+    )
+
+
+fields = st.one_of(
+    st.just("h1"),
+    with_options(selections, many=st.booleans(), required=st.booleans()),
+    with_options(selections.map(lambda s: {**s, "type": "int"}), default=st.integers(-9, 9)),
+    with_options(st.just({"jsonld": "a.b"}), default=st.one_of(st.text("aé "), st.booleans())),
+)
+rules = st.fixed_dictionaries(
+    {"match": st.sampled_from(["**", "https://h/*", "re:x"])},
+    optional={
+        "next": links,
+        "follow": st.lists(
+            st.one_of(
+                st.just("a"),
+                with_options(
+                    selections,
+                    priority=st.integers(-5, 5),
+                    carry=st.dictionaries(
+                        labels, fields.filter(lambda f: "required" not in f), max_size=2
+                    ),
+                ),
+            ),
+            max_size=3,
+        ),
+        "item": st.dictionaries(labels, fields, max_size=4),
+    },
+)
+definitions = st.fixed_dictionaries(
+    {"start_urls": st.lists(st.sampled_from(["https://h/", "http://ü.example/ä?b=1"]), min_size=1)},
+    optional={
+        "depth_limit": st.integers(0, 100),
+        "download_delay": st.one_of(st.integers(0, 9), st.floats(0, 10)),
+        "robotstxt_obey": st.booleans(),
+        "headers": st.dictionaries(st.sampled_from(["X-A", "X-B"]), st.text("ab ", max_size=5)),
+        "max_seconds": st.floats(0, 1e6),
+        "retry_http_codes": st.lists(st.integers(100, 599), max_size=4),
+        "rules": st.lists(rules, max_size=3),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(definitions)
+def test_any_definition_survives_the_wire(data: dict[str, Any]) -> None:
+    definition = from_data(data)
+    text = definition.canonical()
+    again = from_json(text)
+    assert isinstance(again, Definition)
+    assert again == definition
+    assert again.canonical() == text
+    assert load_text(text) == definition
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3),
+            st.dictionaries(
+                st.sampled_from(["start_urls", "rules", "match", "item", "css", "headers", "x"]),
+                inner,
+                max_size=3,
+            ),
+        ),
+        max_leaves=8,
+    )
+)
+def test_any_json_is_a_definition_or_refused_in_our_words(data: Any) -> None:
+    with suppress(InvalidInput):
+        from_json(json.dumps(data))

@@ -1,0 +1,128 @@
+"""Batches are committed in order, one at a time, and not before their time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from crawler.engine.commits import Commits
+from crawler.engine.settings import EngineSettings
+from crawler.errors import StoreUnavailable
+from crawler.model import PageState, Visit
+from tests.fakes.frontier import MemoryRun
+from tests.unit.engine.test_links import request
+from tests.unit.engine.virtual import VirtualClock, run
+from tests.unit.engine.world import A
+
+
+class Book:
+    """A frontier with rows 0 to 999, the commits on it, and what they came to."""
+
+    def __init__(self, step: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+        self.clock = VirtualClock()
+        self.run = MemoryRun(self.clock)
+        for n in range(1000):
+            self.run.insert(request(f"{A}/{n}"))
+        self.batches: list[tuple[float, list[str]]] = []
+        frontier = self.run.claim(step=step)
+        self.commits = Commits(frontier, EngineSettings(), self.clock, self.note)
+
+    def note(self, visits: Any, _: Any) -> None:
+        self.batches.append((self.clock.elapsed(), [visit.request.url for visit in visits]))
+
+    def add(self, *numbers: int) -> None:
+        for n in numbers:
+            self.commits.add(Visit(request(f"{A}/{n}"), PageState.DONE))
+
+
+async def quick(_: str) -> None:
+    return None
+
+
+def test_a_batch_waits_half_a_second_for_company() -> None:
+    async def scenario() -> None:
+        book = Book(quick)
+        job = asyncio.create_task(book.commits.run())
+        book.add(0)
+        await asyncio.sleep(0.3)
+        book.add(1)
+        await asyncio.sleep(0.3)
+        assert [(at, len(urls)) for at, urls in book.batches] == [(0.5, 2)]
+        book.add(*range(2, 252))
+        await asyncio.sleep(0.1)
+        assert [len(urls) for _, urls in book.batches] == [2, 100, 100]
+        book.commits.hurry()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        assert [len(urls) for _, urls in book.batches] == [2, 100, 100, 50]
+        job.cancel()
+
+    run(scenario())
+
+
+def test_one_commit_is_in_flight_while_others_gather() -> None:
+    active = 0
+
+    async def slow(name: str) -> None:
+        nonlocal active
+        active += 1 if name == "commit: before" else -1
+        assert active in (0, 1)
+        await asyncio.sleep(1)
+
+    async def scenario() -> None:
+        book = Book(slow)
+        job = asyncio.create_task(book.commits.run())
+        for n in range(300):
+            book.add(n)
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(10)
+        order = [url for _, urls in book.batches for url in urls]
+        assert order == [f"{A}/{n}" for n in range(300)]
+        assert all(len(urls) <= 100 for _, urls in book.batches)
+        job.cancel()
+
+    run(scenario())
+
+
+def test_a_failed_batch_is_repeated_as_it_was() -> None:
+    tries = []
+
+    async def failing(name: str) -> None:
+        if name == "commit: after":
+            tries.append(name)
+            if len(tries) < 4:
+                raise StoreUnavailable("down")
+
+    async def scenario() -> None:
+        book = Book(failing)
+        job = asyncio.create_task(book.commits.run())
+        book.add(0, 1, 2)
+        await asyncio.sleep(0.51)
+        assert book.commits.failing == "down"
+        book.add(3)
+        await asyncio.sleep(10)
+        assert [len(urls) for _, urls in book.batches] == [3, 1]
+        assert book.commits.failing == ""
+        assert len(book.commits) == 0
+        job.cancel()
+
+    run(scenario())
+
+
+def test_flush_commits_what_was_interrupted_first() -> None:
+    async def slow(_: str) -> None:
+        await asyncio.sleep(1)
+
+    async def scenario() -> None:
+        book = Book(slow)
+        job = asyncio.create_task(book.commits.run())
+        book.add(*range(150))
+        await asyncio.sleep(0.5)  # in the middle of the first commit
+        job.cancel()
+        await asyncio.gather(job, return_exceptions=True)
+        await book.commits.flush()
+        assert [len(urls) for _, urls in book.batches] == [100, 50]
+        assert set(book.run.completions.values()) == {1}
+
+    run(scenario())

@@ -1,0 +1,74 @@
+"""Links are resolved and sent at most once, and only those in scope."""
+
+from __future__ import annotations
+
+from crawler.engine.links import MAX_LINKS, LinkFilter
+from crawler.engine.urls import Scope, canonical, fingerprint, host_of
+from crawler.engine.urls.memory import Recent
+from crawler.model import Request
+from tests.unit.engine.site import Link
+from tests.unit.engine.world import A, definition
+
+
+def request(url: str, depth: int = 0) -> Request:
+    url = canonical(url)
+    return Request(fingerprint("GET", url), url, host_of(url), depth=depth)
+
+
+def links(*urls: str) -> list[Link]:
+    return [Link(url) for url in urls]
+
+
+def test_each_url_is_sent_once_whatever_its_spelling() -> None:
+    known = LinkFilter(Scope(definition()), 0)
+    page = request(f"{A}/")
+    known.note(page)
+    found = known.sort(page, None, links(f"{A}/x", f"{A}/x#y", f"{A}/./x", f"{A}:443/x", f"{A}"))
+    assert [link.url for link in found.links] == [f"{A}/x"]
+    assert (found.links[0].depth, found.links[0].parent) == (1, page.fingerprint)
+    assert not known.sort(page, None, links(f"{A}/x", f"{A}/x#z")).links
+
+
+def test_a_shorter_way_to_an_excluded_page_is_told() -> None:
+    known = LinkFilter(Scope(definition()), 2)
+    deep = known.sort(request(f"{A}/a", depth=2), None, links(f"{A}/x"))
+    assert [reason for _, reason in deep.excluded] == ["depth_limit"]
+    again = known.sort(request(f"{A}/b", depth=2), None, links(f"{A}/x"))
+    assert not again.excluded
+    shorter = known.sort(request(f"{A}/c", depth=1), None, links(f"{A}/x"))
+    assert [link.depth for link in shorter.links] == [2]
+
+
+def test_links_beyond_the_cap_are_ignored() -> None:
+    known = LinkFilter(Scope(definition()), 0)
+    many = links(*(f"{A}/{n}" for n in range(MAX_LINKS + 10)))
+    assert len(known.sort(request(f"{A}/"), None, many).links) == MAX_LINKS
+
+
+def test_a_grown_scope_is_looked_at_anew() -> None:
+    scope = Scope(definition())
+    known = LinkFilter(scope, 0)
+    page = request(f"{A}/")
+    assert not known.sort(page, None, links("https://b.example/")).links
+    scope.adopt("b.example")
+    known.rescope()
+    assert known.sort(page, None, links("https://b.example/")).links
+
+
+def test_what_is_forgotten_is_sent_again_not_lost() -> None:
+    known = LinkFilter(Scope(definition()), 0, memo=10)
+    page = request(f"{A}/")
+    for n in range(100):
+        assert known.sort(page, None, links(f"{A}/{n}")).links
+    assert known.sort(page, None, links(f"{A}/0")).links
+    assert not known.sort(page, None, links(f"{A}/99")).links
+
+
+def test_recent_remembers_what_is_used_and_stays_small() -> None:
+    recent: Recent[int] = Recent(100)
+    for n in range(10_000):
+        recent.add(n)
+        assert 0 in recent
+        assert len(recent) <= 100
+    assert 9_999 in recent
+    assert 5_000 not in recent

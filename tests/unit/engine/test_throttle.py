@@ -1,0 +1,74 @@
+"""All throttles combine by the strictest, and say which it was."""
+
+from dataclasses import replace
+
+import pytest
+
+from crawler.engine.throttle import NEVER, HostPace, Turn, Wait, next_start, spent
+
+NOW = 100.0
+HELD = HostPace(turn=Turn(since=90.0, until=110.0))
+
+
+@pytest.mark.parametrize(
+    ("pace", "at", "reason"),
+    [
+        (replace(HELD, last_start=99.5, download_delay_s=1.0), 100.5, "download_delay"),
+        (
+            replace(HELD, last_start=99.5, download_delay_s=1.0, crawl_delay_s=5.0),
+            104.5,
+            "Crawl-delay",
+        ),
+        (
+            replace(HELD, last_start=99.5, download_delay_s=9.0, crawl_delay_s=5.0),
+            108.5,
+            "download_delay",
+        ),
+        (
+            replace(HELD, last_start=99.5, crawl_delay_s=5.0, paused_until=107.0),
+            107.0,
+            "Retry-Afte",
+        ),
+        (
+            replace(HELD, paused_until=103.0, turn=Turn(90.0, 110.0, not_before=104.0)),
+            104.0,
+            "the host was asked",
+        ),
+        (replace(HELD, active=1), NEVER, "concurrent_requests_per_domain"),
+        (replace(HELD, reading=True, limit=4), NEVER, "robots.txt is being read"),
+        (replace(HELD, turn=None), NEVER, "waiting for a turn"),
+        (replace(HELD, turn=Turn(90.0, 100.0)), NEVER, "waiting for a turn"),
+        (replace(HELD, turn=Turn(90.0, 110.0, wanted=True), served=1), NEVER, "handing the host"),
+    ],
+)
+def test_the_strictest_counts(pace: HostPace, at: float, reason: str) -> None:
+    wait = next_start(pace, NOW)
+    assert wait.at == at
+    assert wait.reason.startswith(reason)
+
+
+def test_nothing_stands_in_the_way() -> None:
+    wait = next_start(replace(HELD, last_start=98.0, download_delay_s=1.0), NOW)
+    assert wait.at <= NOW
+    assert wait.sentence(NOW) == ""
+
+
+def test_sentences_are_for_people() -> None:
+    assert Wait(100.72, "Crawl-delay").sentence(NOW) == "next in 0.7 s, because Crawl-delay"
+    assert Wait(NEVER, "something").sentence(NOW) == "something"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "served", "since", "expected"),
+    [
+        (True, 1, 98.0, True),
+        (False, 1, 98.0, False),
+        (True, 0, 98.0, False),
+        (True, 1, 98.5, False),
+    ],
+)
+def test_a_wanted_turn_lasts_a_request_and_two_seconds(
+    wanted: bool, served: int, since: float, expected: bool
+) -> None:
+    turn = Turn(since, 110.0, wanted=wanted)
+    assert spent(replace(HELD, turn=turn, served=served), NOW) is expected

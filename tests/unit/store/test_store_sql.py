@@ -1,0 +1,79 @@
+"""The SQL as written: complete, used, served by indexes, and one schema however it came about."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crawler.store import statements
+from crawler.store.sqlite import schema
+from crawler.store.sqlite.recording import _SELECT_KNOWN
+
+ROOM = Path(statements.__file__).parent
+SUBJECTS = ("ledger", "frontier", "results", "budgets")
+ALL = [
+    (subject, name, sql)
+    for subject in SUBJECTS
+    for name, sql in statements.statements("sqlite", subject).items()
+]
+# What reads few rows by nature: one row per cluster, per resource or per process.
+SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_store_id"}
+
+
+@pytest.fixture
+def fresh() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    schema.run_script(connection, statements.schema("sqlite"))
+    yield connection
+    connection.close()
+
+
+def shape(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """Every object of the schema, without layout and comments."""
+    rows = connection.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema")
+    return sorted((*row[:3], " ".join(re.sub(r"--[^\n]*", "", row[3]).split())) for row in rows)
+
+
+def test_the_fresh_schema_equals_the_migrated_one(fresh: sqlite3.Connection) -> None:
+    migrated = sqlite3.connect(":memory:", isolation_level=None)
+    for script in statements.migrations("sqlite").values():
+        schema.run_script(migrated, script)
+    assert shape(migrated) == shape(fresh)
+    migrated.close()
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    assert list(statements.migrations("sqlite")) == list(range(1, schema.VERSION + 1))
+
+
+@pytest.mark.parametrize(("subject", "name", "sql"), ALL, ids=[name for _, name, _ in ALL])
+def test_statements_fit_the_schema(
+    fresh: sqlite3.Connection, subject: str, name: str, sql: str
+) -> None:
+    sql = _SELECT_KNOWN if name == "select_known" else sql
+    named = dict.fromkeys(re.findall(r":([a-z_]+)", sql), 0)
+    plan = fresh.execute(f"EXPLAIN QUERY PLAN {sql}", named or [0] * sql.count("?")).fetchall()
+    if name not in SMALL:
+        steps = " / ".join(row[3] for row in plan)
+        scans = [row[3] for row in plan if row[3].startswith("SCAN") and "wanted" not in row[3]]
+        assert not scans, steps
+        assert "TEMP B-TREE FOR ORDER BY" not in steps, steps
+
+
+def test_statements_are_used_and_written_once() -> None:
+    names = [name for _, name, _ in ALL]
+    assert len(names) == len(set(names))
+    sources = "".join(path.read_text() for path in ROOM.rglob("*.py"))
+    composed = {name for name in names if name.startswith("list_pages")}
+    assert [name for name in names if f'"{name}"' not in sources and name not in composed] == []
+
+
+def test_sql_is_nowhere_else() -> None:
+    words = re.compile(r'"(SELECT|INSERT|UPDATE|DELETE) ')
+    for path in (ROOM / "sqlite").glob("*.py"):
+        found = [line for line in path.read_text().splitlines() if words.search(line)]
+        assert all("sqlite_schema" in line for line in found), path

@@ -1,0 +1,69 @@
+"""What a process is doing can be seen over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import aiohttp
+import pytest
+
+from crawler.config import Listen
+from crawler.errors import Misconfigured
+from crawler.telemetry.profile import sample_stacks, serve_profiles
+
+
+async def fetch(listen: Listen, path: str) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession(trust_env=False) as http,
+        http.get(f"http://{listen}{path}") as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+async def wait_here(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def test_the_pages() -> None:
+    event = asyncio.Event()
+    task = asyncio.create_task(wait_here(event), name="a task of mine")
+    async with serve_profiles(Listen("127.0.0.1", 0)) as listen:
+        assert "/debug/cpu" in (await fetch(listen, "/debug/"))[1]
+        tasks = (await fetch(listen, "/debug/tasks"))[1]
+        assert "== a task of mine" in tasks
+        assert "wait_here" in tasks
+        assert "MainThread" in (await fetch(listen, "/debug/stacks"))[1]
+        assert "peak resident" in (await fetch(listen, "/debug/heap"))[1]
+        status, cpu = await fetch(listen, "/debug/cpu?seconds=0.05")
+        assert status == 200
+        assert cpu.splitlines()[0].rpartition(" ")[2].isdigit()
+        for wrong in ("x", "0", "-1", "nan", "61"):
+            assert (await fetch(listen, f"/debug/cpu?seconds={wrong}"))[0] == 400
+    event.set()
+    await task
+
+
+async def test_a_taken_address_is_told() -> None:
+    async with serve_profiles(Listen("127.0.0.1", 0)) as listen:
+        with pytest.raises(Misconfigured, match=rf"--pprof: cannot listen on {listen}"):
+            async with serve_profiles(listen):
+                pass
+
+
+def test_a_busy_thread_is_seen_busy() -> None:
+    stop = threading.Event()
+
+    def churn_numbers() -> None:
+        while not stop.is_set():
+            sum(range(1000))
+
+    thread = threading.Thread(target=churn_numbers)
+    thread.start()
+    try:
+        assert thread.ident is not None
+        folded = sample_stacks(0.1, thread.ident)
+    finally:
+        stop.set()
+        thread.join()
+    assert "churn_numbers" in folded.splitlines()[0]

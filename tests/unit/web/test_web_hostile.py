@@ -1,0 +1,251 @@
+"""Hostile requests: each refused with a 4xx that names what is wrong, nothing stored."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import json
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from tests.fakes.api import FakeCluster
+
+RESOURCE = "/crawler/resource"
+DEEP = 100_000
+
+BODIES: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "name"),
+    "blank": (b" \n", "name"),
+    "not json": (b"{", "body"),
+    "trailing text": (b'{"name":"a"} x', "body"),
+    "a form": (b"name=a", "body"),
+    "not utf-8": (b'{"name":"\xff"}', "body"),
+    "utf-16": ('{"name":"a"}'.encode("utf-16"), "body"),
+    "array": (b"[]", "body"),
+    "string": (b'"a"', "body"),
+    "null": (b"null", "body"),
+    "number": (b"7", "body"),
+    "nan": (b'{"name":"a","definition":{"x":NaN}}', "body"),
+    "endless number": (b'{"name":"a","creation_time":' + b"9" * 5000 + b"}", "body"),
+    "name missing": (b'{"id":"a"}', "name"),
+    "name null": (b'{"name":null}', "name"),
+    "name empty": (b'{"name":""}', "name"),
+    "name a number": (b'{"name":7}', "name"),
+    "name an object": (b'{"name":{}}', "name"),
+    "name a list": (b'{"name":["a"]}', "name"),
+    "name twice": (b'{"name":"a","name":"b"}', "name"),
+    "name with slash": (b'{"name":"a/b"}', "name"),
+    "name a path": (b'{"name":"../election/x"}', "name"),
+    "name ends in slash": (b'{"name":"r1/"}', "name"),
+    "name with newline": (b'{"name":"a\\nlevel=error"}', "name"),
+    "name ends in newline": (b'{"name":"a\\n"}', "name"),
+    "name with nul": (b'{"name":"a\\u0000"}', "name"),
+    "name half a character": (b'{"name":"a\\ud800"}', "name"),
+    "name reserved": (b'{"name":"election"}', "name"),
+    "name too long": (b'{"name":"' + b"a" * 129 + b'"}', "name"),
+    "name of a megabyte": (b'{"name":"' + b"a" * 1_000_000 + b'"}', "name"),
+    "id a number": (b'{"id":7,"name":"a"}', "id"),
+    "unknown field": (b'{"name":"a","colour":"red"}', "colour"),
+    "unknown empty field": (b'{"name":"a","":1}', "body"),
+    "unknown odd field": (b'{"name":"a","x\\ny":1}', "x\\ny"),
+    "both spellings": (b'{"name":"a","assigned_node":"b","assignedNode":"c"}', "assigned_node"),
+    "time a word": (b'{"name":"a","creation_time":"now"}', "creation_time"),
+    "time a boolean": (b'{"name":"a","creation_time":true}', "creation_time"),
+    "time a fraction": (b'{"name":"a","creation_time":1.5}', "creation_time"),
+    "time too large": (b'{"name":"a","creation_time":9223372036854775808}', "creation_time"),
+    "time in other digits": ('{"name":"a","creation_time":"٣"}'.encode(), "creation_time"),
+    "definition a string": (b'{"name":"a","definition":"x"}', "definition"),
+    "definition a list": (b'{"name":"a","definition":[]}', "definition"),
+    "definition half a character": (
+        b'{"name":"a","definition":{"x":["\\udfff"]}}',
+        "definition.x[0]",
+    ),
+    "definition refused by the leader": (
+        b'{"name":"a","definition":{"start_urls":7}}',
+        "start_urls",
+    ),
+    "deep list": (b'{"name":' + b"[" * DEEP + b"]" * DEEP + b"}", "body"),
+    "deep object": (b'{"a":' * DEEP + b"1" + b"}" * DEEP, "body"),
+    "a little deep": (b'{"name":"a","definition":' + b'{"a":' * 70 + b"1" + b"}" * 71, "body"),
+    "never closed": (b"[" * 900_000, "body"),
+}
+
+
+async def refused(response: aiohttp.ClientResponse, status: int = 400) -> str:
+    """Check the shape of a refusal and return the field that it names."""
+    body: dict[str, Any] = json.loads(await response.read())
+    assert response.status == status, body
+    assert set(body) == {"code", "message", "details"}
+    assert len(body["message"]) < 600
+    assert body["message"].isprintable()
+    if not body["details"]:
+        return ""
+    field: str = body["details"][0]["field_violations"][0]["field"]
+    assert body["message"].startswith(field)
+    return field
+
+
+def spelled(field: str) -> str:
+    return "".join(part.capitalize() if n else part for n, part in enumerate(field.split("_")))
+
+
+@pytest.mark.parametrize(("sent", "field"), BODIES.values(), ids=BODIES)
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_bad_bodies_are_refused_by_field(
+    cluster: FakeCluster, http: aiohttp.ClientSession, method: str, sent: bytes, field: str
+) -> None:
+    if method == "DELETE" and field == "start_urls":
+        sent, field = b"{", "body"  # a delete does not look into definitions
+    async with http.request(method, RESOURCE, data=sent) as response:
+        assert await refused(response) in (field, spelled(field))
+    assert not cluster.master.resources
+
+
+@pytest.mark.parametrize(
+    "sent", [b"{", b"[]", b"7", b"[" * DEEP, b'{"a":1,"a":2}', b'{"a":"\\ud800"}', b"\xff"]
+)
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+async def test_bad_bodies_of_the_other_doors(
+    cluster: FakeCluster, http: aiohttp.ClientSession, method: str, sent: bytes
+) -> None:
+    path = f"{RESOURCE}/a" + ("/pause" if method == "POST" else "")
+    async with http.request(method, path, data=sent) as response:
+        assert await refused(response)
+    assert not cluster.master.calls
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a/b", "../x", "..%2f", "a\nb", "a\x00", "a b", "é" * 129, "-a", ".a", "election", "a?b#c"],
+)
+@pytest.mark.parametrize(
+    ("method", "rest"),
+    [
+        ("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/pause"), ("GET", "/items"),
+        ("GET", "/pages"), ("GET", "/events"),
+    ],
+)  # fmt: skip
+async def test_bad_names_in_the_path(
+    cluster: FakeCluster, http: aiohttp.ClientSession, name: str, method: str, rest: str
+) -> None:
+    path = URL(f"{cluster.url}{RESOURCE}/{quote(name, safe='')}{rest}", encoded=True)
+    async with http.request(method, path) as response:
+        assert await refused(response) == "name"
+    assert not cluster.master.calls
+
+
+@pytest.mark.parametrize("node", ["a/b", "a\nb", "é", "x" * 129])
+async def test_bad_node_ids(cluster: FakeCluster, http: aiohttp.ClientSession, node: str) -> None:
+    path = URL(f"{cluster.url}/crawler/node/{quote(node, safe='')}/drain", encoded=True)
+    async with http.post(path) as response:
+        assert await refused(response) == "id"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("?limit=0", "limit"),
+        ("?limit=1001", "limit"),
+        ("?limit=x", "limit"),
+        ("?limit=1&limit=2", "limit"),
+        ("?state=flying", "state"),
+        ("?colour=red", "colour"),
+        (f"?after={'x' * 600}", "after"),
+        ("/a?x=1", "x"),
+        ("/a/items?after=-1", "after"),
+        ("/a/items?after=x", "after"),
+        ("/a/items?after=9223372036854775808", "after"),
+        ("/a/events?after=1.5", "after"),
+        ("/a/pages?status=x", "status"),
+        ("/a/pages?status=1000", "status"),
+        ("/a/pages?state=running", "state"),
+        ("/a/pages?state=", "state"),
+    ],
+)
+async def test_bad_queries(http: aiohttp.ClientSession, path: str, field: str) -> None:
+    async with http.get(RESOURCE + path) as response:
+        assert await refused(response) == field
+
+
+@pytest.mark.parametrize("body", ['{"undo":"yes"}', '{"undo":1}', '{"do":true}'])
+async def test_bad_drains(http: aiohttp.ClientSession, body: str) -> None:
+    async with http.post("/crawler/node/go.micro.server.worker-2/drain", data=body) as response:
+        assert await refused(response) in ("undo", "do")
+
+
+async def test_ten_megabytes_are_refused(cluster: FakeCluster, http: aiohttp.ClientSession) -> None:
+    async with http.post(RESOURCE, data=io.BytesIO(b"x" * 10_000_000)) as response:
+        await refused(response, 413)
+
+
+async def test_ten_megabytes_in_chunks_are_refused(http: aiohttp.ClientSession) -> None:
+    async def chunks() -> Any:
+        for _ in range(100):
+            yield b"x" * 100_000
+
+    try:
+        async with http.post(RESOURCE, data=chunks()) as response:
+            await refused(response, 413)
+    except aiohttp.ClientOSError:
+        pass  # the answer came before the body was sent, and the connection was closed
+
+
+async def test_a_compressed_bomb_is_refused(http: aiohttp.ClientSession) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    bomb = gzip.compress(b" " * 50_000_000)
+    async with http.post(RESOURCE, data=bomb, headers=headers) as response:
+        await refused(response, 413)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_what_its_coding_says(
+    http: aiohttp.ClientSession, coding: str
+) -> None:
+    headers = {"Content-Encoding": coding}
+    async with http.post(RESOURCE, data=b"not compressed", headers=headers) as response:
+        assert response.status == 400
+
+
+async def test_a_definition_too_large_for_etcd_is_refused(
+    cluster: FakeCluster, http: aiohttp.ClientSession
+) -> None:
+    large = {"start_urls": [f"https://shop.example/{n:0100}" for n in range(3000)]}
+    async with http.put(f"{RESOURCE}/a", json=large) as response:
+        await refused(response, 413)
+    async with http.post(RESOURCE, json={"name": "a", "definition": large}) as response:
+        await refused(response, 413)
+    assert not cluster.master.calls
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
+        b"\x16\x03\x01 is how TLS begins\r\n\r\n",
+        b"POST /crawler/resource HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_refused_without_a_traceback(
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    port = int(cluster.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    assert (await reader.readline()).startswith(b"HTTP/1.0 400")
+    writer.close()
+    await writer.wait_closed()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("key", ["x" * 129, "é"])
+async def test_bad_request_ids(http: aiohttp.ClientSession, key: str) -> None:
+    headers = {"X-Request-Id": key}
+    async with http.put(f"{RESOURCE}/a", json={}, headers=headers) as response:
+        assert await refused(response) == "X-Request-Id"

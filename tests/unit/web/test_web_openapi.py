@@ -1,0 +1,92 @@
+"""The OpenAPI document says what the API does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+
+from tests.fakes.api import FakeCluster, serve_api
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"rules": {"type": "array", "items": {"$ref": "#/$defs/Rule"}}},
+    "$defs": {"Rule": {"type": "object", "properties": {"to": {"$ref": "#/$defs/Rule"}}}},
+}
+
+PATHS = {
+    "/crawler/resource": {"post", "delete", "get"},
+    "/crawler/resource/{name}": {"get", "put", "delete"},
+    "/crawler/resource/{name}/pause": {"post"},
+    "/crawler/resource/{name}/resume": {"post"},
+    "/crawler/resource/{name}/stop": {"post"},
+    "/crawler/resource/{name}/start": {"post"},
+    "/crawler/resource/{name}/items": {"get"},
+    "/crawler/resource/{name}/pages": {"get"},
+    "/crawler/resource/{name}/events": {"get"},
+    "/crawler/node": {"get"},
+    "/crawler/node/{id}/drain": {"post"},
+    "/healthz": {"get"},
+    "/readyz": {"get"},
+}
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+async def fetch(cluster: FakeCluster) -> dict[str, Any]:
+    async with (
+        aiohttp.ClientSession(cluster.url) as http,
+        http.get("/openapi.json") as response,
+    ):
+        assert response.status == 200
+        document: dict[str, Any] = json.loads(await response.read())
+    return document
+
+
+async def test_every_route_is_described(cluster: FakeCluster) -> None:
+    document = await fetch(cluster)
+    assert document["openapi"] == "3.1.0"
+    assert {path: set(methods) for path, methods in document["paths"].items()} == PATHS
+    ids = [
+        each["operationId"] for methods in document["paths"].values() for each in methods.values()
+    ]
+    assert len(ids) == len(set(ids))
+
+
+async def test_every_reference_leads_somewhere() -> None:
+    async with serve_api(definition_schema=SCHEMA) as cluster:
+        document = await fetch(cluster)
+    schemas = document["components"]["schemas"]
+    for reference in references(document):
+        assert reference.removeprefix("#/components/schemas/") in schemas
+    assert schemas["DefinitionBody"]["properties"]["rules"]["items"] == {
+        "$ref": "#/components/schemas/DefinitionBody.Rule"
+    }
+
+
+async def test_requests_and_answers_come_from_the_models(cluster: FakeCluster) -> None:
+    document = await fetch(cluster)
+    schemas = document["components"]["schemas"]
+    assert schemas["ResourceSpec"]["required"] == ["name"]
+    assert schemas["ResourceSpec"]["additionalProperties"] is False
+    assert set(schemas["NodeSpec"]["properties"]) == {"id", "Address"}
+    assert set(schemas["ErrorAnswer"]["properties"]) == {"code", "message", "details"}
+    pages = document["paths"]["/crawler/resource/{name}/pages"]["get"]
+    named = {each["name"]: each["in"] for each in pages["parameters"]}
+    assert named == {
+        "name": "path", "after": "query", "limit": "query", "state": "query", "status": "query",
+    }  # fmt: skip
+    post = document["paths"]["/crawler/resource"]["post"]
+    assert post["requestBody"]["required"] is True
+    assert set(post["responses"]) == {"200", "202", "default"}
