@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PROTOS := proto/crawler.proto proto/control.proto proto/greeter.proto
 
 .PHONY: help setup system unit test check format proto demo clean
 
@@ -24,10 +23,10 @@ system: ## install what the tests and the demo need from the system
 	@sh tests/system-packages.sh
 
 unit: setup ## the tests that need pip only
-	$(BIN)/pytest tests/test_architecture.py tests/unit tests/contract
+	$(BIN)/pytest -q -n auto tests/test_architecture.py tests/unit tests/contract
 
-test: setup system check ## every test, as CI runs them
-	$(BIN)/pytest tests
+test: setup system check unit ## every test, as CI runs them
+	$(BIN)/pytest tests/integration tests/acceptance
 
 check: setup ## formatting, lint, types, architecture, stubs
 	$(BIN)/ruff format --check .

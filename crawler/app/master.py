@@ -27,7 +27,8 @@ from crawler.master.service import ControlService, MasterService, Router
 from crawler.model import MASTER_SERVICE
 from crawler.rpc import server as rpc_server
 from crawler.rpc.calls import Channels, MasterCalls
-from crawler.rpc.services import crawler_control, crawler_master
+from crawler.rpc.greeting import Greeter
+from crawler.rpc.services import crawler_control, crawler_master, greeter
 from crawler.tasks import until
 from crawler.telemetry.health import Health
 from crawler.web.app import build_app
@@ -48,6 +49,7 @@ async def run_master(config: MasterConfig) -> None:
         services = (
             crawler_master(MasterService(router)),
             crawler_control(ControlService(router, master, clock)),
+            greeter(Greeter(), MASTER_SERVICE),
         )
         rpc = await stack.enter_async_context(rpc_server.serve(str(config.grpc), services))
         calls = MasterCalls(channels, rpc.address)
@@ -56,7 +58,9 @@ async def run_master(config: MasterConfig) -> None:
             calls, store, health, loopback=config.http.loopback, definition_schema=json_schema()
         )
         http = await serve_http(stack, app, config)
-        node = describe_node(config, MASTER_SERVICE, Listen(config.grpc.host, rpc.port), http)
+        node = describe_node(
+            config, MASTER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
+        )
         leader = election_value(config.id, node.address)
 
         async def lead(session: Session) -> NoReturn:

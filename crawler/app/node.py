@@ -61,7 +61,11 @@ async def serve_http(stack: AsyncExitStack, app: Any, config: NodeConfig) -> Lis
     return Listen(config.http.host, port)
 
 
-def describe_node(config: NodeConfig, service: str, grpc: Listen, http: Listen) -> Node:
+def describe_node(
+    config: NodeConfig, service: str, grpc: Listen, http: Listen, clock: Clock
+) -> Node:
+    """This process as the registry tells of it, with the time of its start in Unix seconds."""
+
     def reached(listen: Listen) -> str:
         return advertise_address(
             listen.host,
@@ -71,6 +75,7 @@ def describe_node(config: NodeConfig, service: str, grpc: Listen, http: Listen) 
         )
 
     metadata = native_metadata(__version__, http=reached(http))
+    metadata["started"] = f"{clock.wall():.0f}"
     return Node(node_id(service, config.id), service, reached(grpc), metadata)
 
 

@@ -54,7 +54,9 @@ async def run_worker(config: WorkerConfig) -> None:
         health = Health()
         app = build_worker_app(health, loopback=config.http.loopback)
         http = await serve_http(stack, app, config)
-        node = describe_node(config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http)
+        node = describe_node(
+            config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
+        )
 
         async def follow(session: Session) -> NoReturn:
             registration = await register(etcd, session, node)

@@ -29,7 +29,7 @@ from crawler.coordination.etcd import (
 )
 from crawler.coordination.session import Session
 from crawler.errors import IdTaken, OutcomeUnknown
-from crawler.model import MASTER_SERVICE, Node
+from crawler.model import Node
 
 __all__ = [
     "REGISTRY_PREFIX",
@@ -116,29 +116,6 @@ _GREETER = (
         "/greeter/hello",
     ),
 )
-_RESOURCE_SPEC = _message(
-    "ResourceSpec",
-    _value("id", "string"),
-    _value("name", "string"),
-    _value("assigned_node", "string"),
-    _value("creation_time", "int64"),
-)
-_CRAWLER_MASTER = (
-    _endpoint(
-        "CrawlerMaster.AddResource",
-        _RESOURCE_SPEC,
-        _message("NodeSpec", _value("id", "string"), _value("Address", "string")),
-        "POST",
-        "/crawler/resource",
-    ),
-    _endpoint(
-        "CrawlerMaster.DeleteResource",
-        _RESOURCE_SPEC,
-        _message("Empty"),
-        "DELETE",
-        "/crawler/resource",
-    ),
-)
 
 
 def node_record(node: Node) -> bytes:
@@ -147,7 +124,7 @@ def node_record(node: Node) -> bytes:
         "name": node.service,
         "version": "latest",
         "metadata": None,
-        "endpoints": _CRAWLER_MASTER if node.service == MASTER_SERVICE else _GREETER,
+        "endpoints": _GREETER,
         "nodes": [
             {
                 "id": node.id,

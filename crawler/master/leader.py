@@ -27,7 +27,7 @@ from crawler.master.placing import Placing
 from crawler.master.resources import Resources
 from crawler.master.scales import weigh
 from crawler.master.situation import Job, Seat
-from crawler.master.survey import situation_of, survey
+from crawler.master.survey import Survey, seats_of, situation_of
 from crawler.master.takeover import take_over
 from crawler.master.upkeep import Upkeep
 from crawler.master.wishes import Wishes
@@ -40,7 +40,7 @@ SHARE = 4  # rests this many times as long as it worked, so that calls are answe
 LEAST_REST_S = 0.02
 UPKEEP_S = 0.5
 RELIEF_MEMORY_S = 1200.0  # two resources may be evened out by one move in so long
-_BACKOFF = Backoff(base_s=0.1, cap_s=2.0)
+_BACKOFF = Backoff(base_s=0.1, cap_s=1.0)
 
 
 class Leader:
@@ -55,6 +55,8 @@ class Leader:
         self._members = Members(office.session.ttl_s)
         self._moved: deque[float] = deque()
         self._held = ""
+        self._survey = Survey()
+        self._roused = asyncio.Event()
         self._chance = random.Random()
         self._upkeep: Upkeep | None = None
         self._wishes: Wishes | None = None
@@ -104,7 +106,7 @@ class Leader:
         self._upkeep = Upkeep(
             self._desk, self.resources, self._wishes, mirror, self._fence, cluster
         )
-        jobs, seats = self._survey()
+        jobs, seats = self._look()
         wanted = {job.node_id for job in jobs if job.node_id and not job.rest}
         self._members.begin(seats, wanted, now)
         self._moved.extend(_reliefs(office.catalog.entries.values(), office.clock.wall(), now))
@@ -124,7 +126,8 @@ class Leader:
         catalog = self._office.catalog
         while True:
             version = catalog.version
-            self._members.observe(catalog.workers, self._office.clock.elapsed())
+            if self._members.observe(catalog.workers, self._office.clock.elapsed()):
+                self._roused.set()
             await catalog.changed(version)
 
     async def _assign(self) -> None:
@@ -132,26 +135,29 @@ class Leader:
         office = self._office
         version, started = office.catalog.version, office.clock.elapsed()
         self._members.observe(office.catalog.workers, started)
+        self._roused.clear()
         changes, decisions = self._decide(started)
         worked_s = office.clock.elapsed() - started
         if changes:
             await self._write(changes, decisions)
-        await office.clock.sleep(max(LEAST_REST_S, SHARE * worked_s))
-        now = office.clock.elapsed()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(LEAST_REST_S, SHARE * worked_s)):
+                await self._roused.wait()
         due = self._members.next_change(started)
+        now = office.clock.elapsed()
         idle_s = IDLE_S if due is None else max(0.0, min(IDLE_S, due - now))
         with suppress(TimeoutError):
             async with asyncio.timeout(idle_s):
                 await office.catalog.changed(version)
 
-    def _survey(self) -> tuple[tuple[Job, ...], dict[str, Seat]]:
+    def _look(self) -> tuple[tuple[Job, ...], dict[str, Seat]]:
         catalog = self._office.catalog
-        entries = catalog.entries.values()
-        return survey(entries, catalog.workers, catalog.loads, catalog.drained)
+        seats = seats_of(catalog.workers, catalog.loads, catalog.drained)
+        return self._survey.jobs(catalog.entries), seats
 
     def _decide(self, now: float) -> tuple[list[Change], dict[str, Decision]]:
         """One look, without a pause in it: what calls place meanwhile is not counted twice."""
-        jobs, seats = self._survey()
+        jobs, seats = self._look()
         moves_left = allowance(len(jobs), self._moved, now)
         situation = situation_of(jobs, seats, self._members, now, moves_left)
         self._note_hold(situation.hold)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -73,20 +73,34 @@ def job_of(entry: Entry) -> Job | None:
     )
 
 
-def survey(
-    entries: Iterable[Entry],
-    workers: Mapping[str, Node],
-    loads: Mapping[str, Load],
-    drained: Collection[str],
-) -> tuple[tuple[Job, ...], dict[str, Seat]]:
-    """All jobs and all live workers, everybody trusted."""
-    jobs = tuple(job for entry in entries if (job := job_of(entry)) is not None)
+class Survey:
+    """Reads the catalog again and again: what did not change is not read twice, as there may be
+    ten thousand resources."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Entry, Job | None]] = {}
+
+    def jobs(self, entries: Mapping[str, Entry]) -> tuple[Job, ...]:
+        """All resources that placing is concerned with."""
+        before, self._known = self._known, {}
+        for name, entry in entries.items():
+            known = before.get(name)
+            if known is None or known[0] is not entry:
+                known = (entry, job_of(entry))
+            self._known[name] = known
+        return tuple(job for _, job in self._known.values() if job is not None)
+
+
+def seats_of(
+    workers: Mapping[str, Node], loads: Mapping[str, Load], drained: Collection[str]
+) -> dict[str, Seat]:
+    """All live workers, everybody trusted."""
     seats = {}
     for node_id, node in workers.items():
         load = loads.get(node_id)
         active = load.active if load is not None else 0
         seats[node_id] = Seat(node, active, drained=node_id in drained)
-    return jobs, seats
+    return seats
 
 
 def situation_of(

@@ -79,9 +79,9 @@ def crawler_control(servicer: control_pb2_grpc.CrawlerControlServicer) -> Servic
     )
 
 
-def greeter(servicer: greeter_pb2_grpc.GreeterServicer) -> Service:
-    """The worker's greeting."""
-    return Service(WORKER_SERVICE, greeter_pb2.DESCRIPTOR.services_by_name["Greeter"], servicer)
+def greeter(servicer: greeter_pb2_grpc.GreeterServicer, owner: str = WORKER_SERVICE) -> Service:
+    """The greeting that every node offers."""
+    return Service(owner, greeter_pb2.DESCRIPTOR.services_by_name["Greeter"], servicer)
 
 
 def _received(behaviour: Behaviour, owner: str, method: MethodDescriptor) -> Behaviour:

@@ -60,6 +60,7 @@ def build_app(
         *Resources(calls, store).routes(),
         *Results(calls, store).routes(),
         *Nodes(calls).routes(),
+        *greeter.routes(),
         *probe.Probes(health).routes(),
     )
     return _assemble(routes, loopback, definition_schema)

@@ -1,4 +1,4 @@
-"""The worker's greeting over HTTP."""
+"""The greeting of every node over HTTP."""
 
 from __future__ import annotations
 

@@ -56,6 +56,7 @@ class Running:
     session: Session
     election: Election
     master: Master
+    address: str
     calls: MasterCalls
     task: asyncio.Task[None]
     keepalive: asyncio.Task[None]
@@ -109,8 +110,17 @@ async def a_master(
             keepalive = asyncio.create_task(session.run())
             await catalog.synced()
             task = asyncio.create_task(master.run(session, election))
-            calls = MasterCalls(channels, listening.address)
-            running = Running(etcd, catalog, session, election, master, calls, task, keepalive)
+            running = Running(
+                etcd,
+                catalog,
+                session,
+                election,
+                master,
+                listening.address,
+                MasterCalls(channels, listening.address),
+                task,
+                keepalive,
+            )
             try:
                 yield running
             finally:

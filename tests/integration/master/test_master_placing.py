@@ -20,6 +20,8 @@ from tests.integration.master.masters import (
     home_of,
 )
 
+LEFT = '{"ID":"1","Name":"left","AssignedNode":"","CreationTime":1}'
+
 
 def homes(catalog: Catalog) -> Counter[str]:
     return Counter(map(home_of, catalog.entries.values()))
@@ -74,10 +76,11 @@ async def test_workers_that_come_back_meanwhile_keep_what_they_had(
         await asyncio.gather(one.vanish(), two.vanish())
         await master.sees(lambda c: not c.workers)
         async with a_worker(etcd, 1) as again, a_worker(etcd, 2) as also:
-            newest = max(again.node.revision, also.node.revision)
+            born = {each.node.id: each.node.revision for each in (again, also)}
             await master.sees(
                 lambda c: all(
-                    e.resource and e.resource.revision > newest for e in c.entries.values()
+                    entry.resource and entry.resource.revision > born[home_of(entry)]
+                    for entry in c.entries.values()
                 )
             )
             assert {n: home_of(e) for n, e in master.catalog.entries.items()} == before
@@ -133,10 +136,10 @@ async def test_a_joining_worker_is_relieved_by_a_twentieth_a_minute(
             await master.sees(lambda c: homes(c)[two.node.id] == 3)
             await master.stop()
             await next_one.leads()
-            # The next leader knows of it: a placing later, nothing else was moved.
-            leader = await next_one.leads()
-            await leader.resources.add("late")
-            await asyncio.sleep(0.3)
+            # The next leader knows of it: once it has looked, and so placed what another master
+            # left behind, nothing more was moved.
+            etcd.ctl("put", "/resources/left", LEFT)
+            await next_one.sees(lambda c: home_of(c.entries.get("left")))
             assert homes(next_one.catalog)[two.node.id] == 3 + 1
 
 

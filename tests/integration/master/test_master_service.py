@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
 
-from crawler.errors import Conflict, InvalidInput, NoLeader, NotFound, Unavailable
+from crawler.errors import (
+    Conflict,
+    CrawlerError,
+    InvalidInput,
+    NoLeader,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.rpc.pb.control_pb2 import DesireRequest, DrainRequest, NameRequest, PutRequest
-from crawler.rpc.pb.crawler_pb2 import ResourceSpec
+from crawler.rpc.pb.crawler_pb2 import NodeSpec, ResourceSpec
 from tests.etcd_server import EtcdServer
 from tests.fakes.fence import MemoryFence
 from tests.integration.master.masters import (
@@ -88,22 +97,23 @@ async def test_errors_pass_through_a_follower(etcd: EtcdServer, fence: MemoryFen
         await calls.add_resource(ResourceSpec(name="a"))
         with pytest.raises(Conflict):
             await calls.add_resource(ResourceSpec(name="a", definition_json=definition()))
-        for bad, field in (
-            (calls.add_resource(ResourceSpec(name="a/b")), "name"),
-            (calls.add_resource(ResourceSpec(name="b", definition_json='{"x": 1}')), "x"),
-            (calls.put_resource(PutRequest(name="b")), "definition_json"),
-            (calls.set_desired(DesireRequest(name="a", action="fly")), "action"),
-        ):
-            with pytest.raises(InvalidInput) as caught:
-                await bad
-            assert caught.value.field == field
+        text = '{"start_urls": ["https://shop.example/"], "x": 1}'
+        with pytest.raises(InvalidInput, match="name") as caught:
+            await calls.add_resource(ResourceSpec(name="a/b"))
+        assert caught.value.field == "name"
+        with pytest.raises(InvalidInput) as caught:
+            await calls.add_resource(ResourceSpec(name="b", definition_json=text))
+        assert caught.value.field == "x"
+        with pytest.raises(InvalidInput, match="definition_json"):
+            await calls.put_resource(PutRequest(name="b"))
+        with pytest.raises(InvalidInput, match="pause, resume, stop, start"):
+            await calls.set_desired(DesireRequest(name="a", action="fly"))
 
 
 async def test_a_forwarded_call_goes_no_further(etcd: EtcdServer, fence: MemoryFence) -> None:
     async with pair(etcd, fence) as (_, follower, _worker):
         channels = Channels()
-        address = follower.calls._address
-        forwarded = MasterCalls(channels, address, hop=1)
+        forwarded = MasterCalls(channels, follower.address, hop=1)
         with pytest.raises(NoLeader):
             await forwarded.add_resource(ResourceSpec(name="a"))
         await channels.close()
@@ -119,22 +129,57 @@ async def test_without_a_leader_a_call_waits_a_little_and_says_so(
         with pytest.raises(NoLeader):
             await master.calls.add_resource(ResourceSpec(name="a"))
         assert 0.8 < CLOCK.elapsed() - started < 2.0
-        waiting = asyncio.create_task(master.calls.add_resource(ResourceSpec(name="b")))
-        fence.down = False
-        await master.leads()
-        await waiting
+
+
+async def test_a_call_waits_for_an_election_to_end(etcd: EtcdServer, fence: MemoryFence) -> None:
+    async with a_master(etcd, fence) as master:
+        assert master.master.leading() is None
+        await master.calls.add_resource(ResourceSpec(name="a"))
 
 
 async def test_a_leader_that_does_not_answer_is_told_as_no_effect(
     etcd: EtcdServer, fence: MemoryFence
 ) -> None:
-    async with a_master(etcd, fence, 2) as follower:
-        # Its port is closed, its lease lives: as after a kill -9.
-        etcd.ctl("put", "/resources/election/1", "master9-127.0.0.1:1")
-        async with a_master(etcd, fence, 3) as other:
-            del other
-            await follower.leads()
-            etcd.ctl("del", follower.election._key)
-            await follower.sees(lambda c: c.leader is not None and c.leader.id == "9")
-            with pytest.raises(Unavailable):
-                await follower.calls.add_resource(ResourceSpec(name="a"))
+    # Its port is closed, its lease lives: as after a kill -9.
+    etcd.ctl("put", "/resources/election/1", "master9-127.0.0.1:1")
+    async with a_master(etcd, fence) as follower:
+        with pytest.raises(Unavailable, match="cannot connect"):
+            await follower.calls.add_resource(ResourceSpec(name="a"))
+
+
+async def test_a_leader_lost_under_load_leaves_every_answer_true(
+    etcd: EtcdServer, fence: MemoryFence
+) -> None:
+    async with pair(etcd, fence) as (leader, follower, worker):
+        names = [f"r{number}" for number in range(300)]
+        answered = 0
+
+        async def add(name: str) -> NodeSpec | CrawlerError:
+            nonlocal answered
+            try:
+                answer = await follower.calls.add_resource(ResourceSpec(name=name))
+            except CrawlerError as error:
+                return error
+            answered += 1
+            if answered == 50:
+                await etcd_of.revoke(leader.session.lease)
+            return answer
+
+        etcd_of = follower.etcd
+        first = await asyncio.gather(*map(add, names))
+        written = {
+            kv.key.removeprefix("/resources/") for kv in (await etcd_of.range("/resources/r")).kvs
+        }
+        for name, outcome in zip(names, first, strict=True):
+            if isinstance(outcome, CrawlerError):
+                assert isinstance(outcome, Unavailable | OutcomeUnknown)
+                assert isinstance(outcome, OutcomeUnknown) or name not in written
+            else:
+                assert outcome.id == worker.node.id
+                assert name in written
+        await follower.leads()
+        again = await asyncio.gather(*map(add, names))
+        assert {each.id for each in again if isinstance(each, NodeSpec)} == {worker.node.id}
+        assert not [each for each in again if isinstance(each, CrawlerError)]
+        records = [json.loads(kv.value) for kv in (await etcd_of.range("/resources/r")).kvs]
+        assert len(records) == len({record["ID"] for record in records}) == len(names)

@@ -55,10 +55,7 @@ def test_our_metadata_stands_beside_go_micros_in_order() -> None:
         "server",
         "transport",
     ]
-    assert [each["name"] for each in record["endpoints"]] == [
-        "CrawlerMaster.AddResource",
-        "CrawlerMaster.DeleteResource",
-    ]
+    assert [each["name"] for each in record["endpoints"]] == ["Greeter.Hello"]
     read = parse_node(kv(node_record(node), registry_key(node)))
     assert read is not None
     assert read.native

@@ -29,6 +29,7 @@ PATHS = {
     "/crawler/node": {"get"},
     "/crawler/node/{id}/drain": {"post"},
     "/healthz": {"get"},
+    "/greeter/hello": {"post"},
     "/readyz": {"get"},
 }
 
