@@ -4,53 +4,104 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from crawler.address import Guard
+from crawler.app.kept import kept_items, kept_pages, open_kept
 from crawler.clock import SystemClock
+from crawler.config import sqlite_url
 from crawler.definition import Definition, for_url
+from crawler.engine import single
 from crawler.engine.crawl import Crawl
 from crawler.engine.extract import Extraction, Extractor
-from crawler.engine.fetch import HttpFetch, Page
+from crawler.engine.extract.starter import starter
+from crawler.engine.fetch import Page
 from crawler.engine.live import Live
 from crawler.engine.settings import EngineSettings
-from crawler.engine.urls import Scope, canonical
-from crawler.errors import FetchFailed
-from crawler.model import ItemRecord, Progress, Stamp
+from crawler.errors import FetchFailed, InvalidInput, NotFound
+from crawler.model import Desired, ItemRecord, PageRecord, PageState, Progress, Stamp
 from crawler.store import open_store
-from crawler.store.contract import Job
+from crawler.store.contract import Job, Mirrored, Store
 
-_LOCAL = "local"  # resource ID, name and node of a crawl without a cluster
+LOCAL = "local"  # resource ID, name and node of a crawl without a cluster
+REFUSED = "address refused"  # how such a reason ends
+PRIVATE = "not a public address; --allow-private NETWORK allows it"
 _LOCAL_FILE = "crawl.db"
-_EXPORT_BATCH = 500
-_MAX_REDIRECTS = 10
+_EVENTS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a directory keeps: its latest run. ``finished_at`` is 0.0 where it is not known;
+    ``definition`` is the canonical JSON by which it was last crawled."""
+
+    run: int
+    progress: Progress
+    finished_at: float
+    definition: str | None
+
+
+def local_url(data_dir: Path) -> str:
+    """The store URL of the crawl in a directory."""
+    return sqlite_url(data_dir / _LOCAL_FILE)
+
+
+async def look_here(data_dir: Path) -> Look | None:
+    """The crawl that is kept in ``data_dir``; None if there is none."""
+    try:
+        return await _look(local_url(data_dir))
+    except NotFound:
+        return None
+
+
+async def _look(url: str) -> Look | None:
+    async with open_kept(url) as store:
+        latest = (await store.progress([LOCAL])).get(LOCAL)
+        if latest is None:
+            return None
+        run, progress = latest
+        kept = next((each for each in await store.mirrored() if each.id == LOCAL), None)
+        finished_at = await _finished_at(store) if progress.finished else 0.0
+        return Look(run, progress, finished_at, kept.definition if kept else None)
+
+
+async def _finished_at(store: Store) -> float:
+    """When the latest run ended: the last end there was."""
+    after, at = 0, 0.0
+    while batch := await store.events(LOCAL, after=after, limit=_EVENTS):
+        at = max([at, *(event.at for event in batch if event.kind == "finished")])
+        after = batch[-1].seq
+    return at
 
 
 async def crawl_here(
     definition: Definition,
     data_dir: Path,
     *,
+    run: int = 1,
     allow_private: Sequence[str] = (),
     hosts: Sequence[str] = (),
     on_live: Callable[[Live], None] = lambda _: None,
 ) -> Progress:
     """Crawl in this process, kept in ``data_dir``; the same call goes on where one was stopped.
 
-    Every call is a new epoch, so that it supersedes whatever crawled there before. ``hosts`` are
-    loopback hosts that the user typed.
+    Every call is a new epoch, so that it supersedes whatever crawled there before. ``run`` is the
+    latest one (see `look_here`) or the one after it. ``hosts`` are loopback hosts that the user
+    typed.
     """
     clock = SystemClock()
-    store = await open_store(_local_url(data_dir), clock)
+    store = await open_store(local_url(data_dir), clock)
     try:
-        cluster = uuid.uuid4().hex
+        cluster, text = uuid.uuid4().hex, definition.canonical()
         await store.open_epoch(cluster, 1)
-        job = Job(_LOCAL, 1, definition.canonical(), 1, _LOCAL)
-        frontier = await store.claim(Stamp(cluster, _LOCAL, 0, 1), job)
+        frontier = await store.claim(Stamp(cluster, LOCAL, 0, 1), Job(LOCAL, run, text, 1, LOCAL))
+        begun_ns = int(clock.wall() * 1e9)
+        await store.mirror([Mirrored(LOCAL, LOCAL, begun_ns, text, Desired.RUNNING, run)])
         settings = EngineSettings(allow_private=tuple(allow_private), typed_hosts=tuple(hosts))
         crawl = Crawl(
             definition,
             frontier,
-            store.budgets(_LOCAL),
+            store.budgets(LOCAL),
             settings=settings,
             parsing=lambda _: None,
             report=on_live,
@@ -62,33 +113,34 @@ async def crawl_here(
         await store.close()
 
 
-async def export_here(data_dir: Path) -> AsyncIterator[ItemRecord]:
+def export_here(data_dir: Path) -> AsyncIterator[ItemRecord]:
     """The items of the crawl in ``data_dir``, in the order in which they were stored."""
-    store = await open_store(_local_url(data_dir), SystemClock())
-    try:
-        after = 0
-        while batch := await store.items(_LOCAL, after=after, limit=_EXPORT_BATCH):
-            for item in batch:
-                yield item
-            after = batch[-1].seq
-    finally:
-        await store.close()
+    return kept_items(local_url(data_dir), LOCAL)
 
 
-def _local_url(data_dir: Path) -> str:
-    return f"sqlite:///{data_dir / _LOCAL_FILE}"
+def failed_here(data_dir: Path) -> AsyncIterator[PageRecord]:
+    """The pages that failed, in the order in which they were found."""
+    return kept_pages(local_url(data_dir), LOCAL, PageState.FAILED)
 
 
-async def fetch_page(url: str, *, hosts: Sequence[str] = ()) -> bytes:
-    """The body of one page, for the user who typed its URL."""
-    return (await _fetch(for_url(url), url, hosts)).body
+async def propose(url: str, hosts: Sequence[str] = (), *, allow_private: Sequence[str] = ()) -> str:
+    """A first definition in TOML for the site of this page, with comments."""
+    page = await _fetch(for_url(url), url, EngineSettings(tuple(allow_private), tuple(hosts)))
+    if page.content_type and "html" not in page.content_type.lower():
+        raise InvalidInput(f"{url}: {page.content_type} is no HTML; name a page with links")
+    return starter(page.url, page.body, charset=page.charset)
 
 
 async def try_page(
-    definition: Definition, url: str, *, rule: str | None = None, hosts: Sequence[str] = ()
+    definition: Definition,
+    url: str,
+    *,
+    rule: str | None = None,
+    hosts: Sequence[str] = (),
+    allow_private: Sequence[str] = (),
 ) -> Extraction:
     """Fetch one page and read it by the definition's rules, each field with its trace."""
-    page = await _fetch(definition, url, hosts)
+    page = await _fetch(definition, url, EngineSettings(tuple(allow_private), tuple(hosts)))
     return Extractor(definition).extract(
         page.body,
         page.url,
@@ -99,18 +151,13 @@ async def try_page(
     )
 
 
-async def _fetch(definition: Definition, url: str, hosts: Sequence[str]) -> Page:
-    """One page, redirects followed. Raises `FetchFailed`, with the status in words."""
-    scope, guard = Scope(definition), Guard((), hosts)
-    address = canonical(url)
-    async with HttpFetch(definition, scope, guard, SystemClock()) as fetch:
-        for _ in range(_MAX_REDIRECTS):
-            page = await fetch.get(address)
-            if page.location is None:
-                break
-            address = page.location
-        else:
-            raise FetchFailed(f"{url}: more than {_MAX_REDIRECTS} redirects", retry=False)
+async def _fetch(definition: Definition, url: str, settings: EngineSettings) -> Page:
+    """One page. Raises `FetchFailed`, naming the URL and its status in words."""
+    try:
+        page = await single.fetch_page(definition, url, settings, SystemClock())
+    except FetchFailed as error:
+        way = f" ({PRIVATE})" if error.reason.endswith(REFUSED) else ""
+        raise FetchFailed(f"{url}: {error}{way}", retry=False, status=error.status) from error
     if page.status >= 400:
         raise FetchFailed(f"{url}: HTTP {page.status}", retry=False, status=page.status)
     return page

@@ -12,7 +12,8 @@ from crawler.app.node import (
     say_leader,
     serve_http,
     stop_signal,
-    watch_health,
+    watch_etcd,
+    watch_store,
 )
 from crawler.app.sessions import in_sessions
 from crawler.clock import SystemClock
@@ -68,7 +69,8 @@ async def run_master(config: MasterConfig) -> None:
             election = Election(etcd, session, config.election_prefix, leader)
             await master.run(session, election)
 
-        watch_health(health, store, etcd)
+        watch_store(health, store)
+        watch_etcd(health, etcd)
         health.add("leader", lambda: say_leader(catalog))
         work = in_sessions(etcd, config.ttl_s, clock, catalog, store.id, lead)
         await until(stop, work, node.id)

@@ -79,16 +79,19 @@ def describe_node(
     return Node(node_id(service, config.id), service, reached(grpc), metadata)
 
 
-def watch_health(health: Health, store: Store, etcd: Etcd) -> None:
+def watch_store(health: Health, store: Store) -> None:
     async def store_answers() -> str:
         await store.check()
         return "the store answers"
 
+    health.add("store", store_answers)
+
+
+def watch_etcd(health: Health, etcd: Etcd) -> None:
     async def etcd_answers() -> str:
         status = await etcd.status()
         return f"etcd {status.version} answers"
 
-    health.add("store", store_answers)
     health.add("etcd", etcd_answers)
 
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, NoReturn
 
+import structlog
+
+from crawler.app.alone import follow_files, hold_store, read_definitions
 from crawler.app.node import (
     describe_node,
     open_etcd,
     open_node_store,
     serve_http,
     stop_signal,
-    watch_health,
+    watch_etcd,
+    watch_store,
 )
 from crawler.app.sessions import in_sessions
-from crawler.clock import SystemClock
+from crawler.clock import Clock, SystemClock
 from crawler.config import Listen, WorkerConfig
 from crawler.coordination.catalog import Catalog
+from crawler.coordination.etcd import Etcd
 from crawler.coordination.registry import register
 from crawler.coordination.session import Session
-from crawler.model import WORKER_SERVICE
+from crawler.model import WORKER_SERVICE, Node
 from crawler.rpc import server as rpc_server
 from crawler.rpc.greeting import Greeter
 from crawler.rpc.services import greeter
@@ -33,17 +40,18 @@ from crawler.worker.report import EtcdWriter
 from crawler.worker.settings import SupervisorSettings
 from crawler.worker.supervisor import Supervisor
 
+log = structlog.get_logger(__name__)
+
 CHILD_COMMAND = (sys.executable, "-m", "crawler.app.child")
 
 
 async def run_worker(config: WorkerConfig) -> None:
     """Run a worker until SIGTERM or SIGINT, its crawls drained then."""
+    definitions = read_definitions(config.definitions)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
         store = await open_node_store(stack, config, clock)
-        etcd = open_etcd(stack, config, clock)
-        catalog = Catalog(etcd, clock, config.election_prefix)
         settings = SupervisorSettings(
             processes=config.processes, outage_policy=config.outage_policy
         )
@@ -57,23 +65,48 @@ async def run_worker(config: WorkerConfig) -> None:
         node = describe_node(
             config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
         )
-
-        async def follow(session: Session) -> NoReturn:
-            registration = await register(etcd, session, node)
-            writer = EtcdWriter(etcd, session.lease, node.id)
-            await supervisor.follow(session, registration, catalog, writer)
+        watch_store(health, store)
+        follow: Callable[[], Coroutine[Any, Any, NoReturn]]
+        if config.cluster:
+            etcd = open_etcd(stack, config, clock)
+            watch_etcd(health, etcd)
+            follow = partial(_follow_cluster, config, etcd, store.id, supervisor, node, clock)
+        else:
+            stack.enter_context(hold_store(config.store))
+            kept = f"NAME --store {shlex.quote(config.store)}"
+            log.info(
+                "crawling without a cluster",
+                resources=list(definitions),
+                items=f"crawler items {kept}",
+                pages=f"crawler pages {kept}",
+            )
+            follow = partial(follow_files, definitions, store, supervisor, node, health, clock)
 
         async def work() -> None:
             async with asyncio.TaskGroup() as group:
                 start_loop(group, "children", supervisor.run_children())
-                start_loop(
-                    group,
-                    "sessions",
-                    in_sessions(etcd, config.ttl_s, clock, catalog, store.id, follow),
-                )
+                start_loop(group, "crawls", follow())
 
-        watch_health(health, store, etcd)
         await until(stop, work(), node.id, before_cancel=supervisor.drain)
+
+
+async def _follow_cluster(
+    config: WorkerConfig,
+    etcd: Etcd,
+    store_id: str,
+    supervisor: Supervisor,
+    node: Node,
+    clock: Clock,
+) -> NoReturn:
+    """Crawl what the cluster assigns to this worker, in one session after the other."""
+    catalog = Catalog(etcd, clock, config.election_prefix)
+
+    async def follow(session: Session) -> NoReturn:
+        registration = await register(etcd, session, node)
+        writer = EtcdWriter(etcd, session.lease, node.id)
+        await supervisor.follow(session, registration, catalog, writer)
+
+    await in_sessions(etcd, config.ttl_s, clock, catalog, store_id, follow)
 
 
 def _hello(config: WorkerConfig) -> Mapping[str, Any]:

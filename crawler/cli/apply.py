@@ -31,7 +31,7 @@ def apply(
 
     `crawler apply shop.toml -s download_delay=0.5`
     """
-    from crawler.cli.source import name_for, read_definition
+    from crawler.app.source import name_for, read_definition
 
     definition = read_definition(source, settings or ())
     wanted = json.loads(definition.canonical())

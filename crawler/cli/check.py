@@ -18,7 +18,7 @@ def check(
     """Check definitions. Errors name the field and the line."""
     import json
 
-    from crawler.cli.source import read_definition
+    from crawler.app.source import read_definition
 
     for source in sources:
         definition = read_definition(source, settings or ())

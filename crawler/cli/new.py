@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from crawler.cli import options
+
 
 def new(
     url: Annotated[str, typer.Argument(metavar="URL", help="a page of the site, best a listing")],
+    allow_private: options.Allow = None,
 ) -> None:
     """Print a first definition, guessed from one page of a site.
 
@@ -17,15 +20,12 @@ def new(
     import uvloop
 
     from crawler.address import loopback_hosts
-    from crawler.app.here import fetch_page
-    from crawler.cli.starter import starter
+    from crawler.app.here import propose
     from crawler.cli.try_page import host_of
-    from crawler.definition import load_text
+    from crawler.config import read_networks
     from crawler.telemetry import logs
 
     hosts = loopback_hosts([host_of(url)])
     logs.configure("error")
-    body = uvloop.run(fetch_page(url, hosts=hosts))
-    text = starter(url, body.decode("utf-8", "replace"))
-    load_text(text, source="the starter")  # what we print must be right
-    print(text, end="")
+    networks = read_networks(allow_private or "")
+    print(uvloop.run(propose(url, hosts, allow_private=networks)), end="")

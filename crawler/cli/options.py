@@ -14,6 +14,10 @@ Master = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="name of the resource")]
+Kept = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="read sqlite:///PATH instead of asking a master"),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("-s", metavar="SETTING=VALUE", help="change a setting of the definition"),
@@ -81,6 +85,10 @@ Processes = Annotated[
 Cluster = Annotated[
     str | None,
     typer.Option("--cluster", metavar="true|false", help="false: without etcd and masters"),
+]
+Definitions = Annotated[
+    str | None,
+    typer.Option("--definitions", metavar="FILE,…", help="what to crawl with --cluster=false"),
 ]
 OutagePolicy = Annotated[
     str | None,

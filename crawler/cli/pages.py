@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from itertools import islice
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from crawler.cli import options, terminal
 from crawler.cli.calls import as_json, connect
 from crawler.errors import InvalidInput
-from crawler.model import PageState
+from crawler.model import PageRecord, PageState
 
 COLUMNS = ("URL", "STATE", ">STATUS", ">ATTEMPTS", "REASON")
 
@@ -25,13 +26,17 @@ def pages(
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="at most so many")] = 1000,
+    store: options.Kept = None,
     master: options.Master = options.DEFAULT_MASTER,
     json_: options.Json = False,
 ) -> None:
     """List a crawl's URLs: what became of them, and why."""
     state, code = read_status(status)
-    with connect(master) as client:
-        found = list(islice(client.pages(name, state=state, status=code), limit + 1))
+    if store is not None:
+        found = _kept(store, name, state, code, limit + 1)
+    else:
+        with connect(master) as client:
+            found = list(islice(client.pages(name, state=state, status=code), limit + 1))
     shown = found[:limit]
     if json_:
         terminal.print_json([as_json(each) for each in shown])
@@ -40,6 +45,19 @@ def pages(
         terminal.print_rows(COLUMNS, rows, [page.url for page in shown])
     if len(found) > limit:
         print(f"there are more than {limit}; see --limit", file=sys.stderr)
+
+
+def _kept(
+    store: str, name: str, state: PageState | None, status: int | None, limit: int
+) -> list[PageRecord]:
+    from crawler.app.kept import kept_pages
+    from crawler.cli.kept import drawn
+    from crawler.config import read_store
+    from crawler.telemetry import logs
+
+    logs.configure("error")
+    with closing(drawn(kept_pages(read_store(store), name, state, status))) as pages:
+        return list(islice(pages, limit))
 
 
 def read_status(text: str | None) -> tuple[PageState | None, int | None]:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
+import shlex
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from crawler.cli import exits, items, options, terminal
-from crawler.model import ItemRecord, Progress
+from crawler.model import Progress
 
 if TYPE_CHECKING:
     from crawler.definition import Definition
 
 _LINE_EVERY_S = 5.0
+_FAILED_SHOWN = 5
 
 
 class Live(Protocol):
@@ -43,6 +45,9 @@ def run(
         str | None,
         typer.Option("--data", metavar="DIR", help="where it is kept, to go on after a stop"),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="a crawl that is finished, anew from its start")
+    ] = False,
     settings: options.Settings = None,
     allow_private: options.Allow = None,
     log_level: options.LogLevel = "error",
@@ -51,10 +56,8 @@ def run(
 
     `crawler run https://example.org/ -s max_pages=100 -o items.csv`
     """
-    import uvloop
-
+    from crawler.app.source import read_definition
     from crawler.cli.formats import format_of
-    from crawler.cli.source import read_definition
     from crawler.config import read_networks
     from crawler.local.lock import hold_directory
     from crawler.telemetry import logs
@@ -67,12 +70,12 @@ def run(
     home = Path(data).expanduser().absolute() if data else default_home(definition)
     with hold_directory(home, "crawler run"):
         try:
-            progress = uvloop.run(_crawl(definition, home, networks))
+            progress = _crawl(definition, home, networks, again=again)
         except KeyboardInterrupt:
             print(f"stopped; the same command goes on (kept in {home})", file=sys.stderr)
             raise
         _export(home, output)
-    print(told(progress), file=sys.stderr)
+        _tell_failed(home, progress)
     if progress.failed and not progress.done:
         raise typer.Exit(exits.FAILED)
 
@@ -100,49 +103,74 @@ def told(progress: Progress) -> str:
     return f"{progress.finished or 'not finished'}: {', '.join(parts)}"
 
 
-async def _crawl(definition: Definition, home: Path, networks: tuple[str, ...]) -> Progress:
-    from crawler.address import loopback_hosts
-    from crawler.app.here import crawl_here
+def _crawl(
+    definition: Definition, home: Path, networks: tuple[str, ...], *, again: bool
+) -> Progress:
+    """Crawl, unless that is done already; either way it is told how it stands."""
+    import uvloop
 
+    from crawler.address import loopback_hosts
+    from crawler.app.here import crawl_here, look_here
+
+    before = uvloop.run(look_here(home))
+    if before is not None and before.progress.finished and not again:
+        changed = before.definition != definition.canonical()
+        print(told_before(before.progress, before.finished_at, changed=changed), file=sys.stderr)
+        return before.progress
+    run = before.run + bool(before.progress.finished) if before is not None else 1
     with _shown() as on_live:
-        return await crawl_here(
-            definition,
-            home,
-            allow_private=networks,
-            hosts=loopback_hosts(definition.hosts()),
-            on_live=on_live,
+        progress = uvloop.run(
+            crawl_here(
+                definition,
+                home,
+                run=run,
+                allow_private=networks,
+                hosts=loopback_hosts(definition.hosts()),
+                on_live=on_live,
+            )
         )
+    print(told(progress), file=sys.stderr)
+    return progress
+
+
+def told_before(progress: Progress, finished_at: float, *, changed: bool) -> str:
+    """How a crawl that is over stands, and the way to crawl again."""
+    when = time.strftime(" on %Y-%m-%d at %H:%M:%S", time.localtime(finished_at))
+    over = f"this crawl ended{when if finished_at else ' before'} ({told(progress)})"
+    return f"{over}; --again crawls anew{', by the changed definition' if changed else ''}"
+
+
+def _tell_failed(home: Path, progress: Progress) -> None:
+    """Some of the pages that failed, and how to see them all."""
+    if not progress.failed:
+        return
+    from crawler.app.here import LOCAL, PRIVATE, REFUSED, failed_here, local_url
+    from crawler.cli.kept import drawn
+
+    with closing(drawn(failed_here(home))) as failed:
+        shown = list(islice(failed, _FAILED_SHOWN))
+    for page in shown:
+        way = f" ({PRIVATE})" if page.reason.endswith(REFUSED) else ""
+        print(
+            f"failed: {terminal.safe(page.url)}  {terminal.safe(page.reason)}{way}", file=sys.stderr
+        )
+    if progress.failed > len(shown):
+        command = f"crawler pages {LOCAL} --status failed --store {shlex.quote(local_url(home))}"
+        print(f"and {progress.failed - len(shown):,} more: {command}", file=sys.stderr)
 
 
 def _export(home: Path, output: str | None) -> None:
     """To the file, or to whoever reads our output; a terminal is told where the items are."""
     from crawler.app.here import export_here
-    from crawler.cli.formats import Format, format_of, save, write
+    from crawler.cli.kept import drawn
 
     if output is None and terminal.is_terminal():
         print(
             f"items are kept in {home}; -o items.jsonl (.json, .csv) writes them", file=sys.stderr
         )
         return
-    with asyncio.Runner() as runner:
-        source = export_here(home)
-
-        def each() -> Iterator[ItemRecord]:
-            while True:
-                try:
-                    yield runner.run(_next(source))
-                except StopAsyncIteration:
-                    return
-
-        if output is None:
-            write(each(), sys.stdout, Format.JSONL)
-        else:
-            count = save(each(), output, format_of(output))
-            print(f"{count:,} items in {output}", file=sys.stderr)
-
-
-async def _next(source: AsyncIterator[ItemRecord]) -> ItemRecord:
-    return await anext(source)
+    with closing(drawn(export_here(home))) as found:
+        items.export(found, output)
 
 
 @contextmanager

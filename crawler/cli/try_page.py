@@ -66,6 +66,7 @@ def try_page(
         str | None, typer.Option("--rule", help="as if a link had sent the page to this rule")
     ] = None,
     settings: options.Settings = None,
+    allow_private: options.Allow = None,
     json_: options.Json = False,
 ) -> None:
     """Fetch one page and show what each field of its rule yields."""
@@ -73,14 +74,18 @@ def try_page(
 
     from crawler.address import loopback_hosts
     from crawler.app import here
-    from crawler.cli.source import read_definition
+    from crawler.app.source import read_definition
+    from crawler.config import read_networks
     from crawler.telemetry import logs
 
     definition = read_definition(source, settings or ())
     _check_rule(definition, rule)
     logs.configure("error")
     hosts = loopback_hosts([host_of(url)])
-    found: Extraction = uvloop.run(here.try_page(definition, url, rule=rule, hosts=hosts))
+    networks = read_networks(allow_private or "")
+    found: Extraction = uvloop.run(
+        here.try_page(definition, url, rule=rule, hosts=hosts, allow_private=networks)
+    )
     if json_:
         terminal.print_json(_as_json(found))
     else:

@@ -23,6 +23,7 @@ def worker(
     processes: options.Processes = None,
     allow_private: options.Allow = None,
     cluster: options.Cluster = None,
+    definitions: options.Definitions = None,
     outage_policy: options.OutagePolicy = None,
     advertise: options.Advertise = None,
     podip: options.PodIp = None,
@@ -31,7 +32,10 @@ def worker(
     log_format: options.LogFormat = None,
     log_level: options.LogLevel = None,
 ) -> None:
-    """Run a worker: it crawls what the leader gives it."""
+    """Run a worker: it crawls what the leader gives it.
+
+    Without a cluster: `crawler worker --cluster=false --definitions=shop.toml`
+    """
     given = locals()  # by the settings' names
     from crawler.app.worker import run_worker
     from crawler.cli.node import begin

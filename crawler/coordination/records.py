@@ -69,9 +69,11 @@ class Cluster:
 
 
 def _dump(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode(
-        "utf-8", "surrogateescape"
-    )
+    text = json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a reason may quote what somebody else wrote
+        return text.encode("utf-8", "replace")
 
 
 def encode_resource(resource: Resource) -> bytes:
@@ -122,7 +124,14 @@ def _decoder(
     def decode(kv: KeyValue) -> R | None:
         try:
             return read(kv, json.loads(kv.value))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+            OverflowError,
+        ) as error:
             log.warning("unreadable record", what=what, key=kv.key, error=str(error)[:200])
             return None
 
@@ -137,10 +146,12 @@ def _text(record: Mapping[str, Any], field: str) -> str:
     return value
 
 
-def _number(record: Mapping[str, Any], field: str) -> int:
+def _number(record: Mapping[str, Any], field: str, *, bits: int = 63) -> int:
     value = record[field]
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{field} is no whole number")
+    if abs(value) >= 1 << bits:  # neither SQL nor the wire could hold it
+        raise ValueError(f"{field} is too large")
     return value
 
 
@@ -166,7 +177,7 @@ def _status(_: KeyValue, record: Mapping[str, Any]) -> Status:
     return Status(
         State(record["state"]),
         _text(record, "reason"),
-        _number(record, "run"),
+        _number(record, "run", bits=31),
         _text(record, "resource_id"),
         _number(record, "revision"),
         _text(record, "node"),
@@ -179,7 +190,7 @@ decode_status = _decoder("status", _status)
 decode_wish = _decoder(
     "wish",
     lambda _, record: Wish(
-        Desired(record["state"]), _number(record, "run"), _text(record, "resource_id")
+        Desired(record["state"]), _number(record, "run", bits=31), _text(record, "resource_id")
     ),
 )
 decode_decision = _decoder(

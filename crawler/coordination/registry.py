@@ -29,7 +29,7 @@ from crawler.coordination.etcd import (
 )
 from crawler.coordination.session import Session
 from crawler.errors import IdTaken, OutcomeUnknown
-from crawler.model import Node
+from crawler.model import Assignment, Node
 
 __all__ = [
     "REGISTRY_PREFIX",
@@ -142,7 +142,7 @@ def parse_node(kv: KeyValue) -> Node | None:
         record = json.loads(kv.value)
         (entry,) = record["nodes"]
         node = _to_node(kv, record["name"], entry)
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         node = None
     if node is None or registry_key(node) != kv.key:
         log.warning("unreadable node record", key=kv.key, bytes=len(kv.value))
@@ -154,8 +154,12 @@ def _to_node(kv: KeyValue, service: Any, entry: Mapping[str, Any]) -> Node | Non
     identity, address = entry["id"], entry["address"]
     metadata = entry.get("metadata") or {}
     texts = (service, identity, address, *metadata.keys(), *metadata.values())
-    if not all(isinstance(text, str) for text in texts) or not address:
+    if not all(isinstance(text, str) for text in texts):
         return None
+    "".join(texts).encode()  # a lone surrogate would break whoever passes it on
+    home = Assignment(identity, address)
+    if Assignment.parse(str(home)) != home:
+        return None  # what is given to it could not be read back, and would be given for ever
     return Node(
         id=identity,
         service=service,
@@ -175,11 +179,14 @@ async def register(etcd: Etcd, session: Session, node: Node) -> Node:
     other live record raises `IdTaken`.
     """
     key, record = registry_key(node), node_record(node)
+    lost: OutcomeUnknown | None = None
     for _ in range(_MAX_ATTEMPTS):
         try:
             result = await etcd.txn([absent(key)], [put(key, record, session.lease)], [fetch(key)])
-        except OutcomeUnknown:
-            continue  # the next look tells whether it is there
+        except OutcomeUnknown as error:
+            lost = error  # the next look tells whether it is there
+            continue
+        lost = None
         if result.succeeded:
             log.info("registered", node=node.id, address=node.address, revision=result.revision)
             return _placed(node, result.revision, session.lease)
@@ -187,6 +194,8 @@ async def register(etcd: Etcd, session: Session, node: Node) -> Node:
         if kv.lease == session.lease:
             return _placed(node, kv.create_revision, session.lease)
         await _evict(etcd, node, kv)
+    if lost is not None:
+        raise lost  # etcd is too slow to write, which says nothing about the id
     raise IdTaken(f"{node.id} is claimed again and again by another process")
 
 

@@ -77,7 +77,8 @@ def details_of(error: aio.AioRpcError) -> str:
 def to_error(code: grpc.StatusCode, details: str) -> CrawlerError:
     """Our error for a status without effect."""
     text = f"etcd: {details.removeprefix('etcdserver: ') or code.name}"
-    if "has been compacted" in details:
+    if "has been compacted" in details or "is a future revision" in details:
+        # The latter: etcd went back in time within a list, which must begin anew, too.
         number = _NUMBER.search(details)
         return Compacted(int(number[0]) if number else 0)
     if "lease not found" in details:

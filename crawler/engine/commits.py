@@ -36,6 +36,7 @@ class Commits:
         self._batch: list[Visit] = []  # what is being committed, until the store has said yes
         self._filled = asyncio.Event()
         self._urgent = asyncio.Event()
+        self.items = 0  # found, and not committed yet
         self.failing = ""  # why the store does not take commits at the moment
 
     def __len__(self) -> int:
@@ -45,6 +46,7 @@ class Commits:
     def add(self, visit: Visit) -> None:
         """Queue a visit."""
         self._queue.append(visit)
+        self.items += len(visit.items)
         self._filled.set()
         if len(self._queue) >= self._settings.batch_visits:
             self._urgent.set()
@@ -93,6 +95,7 @@ class Commits:
             await self._clock.sleep(next(delays))
         self.failing = ""
         batch, self._batch = self._batch, []
+        self.items -= sum(len(visit.items) for visit in batch)
         self._committed(batch, progress)
 
     async def _attempt(self) -> Progress | None:

@@ -126,7 +126,12 @@ class Dispatcher:
             not self.commits.failing
             and self._lanes.active < self._manners.concurrent_requests
             and uncommitted < _MOST_UNCOMMITTED
-            and allowance(self._manners, self._progress, self._lanes.active + uncommitted)
+            and allowance(
+                self._manners,
+                self._progress,
+                self._lanes.active + uncommitted,
+                self.commits.items,
+            )
         )
 
     def _start(self, group: asyncio.TaskGroup) -> None:
@@ -139,7 +144,7 @@ class Dispatcher:
         """Send the lane's next request, or ask for the robots.txt that it depends on."""
         while lane.queue:
             request = self._lanes.peek(lane)
-            rules = self._pages.rules(request)
+            rules = self._pages.rules(request.url)
             if rules is None:
                 self._send(group, lane, self._learn(lane, request), reading=True)
                 return

@@ -17,9 +17,13 @@ def reached(manners: Manners, progress: Progress, seconds: float) -> str:
     return ""
 
 
-def allowance(manners: Manners, progress: Progress, under_way: int) -> bool:
+def allowance(manners: Manners, progress: Progress, under_way: int, items: int) -> bool:
     """Whether one more page may be started without risking more than ``max_pages``.
 
-    ``under_way``: pages being fetched or waiting for their commit, each of which may count.
+    ``under_way``: pages being fetched or waiting for their commit, each of which may count;
+    ``items``: those found that wait for their commit. What pages under way hold is not known, so
+    ``max_items`` may be passed by as much.
     """
+    if manners.max_items and progress.items + items >= manners.max_items:
+        return False
     return not manners.max_pages or progress.done + under_way < manners.max_pages

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from crawler.engine.hops import carried, one_more
 from crawler.engine.urls import Scope, canonical, fingerprint, host_of
 from crawler.engine.urls.memory import Recent
 from crawler.errors import InvalidInput
@@ -103,7 +104,8 @@ class LinkFilter:
     def redirect(self, page: Request, url: str, method: str, body: bytes | None) -> Request | None:
         """The request that a redirect to ``url`` asks for; None if the store knows it.
 
-        It inherits everything: depth, priority, rule and carried values.
+        It inherits everything: depth, priority, rule and carried values; and knows how many
+        redirects led to it.
         """
         mark = fingerprint(method, url, body)
         if mark in self._known:
@@ -118,7 +120,7 @@ class LinkFilter:
             method=method,
             body=body,
             rule=page.rule,
-            carry=page.carry,
+            carry=one_more(page),
             parent=page.fingerprint,
         )
 
@@ -129,7 +131,7 @@ def _request(
     to, carry = link.to, link.carry
     if link.is_next:  # more of the same: its rule, and what was carried to it
         to = to if to is not None else (page.rule or rule)
-        carry = {**page.carry, **carry} if page.carry else carry
+        carry = {**carried(page), **carry} if page.carry else carry
     return Request(
         fingerprint=mark,
         url=url,

@@ -10,7 +10,17 @@ from typing import Any, Protocol
 import structlog
 
 from crawler.clock import Clock
-from crawler.engine.fetch import REDIRECTS, Fetch, Page, Robots, Rules, follow, next_request
+from crawler.engine.fetch import (
+    MAX_HOPS,
+    REDIRECTS,
+    Fetch,
+    Page,
+    Robots,
+    Rules,
+    follow,
+    next_request,
+)
+from crawler.engine.hops import carried, from_start, hops
 from crawler.engine.links import Link, LinkFilter
 from crawler.engine.retry import Again, decide, refusal
 from crawler.engine.settings import Manners
@@ -62,6 +72,41 @@ class Outcome:
     pause_s: float = 0.0
 
 
+class _Hops:
+    """Which redirects are followed at once: those on the host that set a cookie, as sites do to
+    find out whether cookies are kept. The rest are links, so that no page is read twice.
+
+    ``pause_s``: how long the host is to be left alone after the last of them.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        rules: Callable[[str], Rules | None],
+        delay_s: float,
+        clock: Clock,
+    ) -> None:
+        self._host = request.host
+        self._rules = rules
+        self._delay_s = delay_s
+        self._clock = clock
+        self._followed = False
+        self.pause_s = 0.0
+
+    async def __call__(self, page: Page) -> bool:
+        """Wait as politeness wants, and say whether to follow."""
+        target = page.location or ""
+        if host_of(target) != self._host or not (page.sets_cookie or self._followed):
+            return False
+        rules = self._rules(target)
+        if rules is None or not rules.allows(target):
+            return False
+        self._followed = True
+        self.pause_s = max(self._delay_s, rules.delay_s)
+        await self._clock.sleep(self.pause_s)
+        return True
+
+
 class Pages:
     """Turns requests into visits.
 
@@ -88,8 +133,9 @@ class Pages:
         self._clock = clock
         self._parsing = parsing
         self._chance = chance
-        self._robots = Robots(fetch, manners.user_agent, manners.retry_times, clock)
-        self._starts: set[bytes] = set()
+        self._robots = Robots(
+            fetch, manners.user_agent, manners.retry_times, clock, manners.download_delay
+        )
 
     def meet(self, request: Request) -> None:
         """The store handed out this request, so it knows it, and its host is in scope.
@@ -98,8 +144,6 @@ class Pages:
         resumed learns it again from what is pending.
         """
         self._links.note(request)
-        if request.depth == 0 and (request.parent is None or request.parent in self._starts):
-            self._starts.add(request.fingerprint)
         if not self._scope.allows(request.url):
             self._adopt(request.host)
 
@@ -108,11 +152,11 @@ class Pages:
             log.info("host taken into scope", host=host)
             self._links.rescope()
 
-    def rules(self, request: Request) -> Rules | None:
-        """What robots.txt says to this request; None: `load_rules` first."""
+    def rules(self, url: str) -> Rules | None:
+        """What robots.txt says to this URL; None: `load_rules` first."""
         if not self._manners.robotstxt_obey:
             return _NO_RULES
-        return self._robots.known(request.url)
+        return self._robots.known(url)
 
     async def load_rules(self, request: Request) -> Rules:
         """Fetch the robots.txt that speaks for this request. One request to its host."""
@@ -128,42 +172,21 @@ class Pages:
 
     async def visit(self, request: Request) -> Outcome:
         """Fetch and read one page. Whatever goes wrong with the page is in the visit."""
+        hops = _Hops(request, self.rules, self._manners.download_delay, self._clock)
         try:
-            page = await self._get(request)
+            page = await self._get(request, hops)
             await hit("engine.after_fetch")
-            return Outcome(self._read(request, page))
+            outcome = Outcome(self._read(request, page))
         except FetchFailed as failure:
-            return self._failed(request, failure)
+            outcome = self._failed(request, failure)
+        return replace(outcome, pause_s=max(outcome.pause_s, hops.pause_s))
 
-    async def _get(self, request: Request) -> Page:
+    async def _get(self, request: Request, hops: _Hops) -> Page:
         if not self._manners.cookies:
             return await self._fetch.get(request.url, method=request.method, body=request.body)
         return await follow(
-            self._fetch,
-            request.url,
-            method=request.method,
-            body=request.body,
-            gate=self._hop(request),
+            self._fetch, request.url, method=request.method, body=request.body, gate=hops
         )
-
-    def _hop(self, request: Request) -> Callable[[Page], Any]:
-        """Which redirects are followed at once: those on the host that set a cookie, as sites do
-        to find out whether cookies are kept. The rest are links, so that no page is read twice."""
-        hops = 0
-
-        async def gate(page: Page) -> bool:
-            nonlocal hops
-            target = page.location or ""
-            if host_of(target) != request.host or not (page.sets_cookie or hops):
-                return False
-            rules = self._robots.known(target) if self._manners.robotstxt_obey else _NO_RULES
-            if rules is None or not rules.allows(target):
-                return False
-            hops += 1
-            await self._clock.sleep(max(self._manners.download_delay, rules.delay_s))
-            return True
-
-        return gate
 
     def _read(self, request: Request, page: Page) -> Visit:
         if page.status in REDIRECTS or page.url != request.url:
@@ -193,18 +216,16 @@ class Pages:
             raise FetchFailed("redirect to nowhere", retry=False, status=page.status)
         if target == request.url and request.method == "GET":
             raise FetchFailed("redirect loop", retry=False, status=page.status)
-        if not self._scope.allows(target) and request.fingerprint in self._starts:
+        if hops(request) >= MAX_HOPS:
+            raise FetchFailed("too many redirects", retry=False, status=page.status)
+        if not self._scope.allows(target) and from_start(request):
             self._adopt(host_of(target))
         visit = replace(self._visit(request, page), final_url=target, reason="redirect")
         if not self._scope.allows(target):
             return replace(visit, reason="redirect out of scope")
         method, body = next_request(page.status, request.method, request.body)
         link = self._links.redirect(request, target, method, body)
-        if link is None:
-            return visit
-        if request.fingerprint in self._starts:
-            self._starts.add(link.fingerprint)
-        return replace(visit, links=(link,))
+        return visit if link is None else replace(visit, links=(link,))
 
     def _extracted(self, request: Request, page: Page) -> Visit:
         extraction = self._extract(request, page)
@@ -232,7 +253,7 @@ class Pages:
                 content_type=page.content_type,
                 charset=page.charset,
                 rule=request.rule,
-                carry=request.carry,
+                carry=carried(request),
             )
         except Exception as error:  # whatever a hostile page brings about, it ends that page only
             log.exception("page not readable", url=page.url)

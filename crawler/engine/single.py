@@ -17,7 +17,7 @@ async def fetch_page(manners: Manners, url: str, settings: EngineSettings, clock
     """
     guard = Guard(settings.allow_private, settings.typed_hosts)
     async with HttpFetch(manners, Scope(manners), guard, clock) as fetch:
-        robots = Robots(fetch, manners.user_agent, 0, clock)
+        robots = Robots(fetch, manners.user_agent, 0, clock, manners.download_delay)
 
         async def permit(target: str) -> None:
             if not manners.robotstxt_obey:

@@ -129,14 +129,14 @@ class Scales:
         return min(fitting)[1:] if fitting else None
 
     def _last_resort(self, job: Job, avoid: Collection[str]) -> Choice:
-        """Where nobody is steady, what never had a worker goes to one that came back a moment ago.
-        What had one does not, or it would follow a flapping worker to and fro."""
+        """Where nobody is steady, work goes to who came back a moment ago: a crawl that follows
+        flapping workers to and fro gets further than one that waits for them."""
         fitting = [
             (self._active[node_id], self._count[node_id], node_id)
             for node_id, seat in self.seats.items()
             if not seat.drained and node_id not in avoid and (seat.node.native or not job.defined)
         ]
-        if job.node_id or not fitting:
+        if not fitting:
             return Choice(None, self._lack(job, avoid))
         node_id = min(fitting)[2]
         return Choice(self.seats[node_id], f"{node_id} came back a moment ago, but is all there is")
@@ -147,9 +147,7 @@ class Scales:
             return "no live worker"
         if job.defined and not any(seat.node.native for seat in left):
             return "no live worker that takes definitions"
-        if all(seat.drained for seat in left):
-            return "every live worker is drained"
-        return "the live workers came back a moment ago"
+        return "every live worker is drained"
 
 
 def weigh(situation: Situation) -> Scales:

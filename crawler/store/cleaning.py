@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 _LARGEST = 2**31 - 1
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def clean_text(text: str) -> str:
@@ -46,7 +47,7 @@ def clean_seconds(seconds: float) -> float:
 
 def encode_fields(fields: Mapping[str, Any]) -> str:
     """JSON text of cleaned fields. Decimals, dates and other values become text, in order."""
-    return json.dumps(_storable(fields), ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(_storable(fields))
 
 
 def decode_fields(text: str | None) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def encode_carry(carry: Mapping[str, Any]) -> str | None:
 
 def encode_names(names: Sequence[str]) -> str | None:
     """JSON list of names; None for an empty one."""
-    return json.dumps([clean_text(name) for name in names], ensure_ascii=False) if names else None
+    return _JSON.encode([clean_text(name) for name in names]) if names else None
 
 
 def decode_names(text: str | None) -> tuple[str, ...]:
@@ -71,10 +72,10 @@ def decode_names(text: str | None) -> tuple[str, ...]:
 
 
 def _storable(value: Any) -> Any:
+    if isinstance(value, str):  # first, as most are
+        return clean_text(value)
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str):
-        return clean_text(value)
     if isinstance(value, int):
         return value if abs(value) < 2**63 else str(value)
     if isinstance(value, float):

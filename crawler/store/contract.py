@@ -28,6 +28,9 @@ from crawler.model import (
     Visit,
 )
 
+MAX_KIND = 64
+MAX_DETAIL = 2000
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -91,8 +94,13 @@ class Frontier(Protocol):
         """Record visits in one transaction: state, items, new links, counters.
 
         A visit to a URL that is no longer pending changes nothing. A link already known is
-        ignored. Items are kept once per (resource ID, run, URL), those of a visit that is final.
-        A repeated visit counts once: attempts are counted from ``visit.request.attempts``.
+        ignored, except one that stands EXCLUDED as a link (too deep where it was found): found
+        again and not excluded, it becomes pending with the new depth, priority, rule and carry.
+        What a visit excluded (robots.txt) stays so. Of links in one batch to the same URL the
+        first wins, and those that are followed win over excluded ones.
+
+        Items are kept once per (resource ID, run, URL), those of a visit that is final. A
+        repeated visit counts once: attempts are counted from ``visit.request.attempts``.
         """
 
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:
@@ -108,7 +116,7 @@ class Frontier(Protocol):
         """The counters now."""
 
     async def note(self, kind: str, detail: str) -> None:
-        """Add an event."""
+        """Add an event. Text beyond `MAX_KIND` and `MAX_DETAIL` characters is cut off."""
 
 
 class Budgets(Protocol):
@@ -159,6 +167,18 @@ class Store(Protocol):
 
     async def bury(self, resource_id: str) -> None:
         """Tombstone: no commit and no claim for this ID, ever. Idempotent."""
+
+    async def purge(self, limit: int) -> int:
+        """Delete up to ``limit`` rows of what buried resources left (their pages, items, events,
+        runs and claims) in one transaction, and say how many went; 0: nothing is left.
+
+        The tombstones stay. Nothing of any other resource is touched, and calls are short, so
+        that it may run beside crawls."""
+
+    async def note(self, resource_id: str, kind: str, detail: str, node: str = "") -> None:
+        """Add an event as the leader, without a claim; nothing for a buried resource.
+
+        Text beyond `MAX_KIND` and `MAX_DETAIL` characters is cut off."""
 
     async def mirror(self, entries: Sequence[Memo]) -> None:
         """Remember resources (upsert by ID; buried ones stay buried)."""

@@ -101,7 +101,8 @@ class Process:
 class Site:
     """The bundled shop in its own process, with its own access log."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, products: int) -> None:
+        self.products = products
         self.log = folder / "access.jsonl"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -109,7 +110,8 @@ class Site:
             "site",
             [
                 *(sys.executable, "-m", "crawler.local.site"),
-                *("--port", str(self.port), "--log", str(self.log), *options),
+                *("--port", str(self.port), "--log", str(self.log)),
+                *("--products", str(products)),
             ],
             folder / "site.log",
         )

@@ -21,7 +21,15 @@ def cluster(etcd: EtcdServer, tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Site]:
-    """The bundled shop with 1,000 products."""
-    site = Site(tmp_path, "--products", "1000")
+    """The bundled shop, large enough for many kills in one crawl."""
+    site = Site(tmp_path, 1000)
+    yield site
+    site.process.kill_group()
+
+
+@pytest.fixture
+def small_shop(tmp_path: Path) -> Iterator[Site]:
+    """The bundled shop, large enough for one incident."""
+    site = Site(tmp_path, 300)
     yield site
     site.process.kill_group()

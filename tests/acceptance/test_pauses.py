@@ -7,8 +7,15 @@ import asyncio
 import pytest
 
 from tests.acceptance.cluster import Cluster, Site, eventually, request
-from tests.acceptance.test_kills import PER_HOST
-from tests.acceptance.truth import check_shop, show, start_shop, wait_done, wait_finished
+from tests.acceptance.truth import (
+    PER_HOST,
+    check_shop,
+    show,
+    start_shop,
+    unstored,
+    wait_done,
+    wait_finished,
+)
 
 ADDED = "/crawler/resource"
 
@@ -44,13 +51,13 @@ async def test_a_leader_paused_before_its_write_does_not_write_when_it_wakes(
 
 @pytest.mark.parametrize("place", ["", "store.in_commit", "engine.after_fetch"])
 async def test_a_paused_worker_is_replaced_and_its_late_commit_refused(
-    cluster: Cluster, shop: Site, place: str
+    cluster: Cluster, small_shop: Site, place: str
 ) -> None:
     cluster.start_master("1")
     await cluster.wait_leader()
     failpoints = f"{place}=stop@20" if place else ""
     sleeper = cluster.start_worker("1", CRAWLER_FAILPOINTS=failpoints)
-    await start_shop(cluster, "1", shop, delay_s=0.03)
+    await start_shop(cluster, "1", small_shop, delay_s=0.03)
     await wait_done(cluster, "1", 10, 30)
     cluster.start_worker("2")
     if place:
@@ -69,7 +76,7 @@ async def test_a_paused_worker_is_replaced_and_its_late_commit_refused(
     await wait_done(cluster, "1", before + PER_HOST, 5 * cluster.ttl_s)
     sleeper.resume()
     await wait_finished(cluster, "1")
-    check_shop(cluster, shop, in_flight=2 * PER_HOST)
+    check_shop(cluster, small_shop, unstored(2, 0.03))
 
 
 def _stopped(pid: int) -> bool:

@@ -1,24 +1,22 @@
-"""The backends that the contract suite runs on; each test runs once per backend."""
+"""Stores for the contract suite."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from crawler.store import open_store
 from crawler.store.contract import Store
+from tests.contract.backends import DATABASES, Opener, opener
 from tests.contract.rows import SetClock
 
-Opener = Callable[[], Awaitable[Store]]
 
-
-@pytest.fixture(params=["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where an empty database of the backend is."""
-    return {"sqlite": f"sqlite://{tmp_path}/store.db"}[request.param]
+@pytest.fixture(params=DATABASES)
+def backend(request: pytest.FixtureRequest) -> str:
+    """The backend's name. Modules of what the fakes do too say so with `EVERYWHERE`."""
+    return str(request.param)
 
 
 @pytest.fixture
@@ -27,12 +25,13 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-async def open_another(url: str, clock: SetClock) -> AsyncIterator[Opener]:
+async def open_another(backend: str, tmp_path: Path, clock: SetClock) -> AsyncIterator[Opener]:
     """Opens one more store on the same database, as another process would."""
     async with AsyncExitStack() as stack:
+        open_one = opener(backend, tmp_path, clock)
 
         async def opened() -> Store:
-            store = await open_store(url, clock)
+            store = await open_one()
             stack.push_async_callback(store.close)
             return store
 

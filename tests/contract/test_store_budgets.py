@@ -6,8 +6,10 @@ import pytest
 
 from crawler.model import HostGrant
 from crawler.store.contract import Budgets, Store
-from tests.contract.conftest import Opener
+from tests.contract.backends import EVERYWHERE, Opener
 from tests.contract.rows import NOON, SetClock
+
+pytestmark = EVERYWHERE
 
 HOST = "shop.example"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from dataclasses import replace
 
 import pytest
 
 from crawler.errors import Fenced
 from crawler.model import Item, PageState, Progress, Request, Visit
 from crawler.store.contract import Store
+from tests.contract.backends import EVERYWHERE
 from tests.contract.rows import (
     NOON,
     RESOURCE,
@@ -27,6 +27,8 @@ from tests.contract.rows import (
     stamp,
     urls,
 )
+
+pytestmark = EVERYWHERE
 
 PAGE = request("")
 
@@ -142,17 +144,69 @@ async def test_the_first_link_wins(store: Store) -> None:
     assert (await frontier.progress()).known == 3
 
 
-async def test_excluded_links_stay_excluded_and_count_once(store: Store) -> None:
-    frontier = await seeded(store, PAGE, request("other"))
-    out = ((request("x"), "depth"), (request("x"), "robots"), (PAGE, "depth"))
-    visits = [
-        Visit(PAGE, PageState.DONE, excluded=out),
-        Visit(request("other"), PageState.DONE, links=(request("x"),)),
-    ]
-    progress = await frontier.commit(visits[:1])
-    assert (progress.known, progress.excluded) == (3, 1)
-    progress = await frontier.commit(visits[1:])
+async def test_excluded_links_count_once(store: Store) -> None:
+    other = request("other")
+    frontier = await seeded(store, PAGE, other)
+    out = ((request("x"), "depth"), (request("x"), "again"), (PAGE, "depth"))
+    progress = await frontier.commit([Visit(PAGE, PageState.DONE, excluded=out)])
+    assert (progress.known, progress.excluded, progress.pending) == (3, 1, 1)
+    progress = await frontier.commit([Visit(other, PageState.DONE, excluded=out)])
     assert (progress.known, progress.excluded, progress.pending) == (3, 1, 0)
+
+
+async def test_a_link_too_deep_is_followed_when_a_shorter_way_is_found(store: Store) -> None:
+    other, last = request("other"), request("last")
+    deep = request("x", depth=9, rule="deep", carry={"way": "long"})
+    near = request("x", depth=2, priority=5, rule="near", carry={"way": "short"})
+    frontier = await seeded(store, PAGE, other, last)
+    await frontier.commit([Visit(PAGE, PageState.DONE, excluded=((deep, "depth"),))])
+    batch = [done(other, near, replace(near, rule="second"))]
+    progress = await frontier.commit(batch)
+    assert (progress.known, progress.excluded, progress.pending) == (4, 0, 2)
+    assert await frontier.commit(batch) == progress
+    found, _ = (await frontier.window(9, 9, frozenset())).requests
+    assert found == replace(near, parent=other.fingerprint)
+    [page] = [page for page in await all_pages(store) if page.url == near.url]
+    assert (page.reason, page.depth, page.found_on) == ("", 2, other.url)
+    progress = await frontier.commit([done(found), done(last, near)])
+    assert (progress.known, progress.done, progress.pending) == (4, 4, 0)
+
+
+async def test_the_order_of_the_ways_does_not_matter(store: Store) -> None:
+    pages = [request(f"{n}") for n in range(4)]
+    frontier = await seeded(store, *pages)
+    out = [(request(f"x{n}", depth=3), "depth") for n in range(4)]
+    near = [replace(link, depth=2) for link, _ in out]
+    await frontier.commit([Visit(pages[0], PageState.DONE, links=(near[0],), excluded=(out[1],))])
+    await frontier.commit([Visit(pages[1], PageState.DONE, links=(near[1],), excluded=(out[0],))])
+    progress = await frontier.commit(
+        [
+            Visit(pages[2], PageState.DONE, links=(near[2],), excluded=(out[3],)),
+            Visit(pages[3], PageState.DONE, links=(near[3],), excluded=(out[2],)),
+        ]
+    )
+    assert (progress.known, progress.excluded, progress.pending) == (8, 0, 4)
+    found = (await frontier.window(9, 9, frozenset())).requests
+    assert {each.url: each.depth for each in found} == {each.url: 2 for each in near}
+
+
+async def test_what_a_visit_excluded_stays_excluded(store: Store) -> None:
+    first, last = request("first"), request("last")
+    frontier = await seeded(store, PAGE, first, last)
+    await frontier.commit([Visit(PAGE, PageState.EXCLUDED, "robots.txt")])
+    deep = request("x", depth=9)
+    await frontier.commit([Visit(first, PageState.DONE, excluded=((deep, "depth"),))])
+    near = replace(deep, depth=1)
+    before = await frontier.commit([done(last, PAGE, near)])
+    assert (before.excluded, before.pending) == (1, 1)
+    await frontier.commit([Visit(near, PageState.EXCLUDED, "robots.txt")])
+    new = await store.claim(stamp(11), job())
+    assert (await new.commit([done(last, PAGE, near)])).pending == 0
+    pages = await all_pages(store, state=PageState.EXCLUDED)
+    assert [(page.url, page.reason) for page in pages] == [
+        (PAGE.url, "robots.txt"),
+        (near.url, "robots.txt"),
+    ]
 
 
 @pytest.mark.parametrize("state", [PageState.FAILED, PageState.EXCLUDED])
@@ -249,15 +303,6 @@ async def test_a_limit_finishes_with_pages_pending(store: Store) -> None:
     assert (progress.finished, progress.pending) == ("max_pages", 1)
 
 
-async def test_a_part_waits_for_the_others(store: Store) -> None:
-    first = await seeded(store, PAGE)
-    second = await store.claim(stamp(20, part=1), job())
-    assert (await second.finish("done")).finished == ""
-    await first.commit([done(PAGE)])
-    assert (await second.finish("done")).finished == "done"
-    assert (await first.progress()).finished == "done"
-
-
 async def test_windows_go_by_priority_then_by_discovery(store: Store) -> None:
     frontier = await seeded(store, PAGE)
     links = [request(f"p{n}", priority=n % 3) for n in range(6)]
@@ -315,87 +360,6 @@ async def test_many_due_at_once_are_ordered_again(store: Store, clock: SetClock)
     )
     clock.now += 100
     assert await urls(frontier) == [each.url for each in reversed(pages)]
-
-
-HOSTILE = ["nul\0nul", "lone \ud800 surrogate", "\udfff\ud83d", "\ud83d\ude00", "é\0", "\x1b[31m"]
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-async def test_hostile_text_is_stored(store: Store, text: str) -> None:
-    frontier = await seeded(store, PAGE)
-    link = Request(mark("x"), f"https://shop.example/{text}", text, rule=text, carry={text: text})
-    item = Item(text, {text: [text, {text: text}]}, missing=(text,))
-    visit = Visit(
-        PAGE,
-        PageState.DONE,
-        reason=text,
-        final_url=text,
-        content_type=text,
-        rule=text,
-        items=(item,),
-        links=(link,),
-        excluded=((Request(mark("y"), text, text), text),),
-    )
-    progress = await frontier.commit([visit])
-    assert (progress.known, progress.done, progress.items) == (3, 1, 1)
-    await frontier.note(text, text)
-    await frontier.strike(mark("x"), text)
-    [shown] = (await frontier.window(9, 9, frozenset())).requests
-    assert "\0" not in shown.url
-    shown.url.encode()
-    [stored] = await store.items(RESOURCE)
-    [(key, value)] = stored.fields.items()
-    assert value == [key, {key: key}]
-    assert stored.missing == (key,)
-    await all_pages(store)
-    await frontier.finish(text, limit=True)
-
-
-async def test_numbers_beyond_sql_are_bounded(store: Store) -> None:
-    frontier = await seeded(store, PAGE)
-    link = request("x", depth=10**30, priority=-(10**30))
-    fields = {"n": 10**30, "f": math.inf, "nan": math.nan}
-    visit = Visit(
-        PAGE,
-        PageState.DONE,
-        status=10**30,
-        size_bytes=10**30,
-        elapsed_s=math.inf,
-        links=(link,),
-        items=(Item("r", fields),),
-    )
-    assert (await frontier.commit([visit])).pending == 1
-    [stored] = await store.items(RESOURCE)
-    assert stored.fields == {"n": str(10**30), "f": "inf", "nan": "nan"}
-
-
-async def test_fields_of_every_type_are_stored(store: Store) -> None:
-    frontier = await seeded(store, PAGE)
-    fields = {
-        "str": "x",
-        "int": 2**53 + 1,
-        "float": 0.5,
-        "bool": True,
-        "none": None,
-        "decimal": Decimal("12.30"),
-        "datetime": datetime(2024, 2, 29, 12, tzinfo=UTC),
-        "date": date(2024, 2, 29),
-        "many": ("a", 1),
-        "nested": {"a": [Decimal(1)]},
-        "bytes": b"x",
-        "set": {"b", "a"},
-    }
-    await frontier.commit([done(PAGE, items=(Item("r", fields),))])
-    [stored] = await store.items(RESOURCE)
-    assert stored.fields == fields | {
-        "decimal": "12.30",
-        "datetime": "2024-02-29T12:00:00+00:00",
-        "date": "2024-02-29",
-        "many": ["a", 1],
-        "nested": {"a": ["1"]},
-        "bytes": "x",
-        "set": ["a", "b"],
-    }
 
 
 async def test_counters_hold_while_others_write(store: Store) -> None:

@@ -9,7 +9,7 @@ import pytest
 from crawler.errors import Conflict, Fenced, StoreUnavailable
 from crawler.model import PageState, Visit
 from crawler.store.contract import Frontier, Mirrored, Store
-from tests.contract.conftest import Opener
+from tests.contract.backends import Opener
 from tests.contract.rows import CLUSTER, RESOURCE, claimed, done, job, request, seeded, stamp, urls
 
 PAGE = request("")
@@ -98,6 +98,15 @@ async def test_parts_are_fenced_apart_and_counted_together(store: Store) -> None
     progress = await first.commit([done(PAGE)])
     assert await second.progress() == progress
     assert await urls(second) == []
+
+
+async def test_a_part_waits_for_the_others(store: Store) -> None:
+    first = await seeded(store, PAGE)
+    second = await store.claim(stamp(20, part=1), job())
+    assert (await second.finish("done")).finished == ""
+    await first.commit([done(PAGE)])
+    assert (await second.finish("done")).finished == "done"
+    assert (await first.progress()).finished == "done"
 
 
 async def test_tombstones_are_final(store: Store) -> None:

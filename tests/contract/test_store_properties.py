@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from crawler.errors import Fenced
 from crawler.model import Item, PageState, Progress, Visit
-from crawler.store import open_store
 from crawler.store.contract import Frontier, Store
+from tests.contract.backends import EVERYWHERE, opener
 from tests.contract.rows import CLUSTER, RESOURCE, SetClock, all_pages, job, request, stamp
 
-BACKENDS = ["sqlite"]
 PAGES = [request(f"{n}", f"h{n % 3}.example") for n in range(12)]
 numbers = st.integers(0, len(PAGES) - 1)
 links = st.lists(numbers, max_size=5).map(tuple)
@@ -43,6 +42,7 @@ class Model:
 
     def __init__(self) -> None:
         self.states: dict[int, PageState] = {0: PageState.PENDING, 1: PageState.PENDING}
+        self.visited: set[int] = set()
         self.strikes: Counter[int] = Counter()
         self.items = 0
         self.finished = False
@@ -52,14 +52,20 @@ class Model:
         for number, state, found, refused, items in batch:
             if self.states.get(number) is PageState.PENDING:
                 self.states[number] = state
+                self.visited.add(number)
                 self.items += items if state is not PageState.PENDING else 0
                 effective.append((found, refused))
         for found, _ in effective:
             for each in found:
-                self.states.setdefault(each, PageState.PENDING)
+                self.follow(each)
         for _, refused in effective:
             for each in refused:
                 self.states.setdefault(each, PageState.EXCLUDED)
+
+    def follow(self, number: int) -> None:
+        refused = self.states.get(number) is PageState.EXCLUDED and number not in self.visited
+        if refused or number not in self.states:
+            self.states[number] = PageState.PENDING
 
     def strike(self, number: int) -> None:
         if self.states.get(number) is PageState.PENDING:
@@ -158,9 +164,9 @@ class Run:
         assert progress.incomplete_items == sum(bool(item.missing) for item in items)
 
 
-async def play(url: str, history: list[tuple[str, object]]) -> None:
+async def play(backend: str, directory: Path, history: list[tuple[str, object]]) -> None:
     clock = SetClock()
-    store = await open_store(url, clock)
+    store = await opener(backend, directory, clock)()
     try:
         await store.open_epoch(CLUSTER, 1)
         frontier = await store.claim(stamp(10), job())
@@ -172,13 +178,9 @@ async def play(url: str, history: list[tuple[str, object]]) -> None:
         await store.close()
 
 
-def fresh_url(backend: str, directory: Path) -> str:
-    return {"sqlite": f"sqlite://{directory}/store.db"}[backend]
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
+@EVERYWHERE
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=operations)
 def test_counters_equal_rows(backend: str, history: list[tuple[str, object]]) -> None:
     with TemporaryDirectory() as directory:
-        asyncio.run(play(fresh_url(backend, Path(directory)), history))
+        asyncio.run(play(backend, Path(directory), history))

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 from crawler.clock import Clock
 from crawler.errors import Fenced
-from crawler.model import Item, PageState, Progress, Request, Visit
+from crawler.model import Event, Item, PageState, Progress, Request, Visit
 from crawler.store.contract import Window
 
 STRIKES = 3
+LONGEST_WAIT_S = 24 * 3600.0
 
 Step = Callable[[str], Awaitable[None]]
 
@@ -24,7 +25,7 @@ async def no_step(_: str) -> None:
 
 @dataclass(slots=True)
 class Row:
-    """What is kept of one URL."""
+    """What is kept of one URL. ``visited_at`` 0.0: nobody tried it yet."""
 
     request: Request
     order: int
@@ -32,6 +33,11 @@ class Row:
     reason: str = ""
     not_before: float = 0.0
     visit: Visit | None = None
+    visited_at: float = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """What waits for longer than any wait was set by a clock that stepped back since."""
+        return self.not_before <= now or self.not_before > now + LONGEST_WAIT_S + 60.0
 
 
 class MemoryRun:
@@ -44,22 +50,22 @@ class MemoryRun:
         self.clock = clock
         self.rows: dict[bytes, Row] = {}
         self.items: dict[bytes, tuple[Item, ...]] = {}
-        self.events: list[tuple[str, str]] = []
+        self.events: list[Event] = []
         self.completions: dict[bytes, int] = defaultdict(int)
         self.fetched_bytes = 0
         self.seeded = False
         self.finished = ""
         self.revision = 0
         self.claim_number = 0
-        self._orders = itertools.count()
+        self._orders = itertools.count(1)
 
-    def claim(self, revision: int = 1, step: Step = no_step) -> MemoryFrontier:
+    def claim(self, revision: int = 1, step: Step = no_step, node: str = "") -> MemoryFrontier:
         """A new claim; every older one is fenced. `Fenced` below the highest revision."""
         if revision < self.revision:
             raise Fenced(f"revision {self.revision} stands")
         self.revision = revision
         self.claim_number += 1
-        return MemoryFrontier(self, self.claim_number, step)
+        return MemoryFrontier(self, self.claim_number, step, node)
 
     def raise_fence(self, revision: int) -> None:
         """No claim at or below ``revision`` commits any more."""
@@ -67,12 +73,40 @@ class MemoryRun:
             self.revision = revision + 1
             self.claim_number += 1
 
-    def insert(
-        self, request: Request, state: PageState = PageState.PENDING, reason: str = ""
-    ) -> None:
-        """A row, unless the URL is known."""
-        if request.fingerprint not in self.rows:
-            self.rows[request.fingerprint] = Row(request, next(self._orders), state, reason)
+    def insert(self, request: Request, parent: bytes | None = None) -> None:
+        """A pending row, unless the URL is known; one refused as a link is taken up again."""
+        request = replace(request, parent=request.parent or parent, attempts=0, strikes=0)
+        row = self.rows.setdefault(request.fingerprint, Row(request, next(self._orders)))
+        if row.state is PageState.EXCLUDED and row.visit is None:
+            row.request, row.state, row.reason = request, PageState.PENDING, ""
+
+    def exclude(self, request: Request, parent: bytes, reason: str) -> None:
+        """An excluded row for a link, unless it is known."""
+        request = replace(request, parent=request.parent or parent, attempts=0, strikes=0)
+        row = Row(request, next(self._orders), PageState.EXCLUDED, reason)
+        self.rows.setdefault(request.fingerprint, row)
+
+    def record(self, row: Row, visit: Visit) -> None:
+        """What a visit to a pending row came to, but for its links."""
+        mark, now = row.request.fingerprint, self.clock.wall()
+        before = row.request.attempts
+        attempts = max(before, visit.request.attempts + (visit.state is not PageState.EXCLUDED))
+        row.request = replace(row.request, attempts=attempts)
+        row.visit, row.reason, row.state = visit, visit.reason, visit.state
+        row.visited_at, row.not_before = now, 0.0
+        if visit.state is PageState.PENDING:
+            if visit.retry_at > now:
+                row.not_before = min(visit.retry_at, now + LONGEST_WAIT_S)
+            self.fetched_bytes += visit.size_bytes if attempts > before else 0
+            return
+        self.completions[mark] += 1
+        self.fetched_bytes += visit.size_bytes
+        if visit.items:
+            self.items.setdefault(mark, visit.items)
+
+    def tell(self, kind: str, detail: str, node: str) -> None:
+        """Add an event."""
+        self.events.append(Event(len(self.events) + 1, self.clock.wall(), kind, detail, node))
 
     def progress(self) -> Progress:
         """The counters."""
@@ -98,10 +132,12 @@ class MemoryRun:
 class MemoryFrontier:
     """The run under one claim. ``step`` is awaited before and after each change."""
 
-    def __init__(self, run: MemoryRun, number: int, step: Step) -> None:
+    def __init__(self, run: MemoryRun, number: int, step: Step, node: str) -> None:
         self._run = run
         self._number = number
         self._step = step
+        self._node = node
+        self._last_host = ""
 
     def _check(self) -> None:
         if self._number != self._run.claim_number:
@@ -121,45 +157,38 @@ class MemoryFrontier:
         await self._step("window")
         self._check()
         now = self._run.clock.wall()
-        pending = [
-            row
-            for mark, row in self._run.rows.items()
-            if row.state is PageState.PENDING and mark not in skip
-        ]
+        pending = [row for row in self._run.rows.values() if row.state is PageState.PENDING]
         hosts: dict[str, list[Row]] = defaultdict(list)
         for row in sorted(pending, key=_rank):
-            if row.not_before <= now:
+            if row.is_due(now) and row.request.fingerprint not in skip:
                 hosts[row.request.host].append(row)
-        rounds = itertools.zip_longest(*(rows[:per_host] for rows in hosts.values()))
-        due = [row for each in rounds for row in each if row is not None]
-        later = min((row.not_before for row in pending if row.not_before > now), default=None)
-        return Window(tuple(row.request for row in due[:limit]), None if due else later)
+        chosen = sorted(hosts, key=lambda host: (host <= self._last_host, host))[:limit]
+        self._last_host = chosen[-1] if chosen else self._last_host
+        rounds = itertools.zip_longest(*(hosts[host][:per_host] for host in chosen))
+        due = [row for each in rounds for row in sorted(filter(None, each), key=_rank)][:limit]
+        later = min((row.not_before for row in pending if not row.is_due(now)), default=None)
+        return Window(tuple(row.request for row in due), later)
 
     async def commit(self, visits: Sequence[Visit]) -> Progress:
         await self._step("commit: before")
         self._check()
-        for visit in visits:
-            row = self._run.rows.get(visit.request.fingerprint)
-            if row is not None and row.state is PageState.PENDING:
-                self._record(row, visit)
+        run = self._run
+        effective = [visit for visit in visits if self._record(visit)]
+        for visit in effective:
+            for link in visit.links:
+                run.insert(link, visit.request.fingerprint)
+        for visit in effective:
+            for link, reason in visit.excluded:
+                run.exclude(link, visit.request.fingerprint, reason)
         await self._step("commit: after")
-        return self._run.progress()
+        return run.progress()
 
-    def _record(self, row: Row, visit: Visit) -> None:
-        mark = row.request.fingerprint
-        row.visit, row.reason, row.state = visit, visit.reason, visit.state
-        row.not_before = visit.retry_at
-        if visit.state is not PageState.EXCLUDED:
-            row.request = replace(row.request, attempts=row.request.attempts + 1)
-        if visit.state is not PageState.PENDING:
-            self._run.completions[mark] += 1
-        self._run.fetched_bytes += visit.size_bytes
-        if visit.items:
-            self._run.items.setdefault(mark, visit.items)
-        for link in visit.links:
-            self._run.insert(link)
-        for link, reason in visit.excluded:
-            self._run.insert(link, PageState.EXCLUDED, reason)
+    def _record(self, visit: Visit) -> bool:
+        row = self._run.rows.get(visit.request.fingerprint)
+        if row is None or row.state is not PageState.PENDING:
+            return False
+        self._run.record(row, visit)
+        return True
 
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:
         await self._step("strike")
@@ -167,8 +196,9 @@ class MemoryFrontier:
         row = self._run.rows.get(fingerprint)
         if row is not None and row.state is PageState.PENDING:
             row.request = replace(row.request, strikes=row.request.strikes + 1)
+            row.reason, row.not_before = reason, 0.0
             if row.request.strikes >= STRIKES:
-                row.state, row.reason = PageState.FAILED, reason
+                row.state = PageState.FAILED
         return self._run.progress()
 
     async def finish(self, reason: str, *, limit: bool = False) -> Progress:
@@ -177,6 +207,7 @@ class MemoryFrontier:
         progress = self._run.progress()
         if not self._run.finished and (limit or (progress.seeded and not progress.pending)):
             self._run.finished = reason
+            self._run.tell("finished", reason, self._node)
         await self._step("finish: after")
         return self._run.progress()
 
@@ -186,7 +217,7 @@ class MemoryFrontier:
 
     async def note(self, kind: str, detail: str) -> None:
         self._check()
-        self._run.events.append((kind, detail))
+        self._run.tell(kind, detail, self._node)
 
 
 def _rank(row: Row) -> tuple[int, int]:

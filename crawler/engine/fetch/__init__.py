@@ -2,10 +2,11 @@
 
 from crawler.engine.fetch.http import HttpFetch
 from crawler.engine.fetch.page import REDIRECTS, Fetch, Page
-from crawler.engine.fetch.redirects import follow, next_request
+from crawler.engine.fetch.redirects import MAX_HOPS, follow, next_request
 from crawler.engine.fetch.robots import Robots, Rules, product_token
 
 __all__ = [
+    "MAX_HOPS",
     "REDIRECTS",
     "Fetch",
     "HttpFetch",

@@ -58,6 +58,23 @@ def translated() -> Iterator[None]:
         raise FetchFailed("request impossible", retry=False) from error
 
 
+def _once() -> aiohttp.ClientMiddlewareType:
+    """Keeps aiohttp from sending a request again by itself when a connection is lost: at once,
+    that is, whatever the host's delay is."""
+    sent = False
+
+    async def send(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        nonlocal sent
+        if sent:
+            raise FetchFailed("connection lost", retry=True)
+        sent = True
+        return await handler(request)
+
+    return send
+
+
 def _clean(header: str) -> str:
     """A header as text that every store takes: aiohttp keeps bytes it cannot read as surrogates."""
     return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\0", "")
@@ -149,6 +166,7 @@ class HttpFetch:
                 headers=headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=total),
+                middlewares=(_once(),),
             ) as answer:
                 if answer.status in REDIRECTS or answer.status >= 400:
                     decoded, size = b"", await _drain(answer)

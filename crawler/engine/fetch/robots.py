@@ -80,13 +80,16 @@ def _delay(parsed: Protego, token: str) -> float:
 
 
 class Robots:
-    """The rules of many origins, bounded in number and size."""
+    """The rules of many origins, bounded in number and size. ``delay_s``: between requests."""
 
-    def __init__(self, fetch: Fetch, user_agent: str, retry_times: int, clock: Clock) -> None:
+    def __init__(
+        self, fetch: Fetch, user_agent: str, retry_times: int, clock: Clock, delay_s: float
+    ) -> None:
         self._fetch = fetch
         self._token = product_token(user_agent)
         self._retry_times = retry_times
         self._clock = clock
+        self._delay_s = delay_s
         self._failures: dict[str, int] = {}  # in a row, per origin
         self._cache: OrderedDict[str, Rules] = OrderedDict()
         self._cached_bytes = 0
@@ -101,13 +104,25 @@ class Robots:
         return rules
 
     async def load(self, url: str) -> Rules:
-        """Fetch and remember the rules for the origin of ``url``. A failure is an answer too."""
+        """Fetch and remember the rules for the origin of ``url``. A failure is an answer too.
+
+        Redirects are requests to a host as well: there is a delay before each and after the last.
+        """
         origin = origin_of(url)
+        hops = 0
+
+        async def gate(_: Page) -> bool:
+            """Any host will do (RFC 9309 2.3.1.2); the guard holds in any case."""
+            nonlocal hops
+            hops += 1
+            await self._clock.sleep(self._delay_s)
+            return True
+
         try:
             page = await follow(
                 self._fetch,
                 f"{origin}/robots.txt",
-                gate=_anywhere,
+                gate=gate,
                 hops=_HOPS,
                 max_bytes=MAX_BYTES,
                 timeout_s=_TIMEOUT_S,
@@ -119,6 +134,8 @@ class Robots:
             rules = self._judge(origin, page)
         if rules.failure is None:
             self._failures.pop(origin, None)
+        if hops:
+            await self._clock.sleep(self._delay_s)
         self._remember(origin, rules)
         log.info(
             "robots.txt read",
@@ -170,8 +187,3 @@ class Robots:
             dropped_origin, dropped = self._cache.popitem(last=False)
             self._cached_bytes -= dropped.size_bytes
             self._failures.pop(dropped_origin, None)
-
-
-async def _anywhere(_: Page) -> bool:
-    """robots.txt may redirect to any host (RFC 9309 2.3.1.2); the guard holds in any case."""
-    return True

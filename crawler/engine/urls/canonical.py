@@ -1,4 +1,4 @@
-"""One spelling per URL: WHATWG serialisation without fragment and without credentials."""
+"""One spelling per URL: as WHATWG says, without fragment, empty query and credentials."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ def _spell(href: str) -> str | None:
     """A WHATWG serialisation as we write it; None unless it is http(s) of a permitted length."""
     if "#" in href:
         href = href.partition("#")[0]
+    if href.endswith("?") and href.index("?") == len(href) - 1:
+        href = href[:-1]  # a query without content, which no request line of ours shows
     if not href.startswith(_SCHEMES) or len(href) > MAX_URL:
         return None
     start = href.index("//") + 2

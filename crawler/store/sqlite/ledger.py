@@ -11,12 +11,11 @@ from crawler.errors import Conflict, Fenced, StoreUnavailable
 from crawler.model import Stamp
 from crawler.store import statements
 from crawler.store.cleaning import clean_text
-from crawler.store.contract import Job, Memo, Mirrored
+from crawler.store.contract import MAX_DETAIL, MAX_KIND, Job, Memo, Mirrored
 from crawler.store.fencing import Claim, Fence, Token, may_claim, may_raise, outranks
 from crawler.store.sqlite.claimants import Note, Notes, Process, end_stopped
 
 _SQL = statements.statements("sqlite", "ledger")
-_EVENT = statements.statements("sqlite", "frontier")["insert_event"]
 _LEADER = "/leader"  # no resource ID holds a slash
 
 
@@ -57,7 +56,7 @@ def claim(
 ) -> Claim:
     """Raise the token to ``stamp`` and draw a claim number. Raises `Fenced`."""
     token = _token(connection, stamp)
-    if connection.execute(_SQL["is_buried"], (stamp.resource_id,)).fetchone():
+    if is_buried(connection, stamp.resource_id):
         raise Fenced(f"resource {stamp.resource_id} is deleted")
     if token[0] < connection.execute(_SQL["select_newest_epoch"]).fetchone()[0]:
         raise Fenced("this assignment is of a cluster that was replaced")
@@ -66,8 +65,7 @@ def claim(
     number = _raise(connection, stamp, token, True, process, clean_text(job.node))
     run_id = _run_id(connection, stamp, job)
     detail = f"run {job.run}, part {stamp.part}"
-    row = (stamp.resource_id, now, "claimed", detail, clean_text(job.node))
-    connection.execute(_EVENT, row)
+    note(connection, stamp.resource_id, "claimed", detail, job.node, now)
     return Claim(
         stamp.resource_id,
         stamp.part,
@@ -88,16 +86,32 @@ def check_claim(connection: sqlite3.Connection, held: Claim) -> None:
 
 
 def raise_fence(connection: sqlite3.Connection, stamp: Stamp) -> None:
-    """Close the part to every claim at or below ``stamp``."""
+    """Close the part to every claim at or below ``stamp``; a tombstone closes it for good."""
     token = _token(connection, stamp)
-    if may_raise(standing_fence(connection, stamp), token):
+    if not is_buried(connection, stamp.resource_id) and may_raise(
+        standing_fence(connection, stamp), token
+    ):
         _raise(connection, stamp, token, False, Process(0, 0, ""), "")
+
+
+def is_buried(connection: sqlite3.Connection, resource_id: str) -> bool:
+    """Whether a tombstone stands."""
+    return connection.execute(_SQL["is_buried"], (resource_id,)).fetchone() is not None
 
 
 def bury(connection: sqlite3.Connection, resource_id: str) -> None:
     """Tombstone, and every part closed."""
     connection.execute(_SQL["bury_resource"], (resource_id,))
     connection.execute(_SQL["close_fences"], (resource_id,))
+
+
+def note(
+    connection: sqlite3.Connection, resource_id: str, kind: str, detail: str, node: str, now: float
+) -> None:
+    """Add an event, unless the resource is buried."""
+    if not is_buried(connection, resource_id):
+        what = (clean_text(kind[:MAX_KIND]), clean_text(detail[:MAX_DETAIL]), clean_text(node))
+        connection.execute(_SQL["insert_event"], (resource_id, now, *what))
 
 
 def mirror(connection: sqlite3.Connection, entries: Sequence[Memo]) -> None:

@@ -1,10 +1,10 @@
-"""Writes what became of pages: states, new links, items and the counters that go with them."""
+"""Writes what became of pages: states, items, links, and the counters that go with them."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from crawler.model import Item, PageState, Progress, Request, Visit
@@ -14,15 +14,14 @@ from crawler.store.cleaning import (
     clean_seconds,
     clean_size,
     clean_text,
-    encode_carry,
     encode_fields,
     encode_names,
 )
 from crawler.store.fencing import Claim
+from crawler.store.sqlite import ledger
+from crawler.store.sqlite.links import Found, insert_pages, page_row, select_pending
 
 _SQL = statements.statements("sqlite", "frontier")
-_CHUNK = 120  # fingerprints asked for at once; the statement is prepared once
-_SELECT_KNOWN = _SQL["select_known"].replace("/* fingerprints */", ", ".join("?" * _CHUNK))
 LONGEST_WAIT_S = 24 * 3600.0
 STRIKES_TO_FAIL = 3
 
@@ -48,46 +47,19 @@ class Delta:
         elif state is PageState.EXCLUDED:
             self.excluded += 1
 
-
-@dataclass(slots=True)
-class Found:
-    """Links of a batch, each fingerprint once, in the order found; the first one wins."""
-
-    links: dict[bytes, tuple[Request, bytes]] = field(default_factory=dict)
-    excluded: dict[bytes, tuple[Request, bytes, str]] = field(default_factory=dict)
-
-    def gather(self, visit: Visit) -> None:
-        """Take the links of one effective visit."""
-        parent = visit.request.fingerprint
-        for link in visit.links:
-            if link.fingerprint not in self.links:
-                self.links[link.fingerprint] = link, parent
-        for link, reason in visit.excluded:
-            if link.fingerprint not in self.excluded:
-                self.excluded[link.fingerprint] = link, parent, reason
-
-    def insert(self, connection: sqlite3.Connection, claim: Claim) -> tuple[int, int]:
-        """How many links, and how many excluded ones, were new. A link that one page of the
-        batch follows and another excludes is followed."""
-        known = _known(connection, claim, [*self.links, *self.excluded])
-        links = [
-            _page_row(claim, link, parent)
-            for key, (link, parent) in self.links.items()
-            if key not in known
-        ]
-        excluded = [
-            _page_row(claim, link, parent, PageState.EXCLUDED, reason)
-            for key, (link, parent, reason) in self.excluded.items()
-            if key not in known
-        ]
-        return _insert_pages(connection, links), _insert_pages(connection, excluded)
+    def complete(self, visit: Visit) -> None:
+        """Note what a final visit adds."""
+        self.count(visit.state)
+        self.fetched_bytes += clean_size(visit.size_bytes)
+        self.items += len(visit.items)
+        self.incomplete_items += sum(1 for item in visit.items if item.missing)
 
 
 def seed(connection: sqlite3.Connection, claim: Claim, requests: Sequence[Request]) -> Progress:
     """Insert the start URLs and set seeded; nothing once seeded."""
     if not connection.execute(_SQL["select_seeded"], (claim.run_id,)).fetchone()[0]:
-        rows = [_page_row(claim, each, each.parent) for each in requests]
-        _add(connection, claim, Delta(known=_insert_pages(connection, rows)))
+        rows = [page_row(claim, each, each.parent) for each in requests]
+        _add(connection, claim, Delta(known=insert_pages(connection, rows)))
         connection.execute(_SQL["set_seeded"], (claim.run_id,))
     return progress(connection, claim.run_id)
 
@@ -97,23 +69,28 @@ def record(
 ) -> Progress:
     """Record a batch of visits; those to pages that are not pending change nothing."""
     delta, found = Delta(), Found()
+    pending = select_pending(connection, claim, visits)
+    pages: list[tuple[Any, ...]] = []
     items: list[tuple[Any, ...]] = []
     for visit in visits:
-        key = (claim.run_id, visit.request.fingerprint, claim.part)
-        pending = connection.execute(_SQL["select_pending"], key).fetchone()
-        if pending is None:
+        fingerprint = visit.request.fingerprint
+        if (row := pending.get(fingerprint)) is None:
             continue
-        seq, attempts, _ = pending
-        _update_page(connection, visit, seq, attempts, delta, now)
+        seq, attempts = row
+        made = _attempts(visit, attempts)
+        pages.append(_page_change(visit, seq, made, now))
         found.gather(visit)
-        if visit.state is not PageState.PENDING:
-            delta.count(visit.state)
+        if visit.state is PageState.PENDING:
+            pending[fingerprint] = seq, made
+            delta.fetched_bytes += clean_size(visit.size_bytes) if made > attempts else 0
+        else:
+            del pending[fingerprint]  # a second visit in this batch changes nothing
+            delta.complete(visit)
             items.extend(_item_rows(claim, visit, now))
-            delta.items += len(visit.items)
-            delta.incomplete_items += sum(1 for item in visit.items if item.missing)
+    connection.executemany(_SQL["complete_page"], pages)
     connection.executemany(_SQL["insert_item"], items)
-    links, excluded = found.insert(connection, claim)
-    delta.known += links + excluded
+    known, excluded = found.insert(connection, claim)
+    delta.known += known
     delta.excluded += excluded
     _add(connection, claim, delta)
     return progress(connection, claim.run_id)
@@ -124,9 +101,9 @@ def strike(
 ) -> Progress:
     """One more strike; the third fails the page."""
     key = (claim.run_id, fingerprint, claim.part)
-    pending = connection.execute(_SQL["select_pending"], key).fetchone()
+    pending = connection.execute(_SQL["select_strikes"], key).fetchone()
     if pending is not None:
-        seq, _, strikes = pending
+        seq, strikes = pending
         state = PageState.FAILED if strikes + 1 >= STRIKES_TO_FAIL else PageState.PENDING
         row = {"seq": seq, "strikes": strikes + 1, "state": state, "reason": clean_text(reason)}
         connection.execute(_SQL["strike_page"], row)
@@ -149,8 +126,7 @@ def finish(
 
 def note(connection: sqlite3.Connection, claim: Claim, kind: str, detail: str, now: float) -> None:
     """Add an event."""
-    row = (claim.resource_id, now, clean_text(kind), clean_text(detail), claim.node)
-    connection.execute(_SQL["insert_event"], row)
+    ledger.note(connection, claim.resource_id, kind, detail, claim.node, now)
 
 
 def progress(connection: sqlite3.Connection, run_id: int) -> Progress:
@@ -164,55 +140,28 @@ def as_progress(row: Sequence[Any]) -> Progress:
     return replace(Progress(*row), seeded=bool(row[7]))
 
 
-def _update_page(
-    connection: sqlite3.Connection, visit: Visit, seq: int, attempts: int, delta: Delta, now: float
-) -> None:
-    # Counted from what the visitor saw, so that a repeated commit of one attempt counts once.
-    made = attempts
-    if visit.state is not PageState.EXCLUDED:
-        made = max(attempts, clean_count(visit.request.attempts) + 1)
-    if visit.state is not PageState.PENDING or made > attempts:
-        delta.fetched_bytes += clean_size(visit.size_bytes)
+def _attempts(visit: Visit, attempts: int) -> int:
+    """Counted from what the visitor saw, so that a repeated commit of one attempt counts once."""
+    if visit.state is PageState.EXCLUDED:
+        return attempts
+    return max(attempts, clean_count(visit.request.attempts) + 1)
+
+
+def _page_change(visit: Visit, seq: int, attempts: int, now: float) -> tuple[Any, ...]:
     again = visit.state is PageState.PENDING and visit.retry_at > now
-    row = {
-        "seq": seq,
-        "state": visit.state,
-        "reason": clean_text(visit.reason),
-        "status": clean_count(visit.status),
-        "final_url": clean_text(visit.final_url),
-        "content_type": clean_text(visit.content_type),
-        "size_bytes": clean_size(visit.size_bytes),
-        "elapsed_s": clean_seconds(visit.elapsed_s),
-        "rule": clean_text(visit.rule),
-        "now": now,
-        "attempts": made,
-        "not_before": min(visit.retry_at, now + LONGEST_WAIT_S) if again else 0.0,
-    }
-    connection.execute(_SQL["complete_page"], row)
-
-
-def _page_row(
-    claim: Claim,
-    request: Request,
-    parent: bytes | None,
-    state: PageState = PageState.PENDING,
-    reason: str = "",
-) -> tuple[Any, ...]:
     return (
-        claim.run_id,
-        claim.part,
-        state.value,
-        clean_text(reason),
-        request.fingerprint,
-        clean_text(request.url),
-        clean_text(request.host),
-        clean_count(request.depth),
-        clean_count(request.priority),
-        request.method,
-        request.body,
-        None if request.rule is None else clean_text(request.rule),
-        encode_carry(request.carry),
-        request.parent if request.parent is not None else parent,
+        visit.state.value,
+        clean_text(visit.reason),
+        clean_count(visit.status),
+        clean_text(visit.final_url),
+        clean_text(visit.content_type),
+        clean_size(visit.size_bytes),
+        clean_seconds(visit.elapsed_s),
+        clean_text(visit.rule),
+        now,
+        attempts,
+        min(visit.retry_at, now + LONGEST_WAIT_S) if again else 0.0,
+        seq,
     )
 
 
@@ -231,23 +180,6 @@ def _item_rows(claim: Claim, visit: Visit, now: float) -> Iterator[tuple[Any, ..
 
 def _item_texts(item: Item) -> tuple[str, str | None]:
     return encode_fields(item.fields), encode_names(item.missing)
-
-
-def _known(
-    connection: sqlite3.Connection, claim: Claim, fingerprints: Sequence[bytes]
-) -> set[bytes]:
-    known: set[bytes] = set()
-    for start in range(0, len(fingerprints), _CHUNK):
-        chunk = fingerprints[start : start + _CHUNK]
-        padding = [None] * (_CHUNK - len(chunk))
-        rows = connection.execute(_SELECT_KNOWN, (claim.run_id, *chunk, *padding))
-        known.update(row[0] for row in rows)
-    return known
-
-
-def _insert_pages(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> int:
-    """How many were new: executemany sums the changes, and an ignored row changes nothing."""
-    return max(0, connection.executemany(_SQL["insert_page"], rows).rowcount)
 
 
 def _add(connection: sqlite3.Connection, claim: Claim, delta: Delta) -> None:

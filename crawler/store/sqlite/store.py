@@ -12,7 +12,7 @@ from crawler.clock import Clock
 from crawler.errors import Misconfigured, StoreUnavailable
 from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, Stamp
 from crawler.store.contract import Job, Memo, Mirrored
-from crawler.store.sqlite import ledger, results, schema
+from crawler.store.sqlite import ledger, purging, results, schema
 from crawler.store.sqlite.budgets import SqliteBudgets
 from crawler.store.sqlite.claimants import Notes, Process, this_process
 from crawler.store.sqlite.connection import Connection
@@ -105,6 +105,18 @@ class SqliteStore:
             "bury",
             lambda c: ledger.bury(c, resource_id),
             ledger.Undertaker(resource_id, self._notes),
+        )
+
+    async def purge(self, limit: int) -> int:
+        # Looked for without the write lock: most of the time there is nothing to do.
+        found = await self._reader.read(lambda c: purging.find_remains(c, max(0, limit)))
+        if not found:
+            return 0
+        return await self._writer.write("purge", lambda c: purging.purge(c, found, limit))
+
+    async def note(self, resource_id: str, kind: str, detail: str, node: str = "") -> None:
+        await self._writer.write(
+            "tell", lambda c: ledger.note(c, resource_id, kind, detail, node, self._clock.wall())
         )
 
     async def mirror(self, entries: Sequence[Memo]) -> None:

@@ -51,6 +51,24 @@ def answering(body: bytes, **headers: str) -> Handler:
     return handle
 
 
+async def test_no_request_is_sent_again_behind_our_back() -> None:
+    seen: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        if request.path == "/lost":
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(body=b"<p>hi")
+
+    async with serving(handle) as origin, fetching(origin) as fetch:
+        await fetch.get(f"{origin}/")
+        with pytest.raises(FetchFailed, match="connection lost"):
+            await fetch.get(f"{origin}/lost")
+        await fetch.get(f"{origin}/")
+    assert seen == ["/", "/lost", "/"]
+
+
 async def test_a_page_and_what_was_sent_for_it() -> None:
     seen: dict[str, str] = {}
 

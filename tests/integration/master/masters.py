@@ -93,7 +93,7 @@ class Running:
 async def a_master(
     server: EtcdServer, fence: Fence, number: int = 1, *, ttl_s: int = TTL_S
 ) -> AsyncIterator[Running]:
-    """A master with its gRPC server, campaigning."""
+    """A master with its gRPC server, campaigning; the first one that is opened comes first."""
     channels = Channels()
     async with client(server) as etcd, open_session(etcd, ttl_s, CLOCK) as session:
         catalog = Catalog(etcd, CLOCK)
@@ -122,6 +122,7 @@ async def a_master(
                 keepalive,
             )
             try:
+                await running.sees(lambda c: c.leader is not None)
                 yield running
             finally:
                 for each in (task, keepalive, following):

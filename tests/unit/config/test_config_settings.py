@@ -13,6 +13,7 @@ from crawler.config import (
     master_config,
     read_file,
     read_networks,
+    read_store,
     sqlite_url,
     up_config,
     variable_name,
@@ -181,6 +182,27 @@ def test_halves_are_refused(flags: dict[str, str]) -> None:
         master_config(flags, {})
 
 
+def test_definitions_take_the_place_of_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = tuple(tmp_path / name for name in ("a.toml", "b, c.toml"))
+    for file in files:
+        file.write_text("")
+    alone = {"cluster": "false"}
+    assert worker_config({**alone, "definitions": "a.toml"}, {}).definitions == files[:1]
+    assert worker_config(alone, {"CRAWLER_DEFINITIONS": str(files[0])}).definitions == files[:1]
+    text = "[worker]\ncluster = false\ndefinitions = ['a.toml', 'b, c.toml']\n"
+    config = worker_config({"config": written(tmp_path, text)}, {})
+    assert (config.cluster, config.definitions) == (False, files)
+    with pytest.raises(Misconfigured, match="needs --definitions=FILE"):
+        worker_config(alone, {})
+    with pytest.raises(Misconfigured, match="`crawler apply FILE`"):
+        worker_config({"definitions": "a.toml"}, {})
+    with pytest.raises(InvalidInput, match=r"--definitions: no such file: x\.toml"):
+        worker_config({**alone, "definitions": "a.toml,x.toml"}, {})
+
+
 def test_certificates_need_https() -> None:
     assert master_config({"etcd_ca": __file__, "etcd": "https://a:1"}, {}).etcd_ca == __file__
 
@@ -199,7 +221,10 @@ def test_a_path_becomes_a_url_and_back() -> None:
     assert master_config({"store": url}, {}).store == url
 
 
-def test_networks_alone() -> None:
+def test_single_settings_are_read_alone() -> None:
+    assert read_store("sqlite:///a%20b.db") == "sqlite:///a%20b.db"
+    with pytest.raises(InvalidInput, match="--store: expected sqlite:///PATH"):
+        read_store("a.db")
     assert read_networks("") == ()
     assert read_networks("10.0.0.0/8, ::1/128") == ("10.0.0.0/8", "::1/128")
     with pytest.raises(InvalidInput, match="--allow-private: expected networks"):

@@ -29,7 +29,7 @@ from crawler.coordination.catalog import (
 from crawler.coordination.etcd import KeyValue, Snapshot
 from crawler.coordination.index import Index
 from crawler.coordination.keys import in_span
-from crawler.coordination.records import decode_resource
+from crawler.coordination.records import decode_decision, decode_resource
 from crawler.coordination.registry import node_record, registry_key
 from crawler.model import WORKER_SERVICE, Assignment, Desired, Node, Resource, State
 
@@ -150,6 +150,26 @@ def test_garbage_is_none_with_its_revision(value: bytes) -> None:
 
 def test_a_text_that_cannot_be_passed_on_is_garbage() -> None:
     assert decode_resource(kv("/resources/a", DOUBAN.replace(b"1621", rb"\ud800"), 3)) is None
+
+
+@pytest.mark.parametrize("digits", [19, 400])
+def test_a_number_that_sql_cannot_hold_is_garbage(digits: int) -> None:
+    huge, index = b"9" * digits, Index(PREFIX)
+    index.put(kv("/resources/a", DOUBAN.replace(b'Time":1', b'Time":1%b' % huge), 3))
+    wish = b'{"state":"running","run":%d,"resource_id":"1"}'
+    index.put(kv(wish_key("a"), wish % 2**31, 3))
+    index.put(kv(decision_key("a"), b'{"node":"","reason":"","at":1%b}' % huge, 3))
+    index.put(kv(load_key("w"), b'{"active":1%b,"resources":1}' % huge, 3))
+    entry = index.entries["a"]
+    assert (entry.resource, entry.wish, index.loads) == (None, None, {})
+    assert entry.decision is None or entry.decision.at < 1e20
+
+
+def test_a_reason_that_utf8_cannot_hold_is_written_all_the_same() -> None:
+    record = encode_decision(Decision("w", "crawls \ud800 already", 1.0))
+    decision = decode_decision(kv(decision_key("a"), record, 3))
+    assert decision is not None
+    assert decision.reason == "crawls ? already"
 
 
 def test_older_events_do_not_undo_newer_writes() -> None:

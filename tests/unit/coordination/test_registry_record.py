@@ -90,11 +90,21 @@ def test_a_node_of_the_go_original_is_read_as_foreign() -> None:
         GO_WORKER.replace('"192.168.0.107:9089"', "7").encode(),
         GO_WORKER.replace('"http"', "[]").encode(),
         GO_WORKER.replace("worker-2", "worker-3").encode(),
+        GO_WORKER.replace("192.168.0.107", r"\ud800").encode(),
+        b'{"name":"go.micro.server.worker","nodes":[{"id":"go.micro.server.worker-2",'
+        b'"address":"a:1","metadata":[1]}]}',
         b"0" * 1_000_000,
     ],
 )
 def test_garbage_is_no_node(value: bytes) -> None:
     assert parse_node(kv(value)) is None
+
+
+@pytest.mark.parametrize("identity", ["", "a|b"])
+def test_an_id_that_no_assignment_can_name_is_no_nodes(identity: str) -> None:
+    value = GO_WORKER.replace("go.micro.server.worker-2", identity).encode()
+    key = f"/micro/registry/go.micro.server.worker/{identity}"
+    assert parse_node(kv(value, key)) is None
 
 
 HOME = ("127.0.0.1", "192.168.0.107", "10.0.0.1")

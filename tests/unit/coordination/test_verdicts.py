@@ -56,6 +56,7 @@ def test_verdicts(code: Code, details: str, verdict: Verdict) -> None:
         (Code.UNAVAILABLE, "etcdserver: no leader", EtcdUnavailable),
         (Code.DEADLINE_EXCEEDED, "", EtcdUnavailable),
         (Code.OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted", Compacted),
+        (Code.OUT_OF_RANGE, "etcdserver: mvcc: required revision is a future revision", Compacted),
     ],
 )
 def test_errors(code: Code, details: str, kind: type[CrawlerError]) -> None:

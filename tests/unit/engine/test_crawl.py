@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -263,6 +264,51 @@ def test_the_host_that_a_start_url_redirects_to_is_in_scope_also_after_a_restart
     assert done(again) == set(site) - {f"{b}/x"} or done(again) == set(site)
 
 
+def redirects(length: int) -> dict[str, Answer | list[Answer]]:
+    """A start page, ``length`` redirects behind it, and the page that they lead to."""
+    urls = [f"{A}/", *(f"{A}/r{n}" for n in range(length)), f"{A}/end"]
+    site: dict[str, Answer | list[Answer]] = {
+        url: redirect(url, target) for url, target in pairwise(urls[1:])
+    }
+    link = Link(urls[1], carry={"colour": "red"})
+    return {**site, f"{A}/": page(f"{A}/", link), f"{A}/end": page(f"{A}/end", items=[{"id": "x"}])}
+
+
+def test_ten_redirects_in_a_row_are_followed() -> None:
+    world = World(redirects(10), **FAST)
+    run(world.crawl().run())
+    items = [dict(item.fields) for items in world.run.items.values() for item in items]
+    assert items == [{"id": "x", "colour": "red"}]
+
+
+def test_redirects_without_end_are_a_trap_also_after_a_restart() -> None:
+    world = World(redirects(300), max_pages=5, **FAST)
+    assert "max_pages" in run(world.crawl().run())
+    world.run.finished = ""
+    run(world.crawl(definition=definition(**FAST)).run())
+    reasons = Counter(row.reason for row in world.run.rows.values())
+    assert reasons == {"": 1, "redirect": 10, "too many redirects": 1}
+
+
+def test_hosts_that_only_redirects_lead_to_are_adopted_by_start_urls_alone() -> None:
+    b, c = "https://b.example", "https://c.example"
+    site = {
+        f"{A}/": page(f"{A}/", Link(f"{A}/2", is_next=True), items=[{"id": "1"}]),
+        f"{A}/2": redirect(f"{A}/2", f"{A}/3"),
+        f"{A}/3": redirect(f"{A}/3", f"{b}/"),
+        f"{b}/": page(f"{b}/"),
+        f"{A}/start": redirect(f"{A}/start", f"{A}/hop"),
+        f"{A}/hop": redirect(f"{A}/hop", f"{c}/"),
+        f"{c}/": page(f"{c}/"),
+    }
+    starts = [f"{A}/", f"{A}/start"]
+    world = World(site, start_urls=starts, max_pages=3, **FAST)
+    assert "max_pages" in run(world.crawl().run())
+    world.run.finished = ""
+    run(world.crawl(definition=definition(**{**FAST, "start_urls": starts})).run())
+    assert done(world) == set(site) - {f"{b}/"}
+
+
 def test_max_pages_is_exact() -> None:
     world = World(tree(60), max_pages=10, **FAST)
     assert run(world.crawl().run()) == "max_pages (10) reached"
@@ -275,6 +321,7 @@ def test_max_pages_is_exact() -> None:
 def test_max_items_and_max_seconds_end_the_run() -> None:
     world = World(tree(60), max_items=20, **FAST)
     assert run(world.crawl().run()) == "max_items (20) reached"
+    assert world.run.progress().items <= 20 + 2 * 4  # two on each page that was under way
     world = World(tree(60), max_seconds=5.5)
     assert run(world.crawl().run()) == "max_seconds (5.5) reached"
     assert 4 <= world.run.progress().done <= 6
@@ -397,3 +444,12 @@ def test_live_reports_tell_rate_and_progress() -> None:
     assert world.lives[-1].active == 0
     assert any(0.5 < live.pages_per_s < 1.5 for live in world.lives)
     assert any(live.waiting.startswith("next in ") for live in world.lives)
+
+
+def test_redirects_followed_for_a_cookie_are_polite() -> None:
+    wall = Page(f"{A}/", 302, location=f"{A}/home", sets_cookie=True)
+    pages = {f"{A}/home": page(f"{A}/home", f"{A}/x"), f"{A}/x": page(f"{A}/x")}
+    world = World({f"{A}/": wall, **pages}, cookies={"own": "1"})
+    run(world.crawl().run())
+    assert world.site.fetched()[:2] == [f"{A}/", f"{A}/home"]
+    assert shortest_gap(world.site.starts("a.example")) >= 1.0

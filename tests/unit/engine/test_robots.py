@@ -23,7 +23,7 @@ def asked(answers: dict[str, Answer | list[Answer]], times: int = 1) -> tuple[Ru
     async def ask() -> tuple[Rules, Site]:
         clock = VirtualClock()
         site = Site(clock, answers)
-        robots = Robots(site, "crawler-cluster/0.1", 2, clock)
+        robots = Robots(site, "crawler-cluster/0.1", 2, clock, 1.0)
         rules = await robots.load(f"{A}/x")
         for _ in range(times - 1):
             assert robots.known(f"{A}/y") is rules
@@ -110,6 +110,18 @@ def test_redirects_are_followed_five_times() -> None:
     assert asked(chain(6))[0].allows(f"{A}/x")
 
 
+def test_redirects_of_robots_are_polite() -> None:
+    async def seconds() -> tuple[list[float], float]:
+        clock = VirtualClock()
+        site = Site(clock, {ROBOTS: redirect(ROBOTS, f"{A}/r"), f"{A}/r": text(f"{A}/r", "")})
+        await Robots(site, "x", 2, clock, 2.0).load(f"{A}/x")
+        return site.starts("a.example"), clock.elapsed()
+
+    starts, over = run(seconds())
+    assert starts[1] - starts[0] >= 2.0
+    assert over - starts[1] >= 2.0
+
+
 @pytest.mark.parametrize(
     ("content", "delay"),
     [
@@ -135,7 +147,7 @@ def test_what_is_cut_off_does_not_become_another_rule() -> None:
 def test_rules_last_a_day_and_are_bounded_in_number() -> None:
     async def many() -> None:
         clock = VirtualClock()
-        robots = Robots(Site(clock, {}, latency_s=0.0), "x", 2, clock)
+        robots = Robots(Site(clock, {}, latency_s=0.0), "x", 2, clock, 0.0)
         for n in range(2100):
             await robots.load(f"https://h{n}.example/")
         assert robots.known("https://h0.example/") is None

@@ -63,6 +63,7 @@ def test_a_page_of_its_own_becomes_a_site() -> None:
         b'<p class="a:b c\\d"><a class="[x]" href="/1">l</a><a class="[x]" href="/2">l</a>' * 9,
         b"".join(b'<article><h2><a href="/%d">link</a></h2></article>' % n for n in range(9)),
         b"<a href=/x>" * 5_000,
+        b'<a rel=next href="http://[bad">n</a>' + b'<p class=c><a href="http://[bad">x</a></p>' * 4,
         b"<div class=price>" * 5_000 + b"$5",
     ],
 )  # fmt: skip

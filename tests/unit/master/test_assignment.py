@@ -60,14 +60,13 @@ def test_an_orphan_waits_for_the_breaker_but_a_new_resource_does_not(
 
 def test_an_orphan_stays_written_where_nobody_may_have_it() -> None:
     assert plan(Situation((on("a", ONE), Job("new")), {})) == []
-    assert plan(Situation((on("a", ONE),), seats(Seat(TWO, steady=False)))) == []
 
 
-def test_where_nobody_is_steady_new_resources_do_not_wait() -> None:
+def test_where_nobody_is_steady_nothing_waits() -> None:
     board = seats(Seat(ONE, steady=False), Seat(TWO, drained=True, steady=False))
-    (decision,) = plan(Situation((Job("new"),), board))
-    assert decision.node == ONE
-    assert decision.reason == f"{ONE.id} came back a moment ago, but is all there is"
+    new, orphan = plan(Situation((Job("new"), on("orphan", node(3))), board))
+    assert new.node == orphan.node == ONE
+    assert new.reason == f"{ONE.id} came back a moment ago, but is all there is"
 
 
 def test_a_worker_registered_anew_is_stamped_again_without_a_move() -> None:

@@ -62,8 +62,7 @@ def may_have(each: Job, at: Seat, now: Situation) -> bool:
     if at.drained or (each.defined and not at.node.native):
         return False
     others = (o for o in now.seats.values() if o.open and (o.node.native or not each.defined))
-    orphan = each.node_id and each.node_id not in now.seats
-    return at.steady or (not orphan and not any(others))
+    return at.steady or not any(others)
 
 
 @given(situation)

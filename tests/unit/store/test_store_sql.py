@@ -11,17 +11,19 @@ import pytest
 
 from crawler.store import statements
 from crawler.store.sqlite import schema
-from crawler.store.sqlite.recording import _SELECT_KNOWN
+from crawler.store.sqlite.links import asking
 
 ROOM = Path(statements.__file__).parent
-SUBJECTS = ("ledger", "frontier", "results", "budgets")
+SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging")
 ALL = [
     (subject, name, sql)
     for subject in SUBJECTS
     for name, sql in statements.statements("sqlite", subject).items()
 ]
 # What reads few rows by nature: one row per cluster, per resource or per process.
-SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_store_id"}
+SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_store_id"} | {
+    "select_remains"
+}
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_migrations_are_numbered_without_gaps() -> None:
 def test_statements_fit_the_schema(
     fresh: sqlite3.Connection, subject: str, name: str, sql: str
 ) -> None:
-    sql = _SELECT_KNOWN if name == "select_known" else sql
+    sql = asking(name) if "/* fingerprints */" in sql else sql
     named = dict.fromkeys(re.findall(r":([a-z_]+)", sql), 0)
     plan = fresh.execute(f"EXPLAIN QUERY PLAN {sql}", named or [0] * sql.count("?")).fetchall()
     if name not in SMALL:

@@ -47,8 +47,8 @@ UPDATE pages SET not_before = 0 WHERE seq IN (
 
 -- name: insert_page
 -- The first committed link to a URL wins; the count of changed rows says what was new.
-INSERT INTO pages (run_id, part, state, reason, fingerprint, url, host, depth, priority, method,
-    body, rule, carry, parent)
+INSERT INTO pages (run_id, part, state, reason, fingerprint, url, host, method, body, depth,
+    priority, rule, carry, parent)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (run_id, fingerprint) DO NOTHING;
 
@@ -56,15 +56,32 @@ ON CONFLICT (run_id, fingerprint) DO NOTHING;
 -- Asked before rows are made of links: most links of a page are known already.
 SELECT fingerprint FROM pages WHERE run_id = ? AND fingerprint IN (/* fingerprints */);
 
+-- name: has_excluded
+SELECT 1 FROM pages WHERE run_id = ? AND state = 'excluded' LIMIT 1;
+
+-- name: select_refused
+-- Excluded when they were found (for their depth): no visit ended them, as robots.txt would.
+SELECT fingerprint FROM pages
+WHERE run_id = ? AND fingerprint IN (/* fingerprints */) AND +state = 'excluded' AND fetched_at = 0;
+
+-- name: revive_page
+-- A refused link is found again, by a way on which it is not refused. It keeps its place.
+UPDATE pages SET state = 'pending', reason = '', part = ?, depth = ?, priority = ?, rule = ?,
+    carry = ?, parent = ?
+WHERE run_id = ? AND fingerprint = ? AND state = 'excluded' AND fetched_at = 0;
+
 -- name: select_pending
-SELECT seq, attempts, strikes FROM pages
+SELECT fingerprint, seq, attempts FROM pages
+WHERE run_id = ? AND part = ? AND fingerprint IN (/* fingerprints */) AND +state = 'pending';
+
+-- name: select_strikes
+SELECT seq, strikes FROM pages
 WHERE run_id = ? AND fingerprint = ? AND part = ? AND state = 'pending';
 
 -- name: complete_page
-UPDATE pages SET state = :state, reason = :reason, status = :status, final_url = :final_url,
-    content_type = :content_type, size_bytes = :size_bytes, elapsed_s = :elapsed_s,
-    matched_rule = :rule, fetched_at = :now, attempts = :attempts, not_before = :not_before
-WHERE seq = :seq;
+UPDATE pages SET state = ?, reason = ?, status = ?, final_url = ?, content_type = ?,
+    size_bytes = ?, elapsed_s = ?, matched_rule = ?, fetched_at = ?, attempts = ?, not_before = ?
+WHERE seq = ?;
 
 -- name: strike_page
 UPDATE pages SET strikes = :strikes, state = :state, reason = :reason, not_before = 0
@@ -100,6 +117,3 @@ SELECT sum(known), sum(done), sum(failed), sum(excluded), sum(items), sum(incomp
     sum(fetched_bytes), seeded, finished
 FROM runs JOIN counters ON counters.run_id = runs.id
 WHERE runs.id = ?;
-
--- name: insert_event
-INSERT INTO events (resource_id, at, kind, detail, node) VALUES (?, ?, ?, ?, ?);

@@ -53,7 +53,7 @@ SELECT 1 FROM resources WHERE id = ? AND buried = 1;
 -- name: bury_resource
 INSERT INTO resources (id, name, created_ns, definition, desired, run, buried)
 VALUES (?, '', 0, NULL, 'deleted', 0, 1)
-ON CONFLICT (id) DO UPDATE SET desired = 'deleted', buried = 1;
+ON CONFLICT (id) DO UPDATE SET definition = NULL, desired = 'deleted', buried = 1;
 
 -- name: insert_resource
 INSERT INTO resources (id, name, created_ns, definition, desired, run)
@@ -79,3 +79,6 @@ SELECT id FROM runs WHERE resource_id = ? AND run = ?;
 
 -- name: insert_counters
 INSERT INTO counters (run_id, part) VALUES (?, ?) ON CONFLICT (run_id, part) DO NOTHING;
+
+-- name: insert_event
+INSERT INTO events (resource_id, at, kind, detail, node) VALUES (?, ?, ?, ?, ?);

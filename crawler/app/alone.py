@@ -1,0 +1,171 @@
+"""A worker without a cluster: files say what it crawls, instead of etcd and masters.
+
+The supervisor and its children are those of a cluster; only the agreement that they follow is made
+here. The database alone remembers: a resource keeps its ID by its name, and a fresh cluster uuid
+per start raises the epoch above every claim of an earlier process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import unquote, urlsplit
+
+from crawler.app.reports import Reports
+from crawler.app.source import name_for, read_definition
+from crawler.clock import MAX_INSTANCES, Clock, IdSource
+from crawler.coordination.catalog import Cluster, Entry, Status, Wish
+from crawler.definition import Definition
+from crawler.errors import Conflict, InvalidInput, Misconfigured
+from crawler.local.lock import hold_directory
+from crawler.model import Assignment, Desired, Node, Progress, Resource, State
+from crawler.store.contract import Mirrored, Store
+from crawler.tasks import every, start_loop
+from crawler.telemetry.health import Health
+from crawler.worker.supervisor import Supervisor
+
+# Revisions of a history that begins with this process: first it is there, then it has work.
+_REGISTERED = 1
+_AGREED = 2
+_TELL_EVERY_S = 10.0
+
+
+def read_definitions(files: Sequence[Path]) -> Mapping[str, Definition]:
+    """Definitions by resource name, which is the file's. Raises `InvalidInput`, `Misconfigured`."""
+    found: dict[str, Definition] = {}
+    for file in files:
+        try:
+            name = name_for(str(file), None)
+        except InvalidInput as error:
+            raise Misconfigured(
+                f"{file}: cannot name a crawl; give the file another name"
+            ) from error
+        if name in found:
+            raise Misconfigured(f"{file}: another definition is named {name} too; rename one")
+        found[name] = read_definition(str(file))
+    return found
+
+
+@contextmanager
+def hold_store(url: str) -> Iterator[None]:
+    """Keep other workers without a cluster from this database: each would fence the other."""
+    path = Path(unquote(urlsplit(url).path))
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_directory(path.with_name(f"{path.name}.alone"), "worker"))
+        except Conflict as error:
+            raise Conflict(
+                f"another worker with --cluster=false crawls in {path}: stop it, or give this one "
+                "a --store of its own (sqlite:///PATH)"
+            ) from error
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What a catalog would say, once and for all. ``cluster`` is this process's own."""
+
+    entries: Mapping[str, Entry]
+    cluster: Cluster
+    revision: int = _AGREED
+    version: int = 1
+
+    async def changed(self, since: int) -> int:
+        """It never does."""
+        if since == self.version:
+            await asyncio.Event().wait()
+        return self.version
+
+
+class Unending:
+    """A session that needs nobody to last, so nothing is ever due to be re-stamped."""
+
+    ttl_s = 10 * 366 * 24 * 3600
+
+    def remaining(self) -> float:
+        return math.inf
+
+
+async def agree(
+    store: Store, me: Node, definitions: Mapping[str, Definition], clock: Clock
+) -> Agreement:
+    """Take the store over and make an entry of each definition.
+
+    An unfinished run goes on, under the definition as it is now. A finished one stays finished,
+    unless its definition has changed: then the next run begins.
+    """
+    known = {each.name: each for each in await store.mirrored() if each.desired != Desired.DELETED}
+    latest = await store.progress([known[name].id for name in definitions if name in known])
+    ids = IdSource(random.randrange(MAX_INSTANCES), clock=clock)
+    cluster = Cluster(uuid.uuid4().hex, store.id)
+    memos, entries = [], {}
+    for name, definition in definitions.items():
+        text = definition.canonical()
+        before = known.get(name) or Mirrored(
+            ids.next(), name, int(clock.wall() * 1e9), text, Desired.RUNNING, 1
+        )
+        run, progress = _next_run(before, latest.get(before.id), text)
+        memo = replace(before, definition=text, desired=Desired.RUNNING, run=run)
+        memos.append(memo)
+        entries[name] = _entry(memo, text, progress, me, clock.wall())
+    await store.mirror(memos)  # before the claims: a run that has begun is never forgotten
+    await store.open_epoch(cluster.uuid, _AGREED)
+    return Agreement(entries, cluster)
+
+
+def _next_run(
+    before: Mirrored, latest: tuple[int, Progress] | None, text: str
+) -> tuple[int, Progress]:
+    """Which run to crawl, and how far it is."""
+    run, progress = latest or (0, Progress())
+    if before.run > run:  # agreed on by a process that ended before its claim
+        return before.run, Progress()
+    if progress.finished and before.definition != text:
+        return run + 1, Progress()
+    return run, progress
+
+
+def _entry(memo: Mirrored, text: str, progress: Progress, me: Node, now: float) -> Entry:
+    status = None
+    if progress.finished:
+        status = Status(State.FINISHED, progress.finished, memo.run, memo.id, _AGREED, me.id, now)
+    return Entry(
+        name=memo.name,
+        resource=Resource(
+            memo.id, memo.name, Assignment(me.id, me.address), memo.created_ns, _AGREED
+        ),
+        definition=text,
+        definition_revision=_AGREED,
+        wish=Wish(Desired.RUNNING, memo.run, memo.id),
+        wish_revision=_AGREED,
+        status=status,
+        resource_revision=_AGREED,
+    )
+
+
+async def follow_files(
+    definitions: Mapping[str, Definition],
+    store: Store,
+    supervisor: Supervisor,
+    me: Node,
+    health: Health,
+    clock: Clock,
+) -> NoReturn:
+    """Crawl by the definitions until cancelled; `hold_store` comes before it."""
+    node = replace(me, revision=_REGISTERED)
+    agreement = await agree(store, node, definitions, clock)
+    reports = Reports(store, agreement.entries)
+    health.add("crawls", reports.words)
+    reports.tell_end()
+    async with asyncio.TaskGroup() as group:
+        telling = every(_TELL_EVERY_S, reports.tell_progress, clock, first=_TELL_EVERY_S)
+        start_loop(group, "progress", telling)
+        start_loop(group, "crawls", supervisor.follow(Unending(), node, agreement, reports))
+    raise AssertionError("loops end only by an error")

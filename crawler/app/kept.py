@@ -1,0 +1,67 @@
+"""Reads what crawls keep in a database: for people without a master to ask."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from crawler.clock import SystemClock
+from crawler.errors import NotFound
+from crawler.model import ItemRecord, PageRecord, PageState
+from crawler.store import open_store
+from crawler.store.contract import Store
+
+_BATCH = 500
+
+
+@asynccontextmanager
+async def open_kept(url: str) -> AsyncIterator[Store]:
+    """A database that is there already; `NotFound` otherwise, so that a look makes none."""
+    _check_there(url)
+    store = await open_store(url, SystemClock())
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _check_there(url: str) -> None:
+    path = Path(unquote(urlsplit(url).path))
+    if url.startswith("sqlite:") and not path.is_file():
+        raise NotFound(f"{path}: no crawl is kept there")
+
+
+async def kept_items(url: str, name: str) -> AsyncIterator[ItemRecord]:
+    """The items of a resource's latest run, in the order in which they were stored."""
+    async with open_kept(url) as store:
+        resource_id, after = await _id_of(store, name), 0
+        while batch := await store.items(resource_id, after=after, limit=_BATCH):
+            for item in batch:
+                yield item
+            after = batch[-1].seq
+
+
+async def kept_pages(
+    url: str, name: str, state: PageState | None = None, status: int | None = None
+) -> AsyncIterator[PageRecord]:
+    """The pages of a resource's latest run, in the order in which they were found."""
+    async with open_kept(url) as store:
+        resource_id, cursor = await _id_of(store, name), ""
+        while True:
+            pages, cursor = await store.pages(
+                resource_id, state=state, status=status, after=cursor, limit=_BATCH
+            )
+            for page in pages:
+                yield page
+            if not cursor:
+                return
+
+
+async def _id_of(store: Store, name: str) -> str:
+    known = {each.name: each.id for each in await store.mirrored()}
+    if name not in known:
+        there = ", ".join(sorted(known)[:10]) or "nothing"
+        raise NotFound(f"{name}: no such crawl in that store; there is: {there}")
+    return known[name]

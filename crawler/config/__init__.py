@@ -1,0 +1,39 @@
+"""How a process is set up: flags over environment over file over defaults, checked once.
+
+Every setting has one name. ``ttl`` is ``--ttl`` as a flag, ``CRAWLER_TTL`` in the environment and
+``ttl`` in the TOML file, at the top or in the table of the role (``[master]``, ``[worker]``,
+``[up]``), where the table wins. ``etcd_password`` has no flag: anybody could read it in the
+process list.
+"""
+
+from crawler.config.checks import Listen
+from crawler.config.settings import MasterConfig, NodeConfig, UpConfig, WorkerConfig
+from crawler.config.sources import (
+    flag_name,
+    master_config,
+    read_file,
+    read_networks,
+    read_store,
+    up_config,
+    variable_name,
+    worker_config,
+)
+from crawler.config.table import data_home, sqlite_url
+
+__all__ = [
+    "Listen",
+    "MasterConfig",
+    "NodeConfig",
+    "UpConfig",
+    "WorkerConfig",
+    "data_home",
+    "flag_name",
+    "master_config",
+    "read_file",
+    "read_networks",
+    "read_store",
+    "sqlite_url",
+    "up_config",
+    "variable_name",
+    "worker_config",
+]

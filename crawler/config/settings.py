@@ -1,0 +1,118 @@
+"""Which settings a process has, and which of them go together. Checked when built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from crawler.config.checks import Listen
+from crawler.errors import InvalidInput, Misconfigured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """What masters and workers have in common. Absence is None."""
+
+    id: str
+    http: Listen
+    grpc: Listen
+    pprof: Listen | None
+    etcd: tuple[str, ...]  # http://host:port or https://host:port
+    etcd_user: str | None
+    etcd_password: str | None = field(repr=False)
+    etcd_ca: str | None
+    etcd_cert: str | None
+    etcd_key: str | None
+    store: str
+    ttl_s: int
+    advertise: str | None  # host or host:port that others reach this node at
+    podip: str | None
+    insecure: bool
+    election_prefix: str
+    log_format: str  # auto, json, console
+    log_level: str  # debug, info, warning, error
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """Addresses that others than this machine can reach, without authentication."""
+        return tuple(str(each) for each in self._listening() if not each.loopback)
+
+    def __post_init__(self) -> None:
+        if not self.etcd:
+            raise InvalidInput("etcd: at least one address is needed", field="etcd")
+        if self.exposed and not self.insecure:
+            raise Misconfigured(
+                f"{', '.join(self.exposed)} can be reached from beyond this machine, and nothing "
+                "asks callers who they are: listen on :PORT (loopback only), or add --insecure if "
+                "the network keeps strangers out"
+            )
+        self._check_etcd()
+
+    def _check_etcd(self) -> None:
+        if (self.etcd_user is None) != (self.etcd_password is None):
+            raise Misconfigured(
+                "etcd_user and etcd_password go together (the password as CRAWLER_ETCD_PASSWORD)"
+            )
+        if (self.etcd_cert is None) != (self.etcd_key is None):
+            raise Misconfigured("etcd_cert and etcd_key go together")
+        plain = [url for url in self.etcd if url.startswith("http:")]
+        if plain and (self.etcd_ca or self.etcd_cert):
+            raise Misconfigured(f"certificates are set, but {plain[0]} is not https://")
+
+    def _listening(self) -> tuple[Listen, ...]:
+        return (self.http, self.grpc) if self.pprof is None else (self.http, self.grpc, self.pprof)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterConfig(NodeConfig):
+    """One master process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig(NodeConfig):
+    """One worker process. ``processes`` is the number of crawling child processes."""
+
+    processes: int
+    allow_private: tuple[str, ...]  # networks, as CIDR texts
+    cluster: bool  # False: no etcd and no masters; it crawls by its definitions
+    definitions: tuple[Path, ...]
+    outage_policy: Literal["continue", "stop"]  # what crawls do while etcd is away: continue, stop
+
+    def __post_init__(self) -> None:
+        NodeConfig.__post_init__(self)  # super() has no meaning in a class remade for its slots
+        if self.cluster and self.definitions:
+            raise Misconfigured(
+                "definitions are for --cluster=false; a cluster gets them by `crawler apply FILE`"
+            )
+        if not self.cluster and not self.definitions:
+            raise Misconfigured(
+                "--cluster=false needs --definitions=FILE[,FILE...]: nobody else says what to crawl"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpConfig:
+    """A whole cluster on this machine. ``etcd`` empty: one of its own; ``store`` None: below
+    ``data``; ``processes`` None: the cores shared out among the workers. ``file`` is handed on to
+    the masters and workers, as the environment is."""
+
+    masters: int
+    workers: int
+    data: Path
+    http: Listen
+    etcd: tuple[str, ...]
+    store: str | None
+    ttl_s: int
+    processes: int | None
+    allow_private: tuple[str, ...]
+    log_format: str
+    log_level: str
+    file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.http.loopback:
+            raise Misconfigured(
+                f"{self.http}: a cluster on one machine listens on loopback only; use :PORT, or "
+                "start masters with `crawler master --insecure`"
+            )

@@ -1,0 +1,26 @@
+"""How differences, durations and rates are told."""
+
+from __future__ import annotations
+
+from crawler.cli.terminal import difference, duration
+from crawler.cli.top import Rates
+
+
+def test_the_difference_shows_what_changes() -> None:
+    lines = difference({"a": 1, "b": 2}, {"a": 1, "b": 3})
+    assert '-  "b": 2' in lines
+    assert '+  "b": 3' in lines
+    assert difference({"a": 1}, {"a": 1}) == []
+    assert all(not line.startswith("-") for line in difference(None, {"a": 1}))
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (0.4, 75, 3700, 90000)] == ["0s", "1m15s", "1h01m", "1d01h"]
+
+
+def test_rates_look_back_ten_seconds() -> None:
+    rates = Rates()
+    assert rates.note("a", 0.0, 100) == 0.0
+    assert rates.note("a", 10.0, 200) == 10.0
+    assert rates.note("a", 20.0, 200) == 0.0
+    assert rates.note("a", 21.0, 5) == 0.0, "a new run"
