@@ -97,7 +97,12 @@ class Supply:
         return (self._new_hosts and few) or now - self._looked_at >= _SEARCH_S
 
     async def refill(self) -> None:
-        """Look into the store, and queue what there is room for."""
+        """Look into the store, and queue what there is room for.
+
+        Commits may land while the store looks: what they bring may have come too late for it, so
+        it is still fresh afterwards, and what they end may still look pending to it (`_window`).
+        """
+        self._fresh, self._next_at = False, NEVER
         limit = max(self._target, 2 * self._per_host)
         window = await self._window(limit)
         now = self._looked_at = self._clock.elapsed()
@@ -107,9 +112,9 @@ class Supply:
             self._meet(request)
         counts = Counter(request.host for request in window.requests)
         full = len(window.requests) >= limit or max(counts.values(), default=0) >= self._per_host
-        self._fresh = full
+        self._fresh = self._fresh or full
         self._new_hosts = self._lanes.add(taken, now) > 0
-        self._next_at = self._local(window.next_at)
+        self._next_at = min(self._next_at, self._local(window.next_at))
         if full and not taken:
             self._look_at = now + _PAUSE_S
 
@@ -124,7 +129,10 @@ class Supply:
         delays = Backoff().delays()
         while True:
             try:
-                return await self._frontier.window(limit, self._per_host, self._held)
+                # A copy: what was held when the store began to look must not come back, although
+                # its commit may have landed by the time the answer is here.
+                held = frozenset(self._held)
+                return await self._frontier.window(limit, self._per_host, held)
             except (StoreUnavailable, OutcomeUnknown) as error:
                 log.warning("frontier not readable; trying again", error=str(error))
                 await self._clock.sleep(next(delays))

@@ -17,6 +17,7 @@ from crawler.coordination.keys import decision_key, resource_key, wish_key
 from crawler.coordination.records import Decision, encode_decision, encode_resource
 from crawler.coordination.registry import registry_key
 from crawler.errors import Unavailable
+from crawler.master.journal import Journal
 from crawler.master.office import Office
 from crawler.master.placing import Placing
 from crawler.master.situation import Job
@@ -67,8 +68,9 @@ def refuse_deleted(entry: Entry) -> None:
 class Desk:
     """Changes under one term; at any time one per resource."""
 
-    def __init__(self, office: Office, placing: Placing) -> None:
+    def __init__(self, office: Office, placing: Placing, journal: Journal) -> None:
         self.office = office
+        self.journal = journal
         self.placing = placing
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -144,6 +146,8 @@ class Desk:
             reason=reason,
             revision=revision,
         )
+        if node is not None:
+            self.journal.tell(resource.id, "assigned", reason, node.id)
         home = Assignment(node.id, node.address) if node is not None else None
         return replace(resource, assignment=home, revision=revision)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from crawler.model import Stamp
+from crawler.model import Event, Stamp
 
 
 class Mirrored(Protocol):
@@ -56,6 +56,12 @@ class Fence(Protocol):
 
     async def mirror(self, entries: Sequence[Memo]) -> None:
         """Remember resources (upsert by ID; buried ones stay buried)."""
+
+    async def note(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Add events by resource ID; nothing for buried ones."""
+
+    async def purge(self, limit: int) -> int:
+        """Delete up to ``limit`` rows of buried resources; how many went, 0: nothing is left."""
 
     async def mirrored(self) -> Sequence[Mirrored]:
         """Resources that the database remembers."""

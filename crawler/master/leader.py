@@ -16,10 +16,11 @@ from crawler.clock import Backoff
 from crawler.coordination.catalog import Entry
 from crawler.coordination.instances import Ids
 from crawler.errors import Compacted, Exhausted, OutcomeUnknown, Unavailable
-from crawler.master.assignment import RELIEF, Decision, allowance, plan
+from crawler.master.assignment import RELIEF, Decision, Kind, allowance, plan
 from crawler.master.batches import Change, write_all
 from crawler.master.desk import Desk, assign, registered, unchanged
 from crawler.master.fence import Fence
+from crawler.master.journal import Journal
 from crawler.master.members import Members
 from crawler.master.mirror import Mirror
 from crawler.master.office import Office
@@ -39,8 +40,16 @@ IDLE_S = 5.0  # the longest time between two looks, although nothing seems to ha
 SHARE = 4  # rests this many times as long as it worked, so that calls are answered meanwhile
 LEAST_REST_S = 0.02
 UPKEEP_S = 0.5
+PURGE_ROWS = 2000
+PURGE_PAUSE_S = 0.2
 RELIEF_MEMORY_S = 1200.0  # two resources may be evened out by one move in so long
 _BACKOFF = Backoff(base_s=0.1, cap_s=1.0)
+_EVENTS = {
+    Kind.PLACE: "assigned",
+    Kind.MOVE: "moved",
+    Kind.RESTAMP: "restamped",
+    Kind.UNASSIGN: "unassigned",
+}
 
 
 class Leader:
@@ -51,7 +60,8 @@ class Leader:
         self._office = office
         self._fence = fence
         ids = Ids(office.etcd, office.term, instance, office.clock)
-        self._desk = Desk(office, Placing())
+        self._journal = Journal(fence, office.clock)
+        self._desk = Desk(office, Placing(), self._journal)
         self._members = Members(office.session.ttl_s)
         self._moved: deque[float] = deque()
         self._held = ""
@@ -77,6 +87,7 @@ class Leader:
                 start_loop(group, "leader: members", self._watch_members())
                 start_loop(group, "leader: assign", self._repeat(self._assign, "assign"))
                 start_loop(group, "leader: upkeep", self._repeat(self._keep_up, "upkeep"))
+                start_loop(group, "leader: purge", self._repeat(self._purge, "purge"))
         finally:
             self.ready.clear()
         raise AssertionError("a group of endless loops ended")
@@ -190,11 +201,18 @@ class Leader:
                 reason=decision.reason,
                 revision=revision,
             )
+            self._tell(decision)
 
         await write_all(self._office, changes, written)
         horizon = self._office.clock.elapsed() - RELIEF_MEMORY_S
         while self._moved and self._moved[0] < horizon:
             self._moved.popleft()
+
+    def _tell(self, decision: Decision) -> None:
+        entry = self._office.catalog.entries.get(decision.name)
+        if entry is not None and entry.resource is not None:
+            node = decision.node.id if decision.node is not None else ""
+            self._journal.tell(entry.resource.id, _EVENTS[decision.kind], decision.reason, node)
 
     def _note_hold(self, reason: str) -> None:
         if reason and reason != self._held:
@@ -214,6 +232,11 @@ class Leader:
         with suppress(TimeoutError):
             async with asyncio.timeout(IDLE_S):
                 await catalog.changed(version)
+
+    async def _purge(self) -> None:
+        """Delete some of what buried resources left behind; crawls get their turns in between."""
+        left = await self._fence.purge(PURGE_ROWS) == PURGE_ROWS
+        await self._office.clock.sleep(PURGE_PAUSE_S if left else IDLE_S)
 
 
 def _reliefs(entries: Iterable[Entry], wall: float, now: float) -> list[float]:

@@ -1,5 +1,5 @@
 """What a leader owes the database, done until it is done: deletes that are marked, fences of what
-is paused or stopped, and the mirror of what etcd holds."""
+is paused or stopped, the mirror of what etcd holds, and the journal."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Upkeep:
                 await self._bury(entry.name)
         left = await self._seal(entries)
         await self._mirror.update(entries)
+        await self._desk.journal.flush()
         await self._note_revision()
         return left
 
@@ -63,6 +64,8 @@ class Upkeep:
                 await self._resources.finish(entry)
 
     async def _seal(self, entries: list[Entry]) -> bool:
+        ids = {entry.resource.id for entry in entries if entry.resource is not None}
+        self._sealed = {key: value for key, value in self._sealed.items() if key in ids}
         due = [entry for entry in entries if self._unsealed(entry)]
         for entry in due[:SEAL_BATCH]:
             await self._wishes.seal(entry)

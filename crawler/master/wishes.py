@@ -134,6 +134,7 @@ class Wishes:
                 return None
             entry = replace(entry, resource=written, wish=turn.wish)
             log.info("desired", resource=entry.name, action=action.value, run=turn.wish.run)
+            self._desk.journal.tell(resource.id, action.value, f"run {turn.wish.run}")
         if turn.halt:
             await self._halt(entry, turn.wish)
         return True

@@ -175,8 +175,9 @@ class Store(Protocol):
         The tombstones stay. Nothing of any other resource is touched, and calls are short, so
         that it may run beside crawls."""
 
-    async def note(self, resource_id: str, kind: str, detail: str, node: str = "") -> None:
-        """Add an event as the leader, without a claim; nothing for a buried resource.
+    async def note(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Add events by resource ID, as the leader, without a claim, all in one transaction;
+        nothing for a buried resource. ``seq`` is drawn here.
 
         Text beyond `MAX_KIND` and `MAX_DETAIL` characters is cut off."""
 

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence, Set
 from typing import Any, NoReturn, Protocol
 
 import structlog
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 _RECONCILE_PAUSE_S = 0.05  # a burst of events is one pass
 _CATCH_UP_S = 0.2
 _FLUSH_S = 0.3
-_RETRY = Backoff(base_s=0.2, cap_s=15.0, floor_s=0.1)
+_RETRY = Backoff(base_s=0.2, cap_s=4.0, floor_s=0.1)  # crawls go on 5 s after the store is back
 _CRASHES = 5  # in a row, then the job is an error
 _PROVEN_S = 60.0  # a job that ran so long starts counting anew
 _REASON_CHARS = 500  # statuses live in etcd
@@ -219,9 +219,13 @@ class Supervisor:
             for name in [each for each in memory if each not in entries]:
                 del memory[name]
         self._statuses.keep_only(entries)
+        if self._strikes:
+            self._forget_strikes({e.resource.id for e in entries.values() if e.resource})
+
+    def _forget_strikes(self, living: Set[str]) -> None:
         known = {(job.order.resource_id, job.order.run) for job in self._jobs.values()}
-        for owner in [key for key, strikes in self._strikes.items() if not strikes]:
-            if owner not in known:
+        for owner, strikes in list(self._strikes.items()):
+            if owner not in known and (not strikes or owner[0] not in living):
                 del self._strikes[owner]
 
     # -- jobs

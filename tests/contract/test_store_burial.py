@@ -7,13 +7,17 @@ import asyncio
 import pytest
 
 from crawler.errors import Fenced
-from crawler.model import Item, PageState, Progress, Visit
+from crawler.model import Event, Item, PageState, Progress, Visit
 from crawler.store.contract import MAX_DETAIL, MAX_KIND, Mirrored, Store
 from tests.contract.backends import Opener
 from tests.contract.rows import CLUSTER, NOON, RESOURCE, all_pages, done, job, request, stamp
 
 OTHER = "1621665639791857665"
 PAGES = [request(f"{n}") for n in range(5)]
+
+
+async def tell(store: Store, resource: str, kind: str, detail: str = "", node: str = "") -> None:
+    await store.note([(resource, Event(0, NOON, kind, detail, node))])
 
 
 async def crawl(store: Store, resource: str) -> None:
@@ -26,7 +30,7 @@ async def crawl(store: Store, resource: str) -> None:
         items = (Item("r", {"n": 1}), Item("r", {}, ("n",)))
         await frontier.commit([done(page, items=items) for page in PAGES[:4]])
         await store.claim(stamp(100 + run, part=1, resource=resource), job(run=run))
-    await store.note(resource, "assigned", "to worker-1")
+    await tell(store, resource, "assigned", "to worker-1")
 
 
 ROWS = 2 * (5 + 8 + 2 + 1) + 5 + 2
@@ -102,7 +106,7 @@ async def test_tombstones_stand_after_a_purge(store: Store, open_another: Opener
         await store.claim(stamp(300), job())
     await store.raise_fence(stamp(301))
     await store.mirror([Mirrored(RESOURCE, "shop", 7, "{}", "running", 1)])
-    await store.note(RESOURCE, "late", "")
+    await tell(store, RESOURCE, "late", "")
     assert await store.mirrored() == []
     assert await store.purge(5000) == 0, "nothing was added to what is buried"
 
@@ -133,8 +137,8 @@ async def test_a_new_run_has_nothing_of_a_purged_one(store: Store) -> None:
 
 
 async def test_the_leader_tells_without_a_claim(store: Store) -> None:
-    await store.note(RESOURCE, "assigned", "to worker-2", "worker-2")
-    await store.note(RESOURCE, "paused", "")
+    await tell(store, RESOURCE, "assigned", "to worker-2", "worker-2")
+    await tell(store, RESOURCE, "paused", "")
     first, second = await store.events(RESOURCE)
     assert (first.kind, first.detail, first.node) == ("assigned", "to worker-2", "worker-2")
     assert (first.at, second.kind, second.node) == (NOON, "paused", "")
@@ -143,16 +147,16 @@ async def test_the_leader_tells_without_a_claim(store: Store) -> None:
 
 
 async def test_what_is_told_of_the_buried_is_ignored(store: Store) -> None:
-    await store.note(RESOURCE, "assigned", "")
+    await tell(store, RESOURCE, "assigned", "")
     await store.bury(RESOURCE)
-    await store.note(RESOURCE, "moved", "")
+    await tell(store, RESOURCE, "moved", "")
     assert [event.kind for event in await store.events(RESOURCE)] == ["assigned"]
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "\0", "\ud800"])
 async def test_told_text_is_bounded_and_cleaned(store: Store, letter: str) -> None:
     long = letter * 100_000
-    await store.note(RESOURCE, long, long, letter)
+    await tell(store, RESOURCE, long, long, letter)
     await store.open_epoch(CLUSTER, 1)
     frontier = await store.claim(stamp(10), job())
     await frontier.note(long, long)

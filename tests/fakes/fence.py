@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from crawler.errors import Conflict, StoreUnavailable
 from crawler.master.fence import Memo
-from crawler.model import Stamp
+from crawler.model import Event, Stamp
 
 
 class MemoryFence:
@@ -21,6 +21,7 @@ class MemoryFence:
         self.fences: dict[str, tuple[int, int]] = {}
         self.buried: set[str] = set()
         self.memos: dict[str, Memo] = {}
+        self.events: list[tuple[str, Event]] = []
         self._news = asyncio.Event()
 
     async def until(self, true: Callable[[], object]) -> None:
@@ -58,6 +59,16 @@ class MemoryFence:
     async def mirror(self, entries: Sequence[Memo]) -> None:
         self._reach()
         self.memos |= {memo.id: memo for memo in entries if memo.id not in self.buried}
+
+    async def note(self, events: Sequence[tuple[str, Event]]) -> None:
+        self._reach()
+        self.events += [each for each in events if each[0] not in self.buried]
+
+    async def purge(self, limit: int) -> int:
+        self._reach()
+        gone = [each for each in self.events if each[0] in self.buried][:limit]
+        self.events = [each for each in self.events if each not in gone]
+        return len(gone)
 
     async def mirrored(self) -> Sequence[Memo]:
         self._reach()

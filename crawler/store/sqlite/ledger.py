@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 
 from crawler.errors import Conflict, Fenced, StoreUnavailable
-from crawler.model import Stamp
+from crawler.model import Event, Stamp
 from crawler.store import statements
 from crawler.store.cleaning import clean_text
 from crawler.store.contract import MAX_DETAIL, MAX_KIND, Job, Memo, Mirrored
@@ -112,6 +112,12 @@ def note(
     if not is_buried(connection, resource_id):
         what = (clean_text(kind[:MAX_KIND]), clean_text(detail[:MAX_DETAIL]), clean_text(node))
         connection.execute(_SQL["insert_event"], (resource_id, now, *what))
+
+
+def note_all(connection: sqlite3.Connection, events: Sequence[tuple[str, Event]]) -> None:
+    """Add events that others saw, each with its own time."""
+    for resource_id, event in events:
+        note(connection, resource_id, event.kind, event.detail, event.node, event.at)
 
 
 def mirror(connection: sqlite3.Connection, entries: Sequence[Memo]) -> None:

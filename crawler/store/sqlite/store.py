@@ -114,10 +114,9 @@ class SqliteStore:
             return 0
         return await self._writer.write("purge", lambda c: purging.purge(c, found, limit))
 
-    async def note(self, resource_id: str, kind: str, detail: str, node: str = "") -> None:
-        await self._writer.write(
-            "tell", lambda c: ledger.note(c, resource_id, kind, detail, node, self._clock.wall())
-        )
+    async def note(self, events: Sequence[tuple[str, Event]]) -> None:
+        if events:
+            await self._writer.write("tell", lambda c: ledger.note_all(c, events))
 
     async def mirror(self, entries: Sequence[Memo]) -> None:
         if entries:

@@ -9,7 +9,7 @@ import pytest
 
 from crawler.clock import MAX_INSTANCES, SNOWFLAKE_EPOCH_MS, SystemClock
 from crawler.coordination.election import DEFAULT_PREFIX, Election
-from crawler.coordination.etcd import Etcd, delete, put
+from crawler.coordination.etcd import Etcd, EtcdSettings, delete, put
 from crawler.coordination.instances import RESERVE_MS, Ids, claim_instance
 from crawler.coordination.keys import IDS_KEY, instance_key
 from crawler.coordination.registry import (
@@ -22,8 +22,9 @@ from crawler.coordination.registry import (
     registry_key,
 )
 from crawler.coordination.session import open_session
-from crawler.errors import Exhausted, IdTaken, TermLost
+from crawler.errors import Exhausted, IdTaken, OutcomeUnknown, TermLost
 from crawler.model import WORKER_SERVICE, Node
+from tests.etcd_server import EtcdServer
 
 NODE = Node(
     node_id(WORKER_SERVICE, "2"), WORKER_SERVICE, "127.0.0.1:9089", native_metadata("0.1.0")
@@ -41,6 +42,21 @@ async def test_a_node_is_registered_under_its_lease(client: Etcd) -> None:
         # Repeated after a lost answer, it finds itself.
         assert await register(client, session, NODE) == node
     assert await client.get(registry_key(NODE)) is None
+
+
+async def test_an_etcd_too_slow_to_write_does_not_mean_that_the_id_is_taken(
+    etcd: EtcdServer,
+) -> None:
+    hasty = Etcd(EtcdSettings(etcd.endpoints, call_timeout_s=0.3), SystemClock())
+    async with open_session(hasty, 60, SystemClock()) as session:
+        etcd.pause()
+        try:
+            with pytest.raises(OutcomeUnknown):
+                await register(hasty, session, NODE)
+        finally:
+            etcd.resume()
+        await register(hasty, session, NODE)
+    await hasty.close()
 
 
 async def test_another_process_with_the_same_id_is_refused(client: Etcd) -> None:

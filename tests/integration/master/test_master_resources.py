@@ -269,3 +269,19 @@ async def test_a_worker_that_is_gone_in_etcd_but_not_in_the_catalog_is_passed_ov
         assert {p.node_id for p in placed} == {two.node.id}
         assert await master.etcd.get(wish_key("r0")) is not None
         assert await master.etcd.get(decision_key("r0")) is not None
+
+
+async def test_what_the_leader_did_is_told_and_goes_with_the_resource(
+    etcd: EtcdServer, fence: MemoryFence
+) -> None:
+    async with a_worker(etcd) as worker, a_master(etcd, fence) as master:
+        leader = await master.leads()
+        placed = await leader.resources.add("a", definition())
+        await leader.wishes.desire("a", Action.PAUSE)
+        await fence.until(lambda: len(fence.events) == 2)
+        (owner, first), (_, second) = fence.events
+        assert owner == placed.resource_id
+        assert (first.kind, first.node) == ("assigned", worker.node.id)
+        assert (second.kind, second.detail) == ("pause", "run 1")
+        await leader.resources.delete("a")
+        await fence.until(lambda: fence.events == [])

@@ -189,6 +189,19 @@ class TestDeathOfAChild:
             token = scene.catalog.assign("shop", {"do": "crawl"})
             assert (await scene.witness.see("claim", revision=token))["strikes"] == []
 
+    async def test_strikes_of_a_deleted_resource_are_forgotten(self, tmp_path: Path) -> None:
+        async with playing(tmp_path, stop_limit_s=1.5) as scene:
+            scene.catalog.assign("shop", {"do": "hang", "page": PAGE})
+            await scene.witness.see("parsing")
+            del scene.catalog.entries["shop"]  # it hangs, so its child dies over this
+            scene.catalog.publish()
+            await scene.writer.see(lambda: scene.writer.loads[-1:] == [Load(0, 0)])
+            scene.catalog.assign("other", {"do": "crawl"})
+            await scene.writer.see_status("other", State.RUNNING)
+            scene.catalog.assign("shop", {"do": "crawl"})  # the same ID here, a new one in truth
+            claim = await scene.witness.see("claim", name="shop", count=2)
+            assert claim["strikes"] == []
+
     async def test_a_hung_child_is_killed_and_its_jobs_go_on(self, scene: Scene) -> None:
         scene.catalog.assign("shop", {"do": "hang", "page": PAGE})
         parsing = await scene.witness.see("parsing")

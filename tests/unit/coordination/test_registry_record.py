@@ -91,8 +91,7 @@ def test_a_node_of_the_go_original_is_read_as_foreign() -> None:
         GO_WORKER.replace('"http"', "[]").encode(),
         GO_WORKER.replace("worker-2", "worker-3").encode(),
         GO_WORKER.replace("192.168.0.107", r"\ud800").encode(),
-        b'{"name":"go.micro.server.worker","nodes":[{"id":"go.micro.server.worker-2",'
-        b'"address":"a:1","metadata":[1]}]}',
+        GO_WORKER.replace('"metadata":{"broker"', '"metadata":[7],"more":{"broker"').encode(),
         b"0" * 1_000_000,
     ],
 )

@@ -1,0 +1,36 @@
+"""What the leader did to resources, on its way into the database for people to read."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from crawler.clock import Clock
+from crawler.master.fence import Fence
+from crawler.model import Event
+
+BATCH = 500
+KEPT = 20_000  # while the database is away; beyond that the oldest are dropped
+
+
+class Journal:
+    """Events that are not written yet. They explain and decide nothing, so that a leader that
+    dies may take the last of them along, and no change waits for the database because of them."""
+
+    def __init__(self, fence: Fence, clock: Clock) -> None:
+        self._fence = fence
+        self._clock = clock
+        self._events: deque[tuple[str, Event]] = deque(maxlen=KEPT)
+
+    def tell(self, resource_id: str, kind: str, detail: str = "", node: str = "") -> None:
+        """Remember an event of now."""
+        self._events.append((resource_id, Event(0, self._clock.wall(), kind, detail, node)))
+
+    async def flush(self) -> None:
+        """Write what was told so far. An answer that is lost may double an event."""
+        for _ in range(-(-len(self._events) // BATCH)):
+            batch = [self._events.popleft() for _ in range(min(BATCH, len(self._events)))]
+            try:
+                await self._fence.note(batch)
+            except BaseException:
+                self._events.extendleft(reversed(batch))
+                raise
