@@ -8,6 +8,7 @@ need() { # PROGRAM PACKAGE
 }
 need etcd etcd-server
 if [ "${1:-}" != demo ]; then
+    need etcdctl etcd-client
     need nginx nginx-light
     need openssl openssl
     [ -d /usr/share/doc/python3/html ] || missing="$missing python3-doc"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from crawler.app.reports import Reports
 from crawler.app.source import name_for, read_definition
-from crawler.clock import MAX_INSTANCES, Clock, IdSource
+from crawler.clock import Clock
 from crawler.coordination.catalog import Cluster, Entry, Status, Wish
 from crawler.definition import Definition
 from crawler.errors import Conflict, InvalidInput, Misconfigured
@@ -101,15 +100,20 @@ async def agree(
     An unfinished run goes on, under the definition as it is now. A finished one stays finished,
     unless its definition has changed: then the next run begins.
     """
-    known = {each.name: each for each in await store.mirrored() if each.desired != Desired.DELETED}
+    known = {each.name: each for each in await store.mirrored()}
+    foreign = sorted(each.name for each in known.values() if each.id != _id_of(each.name))
+    if foreign:
+        raise Misconfigured(
+            f"the store holds crawls of a cluster ({', '.join(foreign[:3])}): give a worker with "
+            "--cluster=false a --store of its own (sqlite:///PATH)"
+        )
     latest = await store.progress([known[name].id for name in definitions if name in known])
-    ids = IdSource(random.randrange(MAX_INSTANCES), clock=clock)
     cluster = Cluster(uuid.uuid4().hex, store.id)
     memos, entries = [], {}
     for name, definition in definitions.items():
         text = definition.canonical()
         before = known.get(name) or Mirrored(
-            ids.next(), name, int(clock.wall() * 1e9), text, Desired.RUNNING, 1
+            _id_of(name), name, int(clock.wall() * 1e9), text, Desired.RUNNING, 1
         )
         run, progress = _next_run(before, latest.get(before.id), text)
         memo = replace(before, definition=text, desired=Desired.RUNNING, run=run)
@@ -118,6 +122,11 @@ async def agree(
     await store.mirror(memos)  # before the claims: a run that has begun is never forgotten
     await store.open_epoch(cluster.uuid, _AGREED)
     return Agreement(entries, cluster)
+
+
+def _id_of(name: str) -> str:
+    """Not a number, so that no master takes the resource for one of a cluster."""
+    return f"alone-{name}"
 
 
 def _next_run(

@@ -15,6 +15,7 @@ from crawler.coordination.etcd import Etcd
 from crawler.coordination.session import Session, open_session
 from crawler.errors import (
     CrawlerError,
+    Exhausted,
     Misconfigured,
     OutcomeUnknown,
     SessionLost,
@@ -25,6 +26,8 @@ from crawler.tasks import leaves, start_loop
 log = structlog.get_logger(__name__)
 
 _NEXT = Backoff(base_s=0.1, cap_s=2.0)
+# What ends a session and not the process; Exhausted: etcd has no space at the moment.
+_PASSING = (SessionLost, Unavailable, OutcomeUnknown, Exhausted)
 
 
 async def in_sessions(
@@ -39,22 +42,24 @@ async def in_sessions(
     logged; what a user must mend is raised."""
     chance, failures = random.Random(), 0
     while True:
+        began = clock.elapsed()
         try:
-            async with open_session(etcd, ttl_s, clock) as session:
-                failures = 0
-                async with asyncio.TaskGroup() as group:
-                    start_loop(group, "keepalive", session.run())
-                    start_loop(group, "catalog", catalog.run())
-                    start_loop(group, "store check", _check_store(catalog, store_id))
-                    start_loop(group, "work", work(session))
+            async with (
+                open_session(etcd, ttl_s, clock) as session,
+                asyncio.TaskGroup() as group,
+            ):
+                start_loop(group, "keepalive", session.run())
+                start_loop(group, "catalog", catalog.run())
+                start_loop(group, "store check", _check_store(catalog, store_id))
+                start_loop(group, "work", work(session))
         except (CrawlerError, ExceptionGroup) as error:
             causes = list(leaves(error))
             for cause in causes:
-                if not isinstance(cause, SessionLost | Unavailable | OutcomeUnknown):
+                if not isinstance(cause, _PASSING):
                     raise cause from error
             log.warning("session ended; starting over", why=str(causes[0]))
+        failures = 0 if clock.elapsed() - began > ttl_s else failures + 1
         await clock.sleep(_NEXT.delay(failures, chance))
-        failures += 1
 
 
 async def _check_store(catalog: Catalog, store_id: str) -> NoReturn:

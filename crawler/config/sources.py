@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from crawler.config.settings import MasterConfig, UpConfig, WorkerConfig
-from crawler.config.table import CRAWLING, ROLES, SHARED, Setting, defaults
+from crawler.config.table import (
+    CRAWLING,
+    ROLES,
+    SHARED,
+    Setting,
+    data_home,
+    defaults,
+    sqlite_url,
+)
 from crawler.errors import InvalidInput
 
 _KINDS = {str: "a string", int: "a whole number", bool: "true or false"}
@@ -120,6 +128,8 @@ def _merge(
             values[name] = in_file[name]
         elif values[name] is not None:
             values[name] = setting.check(values[name])
+    if values.get("cluster") is False and values["store"] == defaults(role, environ)["store"]:
+        values["store"] = sqlite_url(data_home(environ) / "alone.db")  # not a cluster's
     values["ttl_s"] = values.pop("ttl")
     return values
 

@@ -179,7 +179,9 @@ class Pages:
             outcome = Outcome(self._read(request, page))
         except FetchFailed as failure:
             outcome = self._failed(request, failure)
-        return replace(outcome, pause_s=max(outcome.pause_s, hops.pause_s))
+        if hops.pause_s > outcome.pause_s:
+            return replace(outcome, pause_s=hops.pause_s)
+        return outcome
 
     async def _get(self, request: Request, hops: _Hops) -> Page:
         if not self._manners.cookies:
@@ -198,17 +200,6 @@ class Pages:
             raise failure
         return self._extracted(request, page)
 
-    def _visit(self, request: Request, page: Page) -> Visit:
-        return Visit(
-            request,
-            PageState.DONE,
-            status=page.status,
-            final_url=page.url,
-            content_type=page.content_type,
-            size_bytes=page.size_bytes,
-            elapsed_s=page.elapsed_s,
-        )
-
     def _redirected(self, request: Request, page: Page) -> Visit:
         """A redirect is a link to its target, which is a page of its own, known or not."""
         target = page.location if page.status in REDIRECTS else page.url
@@ -220,7 +211,16 @@ class Pages:
             raise FetchFailed("too many redirects", retry=False, status=page.status)
         if not self._scope.allows(target) and from_start(request):
             self._adopt(host_of(target))
-        visit = replace(self._visit(request, page), final_url=target, reason="redirect")
+        visit = Visit(
+            request,
+            PageState.DONE,
+            reason="redirect",
+            status=page.status,
+            final_url=target,
+            content_type=page.content_type,
+            size_bytes=page.size_bytes,
+            elapsed_s=page.elapsed_s,
+        )
         if not self._scope.allows(target):
             return replace(visit, reason="redirect out of scope")
         method, body = next_request(page.status, request.method, request.body)
@@ -235,9 +235,15 @@ class Pages:
         found = self._links.sort(request, extraction.rule, links)
         if extraction.errors:
             log.info("page read with errors", url=page.url, errors=list(extraction.errors)[:5])
-        return replace(
-            self._visit(request, page),
+        return Visit(
+            request,
+            PageState.DONE,
             reason=extraction.errors[0][:_MAX_REASON] if extraction.errors else "",
+            status=page.status,
+            final_url=page.url,
+            content_type=page.content_type,
+            size_bytes=page.size_bytes,
+            elapsed_s=page.elapsed_s,
             rule=extraction.rule or "",
             items=extraction.items,
             links=tuple(found.links),

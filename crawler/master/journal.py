@@ -20,6 +20,7 @@ class Journal:
         self._fence = fence
         self._clock = clock
         self._events: deque[tuple[str, Event]] = deque(maxlen=KEPT)
+        self._writing: list[tuple[str, Event]] = []  # until the database has it
 
     def tell(self, resource_id: str, kind: str, detail: str = "", node: str = "") -> None:
         """Remember an event of now."""
@@ -27,10 +28,8 @@ class Journal:
 
     async def flush(self) -> None:
         """Write what was told so far. An answer that is lost may double an event."""
-        for _ in range(-(-len(self._events) // BATCH)):
-            batch = [self._events.popleft() for _ in range(min(BATCH, len(self._events)))]
-            try:
-                await self._fence.note(batch)
-            except BaseException:
-                self._events.extendleft(reversed(batch))
-                raise
+        while self._writing or self._events:
+            while self._events and len(self._writing) < BATCH:
+                self._writing.append(self._events.popleft())
+            await self._fence.note(self._writing)
+            self._writing = []

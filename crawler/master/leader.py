@@ -112,7 +112,7 @@ class Leader:
     async def _take_over(self) -> None:
         cluster = await take_over(self._office, self._fence)
         office, now = self._office, self._office.clock.elapsed()
-        mirror = Mirror(self._fence)
+        mirror = Mirror(self._fence, office.clock)
         self._wishes = Wishes(self._desk, self._fence, mirror, cluster)
         self._upkeep = Upkeep(
             self._desk, self.resources, self._wishes, mirror, self._fence, cluster

@@ -15,7 +15,7 @@ from crawler.coordination.election import Election
 from crawler.coordination.etcd import Etcd
 from crawler.coordination.instances import claim_instance
 from crawler.coordination.session import Session
-from crawler.errors import Compacted, NoLeader, OutcomeUnknown, TermLost, Unavailable
+from crawler.errors import Compacted, Exhausted, NoLeader, OutcomeUnknown, TermLost, Unavailable
 from crawler.failpoint import hit
 from crawler.master.fence import Fence
 from crawler.master.leader import Leader
@@ -65,7 +65,7 @@ class Master:
         for delay_s in _BACKOFF.delays():
             try:
                 return await step()
-            except (Unavailable, OutcomeUnknown, TermLost, Compacted) as error:
+            except (Unavailable, OutcomeUnknown, TermLost, Compacted, Exhausted) as error:
                 log.warning("the election is held up", error=str(error))
             await self._clock.sleep(delay_s)
         raise AssertionError("delays have no end")

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from crawler.clock import Clock
 from crawler.coordination.catalog import Entry
 from crawler.master.fence import Fence, Memo
 from crawler.master.refill import as_memo, memo_of
 
 BATCH = 500
+# A leader that was paused in a write of this and woke after its term is not fenced here; what it
+# spoiled is seen, and written again, when the whole is read anew.
+RELOAD_S = 60.0
 
 
 class Mirror:
     """Every write to it goes through here, one at a time, so that what is known is what is there:
     otherwise a pause and a resume between two updates would leave the pause in the database."""
 
-    def __init__(self, fence: Fence) -> None:
+    def __init__(self, fence: Fence, clock: Clock) -> None:
         self._fence = fence
+        self._clock = clock
+        self._loaded_at = 0.0
         self._lock = asyncio.Lock()
         self._known: dict[str, Memo] | None = None
 
@@ -38,7 +44,9 @@ class Mirror:
                 await self._write(due[start : start + BATCH], known)
 
     async def _load(self) -> dict[str, Memo]:
-        if self._known is None:
+        now = self._clock.elapsed()
+        if self._known is None or now > self._loaded_at + RELOAD_S:
+            self._loaded_at = now
             self._known = {memo.id: as_memo(memo) for memo in await self._fence.mirrored()}
         return self._known
 

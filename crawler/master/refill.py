@@ -16,6 +16,8 @@ from crawler.master.fence import Memo, Mirrored
 from crawler.master.survey import wish_of
 from crawler.model import Desired, Resource
 
+MAX_ID_DIGITS = 20
+
 
 def memo_of(entry: Entry) -> Memo | None:
     """What the database is to remember of a resource; None: there is none, or it is on its way
@@ -56,7 +58,7 @@ def refill(entries: Mapping[str, Entry], mirrored: Iterable[Mirrored], at: float
     newest: dict[str, Memo] = {}
     for memo in map(as_memo, mirrored):
         other = newest.get(memo.name)
-        if memo.id.isdecimal() and (other is None or int(memo.id) > int(other.id)):
+        if _is_issued(memo.id) and (other is None or int(memo.id) > int(other.id)):
             newest[memo.name] = memo
     changes = []
     for memo in newest.values():
@@ -71,7 +73,12 @@ def _wanting(entry: Entry, memo: Memo) -> bool:
         return True
     if entry.resource.id == memo.id:
         return memo_of(entry) not in (None, replace(memo, created_ns=entry.resource.created_ns))
-    return not entry.resource.id.isdecimal() or int(entry.resource.id) < int(memo.id)
+    return not _is_issued(entry.resource.id) or int(entry.resource.id) < int(memo.id)
+
+
+def _is_issued(resource_id: str) -> bool:
+    """Whether a leader may have issued it: a snowflake has 19 digits."""
+    return resource_id.isdecimal() and len(resource_id) <= MAX_ID_DIGITS
 
 
 def _restore(memo: Memo, at: float) -> tuple[Op, ...]:

@@ -42,7 +42,7 @@ def rest_of(entry: Entry) -> str:
     return _RESTING.get(wish.state, "") if wish is not None else ""
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=128)
 def hosts_of(definition: str | None) -> tuple[str, ...]:
     """Hosts of the start URLs. Read without the schema, because a new leader reads thousands."""
     if definition is None:
@@ -50,7 +50,7 @@ def hosts_of(definition: str | None) -> tuple[str, ...]:
     try:
         urls = json.loads(definition).get("start_urls", ())
         hosts = [urlsplit(url).netloc.lower() for url in urls]
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return ()
     return tuple(dict.fromkeys(host for host in hosts if host))[:MAX_HOSTS]
 

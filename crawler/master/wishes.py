@@ -17,7 +17,7 @@ from crawler.master.desk import Desk, refuse_deleted
 from crawler.master.fence import Fence
 from crawler.master.mirror import Mirror
 from crawler.master.survey import over, wish_of
-from crawler.model import Desired, Resource, Stamp, check_name
+from crawler.model import Desired, Resource, Stamp, State, check_name
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +63,10 @@ def turn_of(entry: Entry, resource: Resource, action: Action) -> Turn:
         raise Conflict(f"{entry.name} is {said}: {_ADVICE[state]}")
     wanted, next_run = found
     run = wish.run + 1 if next_run else wish.run
-    change = next_run or (ended is None and wish.state is not wanted)
-    halt = wanted in (Desired.PAUSED, Desired.STOPPED) and ended is None
+    # A crawl in error would begin anew with the next definition; a finished one would not.
+    open_ = ended in (None, State.ERROR)
+    change = next_run or (open_ and wish.state is not wanted)
+    halt = wanted in (Desired.PAUSED, Desired.STOPPED) and open_
     return Turn(Wish(wanted, run, resource.id), change, halt)
 
 

@@ -35,6 +35,7 @@ _REAP_S = 5.0
 # A child that worked is soon replaced, whatever killed it; one that never came up waits longer.
 _AFTER_DEATH = Backoff(base_s=0.05, cap_s=0.5)
 _AFTER_FALSE_START = Backoff(base_s=0.2, cap_s=5.0)
+_HOPELESS = 5  # deaths in quick succession: whatever it is, haste does not help
 
 
 class Phase(StrEnum):
@@ -177,7 +178,8 @@ class Seat:
     def _pause_s(self, failures: int) -> float:
         if failures <= 1 and self._beaten:
             return 0.0
-        backoff = _AFTER_DEATH if self._beaten else _AFTER_FALSE_START
+        quick = self._beaten and failures < _HOPELESS
+        backoff = _AFTER_DEATH if quick else _AFTER_FALSE_START
         return backoff.delay(failures, self._chance)
 
     async def _one_life(self) -> str:

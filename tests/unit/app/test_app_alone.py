@@ -107,11 +107,13 @@ async def test_an_unfinished_run_goes_on_by_the_changed_definition(store: Store)
     assert entries["shop"].definition == NEWS.canonical()
 
 
-async def test_what_a_cluster_was_deleting_is_not_taken_up(store: Store) -> None:
-    await store.mirror([Mirrored("7", "shop", 1, SHOP.canonical(), Desired.DELETED, 3)])
-    entries, _ = await agreed(store, shop=SHOP)
-    assert id_and_run(entries["shop"])[0] != "7"
-    assert id_and_run(entries["shop"])[1] == 1
+@pytest.mark.parametrize("desired", [Desired.RUNNING, Desired.DELETED])
+async def test_the_store_of_a_cluster_is_left_alone(store: Store, desired: Desired) -> None:
+    await store.mirror([Mirrored("7", "shop", 1, SHOP.canonical(), desired, 3)])
+    before = await store.mirrored()
+    with pytest.raises(Misconfigured, match="--store of its own"):
+        await agreed(store, shop=SHOP)
+    assert await store.mirrored() == before
 
 
 async def test_reports_keep_the_latest_state(store: Store) -> None:

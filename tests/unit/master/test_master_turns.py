@@ -29,6 +29,7 @@ def turn(action: Action, wish: Desired | None, status: State | None = None) -> T
         (Action.STOP, Desired.PAUSED, None, Desired.STOPPED, 3, True, True),
         (Action.STOP, Desired.STOPPED, None, Desired.STOPPED, 3, False, True),
         (Action.STOP, Desired.RUNNING, State.FINISHED, Desired.STOPPED, 3, False, False),
+        (Action.STOP, Desired.RUNNING, State.ERROR, Desired.STOPPED, 3, True, True),
         (Action.RESUME, Desired.PAUSED, None, Desired.RUNNING, 3, True, False),
         (Action.RESUME, Desired.RUNNING, None, Desired.RUNNING, 3, False, False),
         (Action.START, Desired.RUNNING, State.RUNNING, Desired.RUNNING, 3, False, False),
