@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -14,7 +16,7 @@ from crawler.clock import Backoff, Clock, SystemClock
 from crawler.definition import Definition
 from crawler.engine.dispatch import Dispatcher
 from crawler.engine.extract import Extractor
-from crawler.engine.fetch import Fetch, HttpFetch
+from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.links import LinkFilter
 from crawler.engine.live import Live
@@ -29,6 +31,7 @@ __all__ = ["Crawl", "EngineSettings", "Live", "OpenFetch", "seeds"]
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 OpenFetch = Callable[[], AbstractAsyncContextManager[Fetch]]
 
 
@@ -89,7 +92,9 @@ class Crawl:
         if progress.finished:
             return progress.finished
         async with self._open_fetch() as fetch:
-            dispatcher = self._dispatcher(fetch, progress)
+            pages = self._pages(fetch)
+            await self._relearn(pages)
+            dispatcher = self._dispatcher(pages, progress)
             try:
                 return await self._drive(dispatcher)
             except BaseExceptionGroup as group:
@@ -97,15 +102,31 @@ class Crawl:
 
     async def _seed(self) -> Progress:
         """Seed the run, which has no effect where it is seeded already."""
+        return await self._persist(lambda: self._frontier.seed(seeds(self._definition)))
+
+    async def _relearn(self, pages: Pages) -> None:
+        """Take the hosts into scope again that redirects of start URLs led to before the crawl was
+        resumed, so that links are judged as if it had never stopped."""
+        marks = [request.fingerprint for request in seeds(self._definition)]
+        for _ in range(MAX_HOPS):
+            urls = await self._persist(partial(self._frontier.targets, tuple(marks)))
+            marks = [fingerprint("GET", url) for url in urls]
+            for url in urls:
+                pages.led_to(url)
+            if not marks:
+                return
+
+    async def _persist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a step of the beginning until the store has taken it."""
         delays = Backoff().delays(self._chance)
         while True:
             try:
-                return await self._frontier.seed(seeds(self._definition))
+                return await step()
             except (StoreUnavailable, OutcomeUnknown) as error:
-                log.warning("start URLs not stored; trying again", error=str(error))
+                log.warning("the store is away; trying again", error=str(error))
                 await self._clock.sleep(next(delays))
 
-    def _dispatcher(self, fetch: Fetch, progress: Progress) -> Dispatcher:
+    def _pages(self, fetch: Fetch) -> Pages:
         pages = Pages(
             self._definition,
             self._scope,
@@ -118,6 +139,9 @@ class Crawl:
         )
         for request in seeds(self._definition):
             pages.meet(request)
+        return pages
+
+    def _dispatcher(self, pages: Pages, progress: Progress) -> Dispatcher:
         return Dispatcher(
             self._definition,
             self._settings,

@@ -32,6 +32,10 @@ class Frontier(Protocol):
     async def commit(self, visits: Sequence[Visit]) -> Progress:
         """Record what visits came to, in one transaction."""
 
+    async def targets(self, fingerprints: Sequence[bytes]) -> Sequence[str]:
+        """The URLs that those of these pages led to whose committed visits ended elsewhere than
+        at their own URL: redirects."""
+
     async def finish(self, reason: str, *, limit: bool = False) -> Progress:
         """End the run if nothing is pending, or because a limit is reached."""
 

@@ -138,14 +138,15 @@ class Pages:
         )
 
     def meet(self, request: Request) -> None:
-        """The store handed out this request, so it knows it, and its host is in scope.
-
-        The scope that redirects of start URLs added to is not kept anywhere else: a crawl that is
-        resumed learns it again from what is pending.
-        """
+        """The store handed out this request, so it knows it, and its host is in scope."""
         self._links.note(request)
         if not self._scope.allows(request.url):
             self._adopt(request.host)
+
+    def led_to(self, url: str) -> None:
+        """A redirect from a start URL, committed before this crawl was resumed, led there."""
+        if not self._scope.allows(url):
+            self._adopt(host_of(url))
 
     def _adopt(self, host: str) -> None:
         if self._scope.adopt(host):

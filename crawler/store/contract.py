@@ -112,6 +112,10 @@ class Frontier(Protocol):
         """End the run if it is seeded and nothing is pending (or ``limit``: in any case, the
         pending kept). ``Progress.finished`` says whether it ended."""
 
+    async def targets(self, fingerprints: Sequence[bytes]) -> Sequence[str]:
+        """The URLs that those of these pages led to whose committed visits ended elsewhere than
+        at their own URL: redirects."""
+
     async def progress(self) -> Progress:
         """The counters now."""
 

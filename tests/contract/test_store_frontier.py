@@ -377,6 +377,21 @@ async def test_counters_hold_while_others_write(store: Store) -> None:
     assert await counted(store) == {PageState.DONE: 30, PageState.PENDING: 50}
 
 
+async def test_it_tells_where_pages_led(store: Store) -> None:
+    moved, stayed, failed, pending = (request(f"{n}") for n in range(4))
+    frontier = await seeded(store, moved, stayed, failed, pending)
+    await frontier.commit(
+        [
+            done(moved, final_url="https://other.example/"),
+            done(stayed, final_url=stayed.url),
+            Visit(failed, PageState.FAILED, final_url="https://x.example/"),
+        ]
+    )
+    marks = [each.fingerprint for each in (pending, failed, stayed, moved)]
+    assert await frontier.targets([*marks, mark("unknown")]) == ["https://other.example/"]
+    assert await frontier.targets([]) == []
+
+
 async def test_events_are_told_in_order(store: Store) -> None:
     frontier = await claimed(store, node="worker-7")
     for number in range(5):

@@ -211,6 +211,17 @@ class MemoryFrontier:
         await self._step("finish: after")
         return self._run.progress()
 
+    async def targets(self, fingerprints: Sequence[bytes]) -> Sequence[str]:
+        self._check()
+        rows = [self._run.rows[each] for each in fingerprints if each in self._run.rows]
+        return [
+            row.visit.final_url
+            for row in rows
+            if row.state is PageState.DONE
+            and row.visit is not None
+            and row.visit.final_url not in ("", row.request.url)
+        ]
+
     async def progress(self) -> Progress:
         self._check()
         return self._run.progress()

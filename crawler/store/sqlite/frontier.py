@@ -63,6 +63,9 @@ class SqliteFrontier:
             lambda c: recording.finish(c, self._claim, reason, limit, self._clock.wall()),
         )
 
+    async def targets(self, fingerprints: Sequence[bytes]) -> Sequence[str]:
+        return await self._read(lambda c: window.targets(c, self._claim, fingerprints))
+
     async def progress(self) -> Progress:
         return await self._read(lambda c: recording.progress(c, self._claim.run_id))
 

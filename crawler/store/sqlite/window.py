@@ -152,3 +152,16 @@ def _request(row: Row) -> Request:
         attempts,
         strikes,
     )
+
+
+def targets(
+    connection: sqlite3.Connection, claim: Claim, fingerprints: Sequence[bytes]
+) -> list[str]:
+    """Where these pages led, of those that led elsewhere."""
+    found = (
+        connection.execute(
+            _SQL["select_target"], {"run_id": claim.run_id, "fingerprint": each}
+        ).fetchone()
+        for each in fingerprints
+    )
+    return [row[0] for row in found if row is not None]

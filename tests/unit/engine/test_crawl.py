@@ -309,6 +309,25 @@ def test_hosts_that_only_redirects_lead_to_are_adopted_by_start_urls_alone() -> 
     assert done(world) == set(site) - {f"{b}/"}
 
 
+def test_a_resumed_crawl_knows_the_hosts_that_were_adopted() -> None:
+    """Nothing of the adopted host is pending at the cut, and a page left over links to it."""
+    c = "https://c.example"
+    site = {
+        f"{A}/start": redirect(f"{A}/start", f"{A}/hop"),
+        f"{A}/hop": redirect(f"{A}/hop", f"{c}/"),
+        f"{c}/": page(f"{c}/", Link(f"{A}/late")),
+        f"{A}/late": page(f"{A}/late", Link(f"{c}/more")),
+        f"{c}/more": page(f"{c}/more"),
+    }
+    starts = [f"{A}/start"]
+    world = World(site, start_urls=starts, max_pages=3, **FAST)
+    assert "max_pages" in run(world.crawl().run())
+    assert world.run.urls(PageState.PENDING) == {f"{A}/late"}
+    world.run.finished = ""
+    run(world.crawl(definition=definition(**{**FAST, "start_urls": starts})).run())
+    assert done(world) == set(site)
+
+
 def test_max_pages_is_exact() -> None:
     world = World(tree(60), max_pages=10, **FAST)
     assert run(world.crawl().run()) == "max_pages (10) reached"

@@ -37,6 +37,9 @@ class SlowReader:
     async def commit(self, visits: Sequence[Visit]) -> Progress:
         return await self._frontier.commit(visits)
 
+    async def targets(self, fingerprints: Sequence[bytes]) -> Sequence[str]:
+        return await self._frontier.targets(fingerprints)
+
     async def finish(self, reason: str, *, limit: bool = False) -> Progress:
         return await self._frontier.finish(reason, limit=limit)
 

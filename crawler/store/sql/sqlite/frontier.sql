@@ -17,6 +17,11 @@ FROM pages
 WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before = 0 AND host = :host
 ORDER BY priority DESC, seq;
 
+-- name: select_target
+SELECT final_url FROM pages
+WHERE run_id = :run_id AND fingerprint = :fingerprint AND state = 'done'
+    AND final_url NOT IN ('', url);
+
 -- name: select_next_at
 SELECT not_before FROM pages
 WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > 0
