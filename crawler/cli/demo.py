@@ -39,7 +39,7 @@ class Stage:
 
 
 def demo(
-    products: Annotated[int, typer.Option("--products", min=40, help="size of the shop")] = 1000,
+    products: Annotated[int, typer.Option("--products", min=300, help="size of the shop")] = 1000,
     keep: Annotated[bool, typer.Option("--keep", help="keep logs and data afterwards")] = False,
 ) -> None:
     """Watch a cluster survive two kills in one minute.

@@ -163,7 +163,7 @@ class _Show:
             found, nodes = await client.resource(NAME), await client.nodes()
             self._screen.progress(self._line(found, nodes, rate))
             if found.state in (State.FINISHED, State.ERROR, State.STOPPED):
-                self._screen.say(f"{found.state}: {found.reason}")
+                self._screen.say(f"the crawl is {found.state}")
                 return
             if self._clock.elapsed() > deadline:
                 raise Unavailable(f"the crawl does not end: {found.state}, {found.reason}")
@@ -266,6 +266,8 @@ def table(outcome: Outcome) -> str:
     recovery = (
         f"leader {outcome.leader_recovery_s:.1f}, worker {outcome.worker_recovery_s:.1f}"
         f"  (time to live {TTL_S} s)"
+        if outcome.both_killed
+        else "not both were killed"
     )
     rows = [
         ("expected", f"{verdict.expected:,} products"),
