@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.acceptance.cluster import Cluster, eventually, request
 
@@ -118,13 +119,20 @@ async def test_an_add_without_workers_is_kept_and_assigned_when_one_joins(
     await eventually(assigned, "an assignment", 30)
 
 
-async def test_a_second_node_of_the_same_id_is_refused(cluster: Cluster, tmp_path: Path) -> None:
-    cluster.start_master("1")
+@pytest.mark.parametrize("role", ["master", "worker"])
+async def test_a_second_node_of_the_same_id_is_refused(
+    cluster: Cluster, tmp_path: Path, role: str
+) -> None:
+    first = cluster.start_master("1")
     await cluster.wait_leader()
-    first = cluster.start_worker("1")
-    await _workers(cluster, 1)
-    second = Cluster(tmp_path, cluster.etcd)
-    twin = second.start_worker("1")
+    if role == "worker":
+        first = cluster.start_worker("1")
+        await _workers(cluster, 1)
+    folder = tmp_path / "twin"
+    folder.mkdir()
+    second = Cluster(folder, cluster.etcd)
+    second.database = cluster.database
+    twin = second.start_master("1") if role == "master" else second.start_worker("1")
     try:
 
         async def ended() -> bool | None:
@@ -132,7 +140,7 @@ async def test_a_second_node_of_the_same_id_is_refused(cluster: Cluster, tmp_pat
 
         await eventually(ended, "refusal", 20)
         assert twin.stop() != 0
-        assert "worker-1" in twin.text()
+        assert f"another node with the id go.micro.server.{role}-1 is live" in twin.text()
         assert "Traceback" not in twin.text()
         assert first.running
     finally:
