@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,24 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.ports import free_port
+
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 10.0
 
 # A single member needs no rivals' patience before it elects itself; three keep etcd's own timing.
 QUICK = ("--heartbeat-interval=25", "--election-timeout=250")
-
-
-def free_port() -> int:
-    """A loopback port below the ephemeral range, so that no outgoing connection takes it while
-    a stopped server is to come back on it."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +49,10 @@ class Certificates:
         return cls(*(str(directory / name) for name in ("ca.pem", "node.pem", "node.key")))
 
 
+class PortTaken(RuntimeError):
+    """Another process listens on a port that was free when it was drawn."""
+
+
 class EtcdServer:
     """An etcd cluster in a directory of its own, which `close` removes.
 
@@ -80,9 +71,8 @@ class EtcdServer:
         self._certificates = certificates
         self._extra = extra
         self._scheme = "https" if certificates else "http"
-        self._clients = [free_port() for _ in range(members)]
-        self._peers = [free_port() for _ in range(members)]
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * members
+        self._draw_ports()
         self._user: tuple[str, str] | None = None
 
     @property
@@ -135,6 +125,11 @@ class EtcdServer:
     def __enter__(self) -> Self:
         try:
             self.start()
+        except PortTaken:
+            # Somebody else's process was faster; nobody has seen the addresses yet.
+            self.kill()
+            self._draw_ports()
+            self.start()
         except BaseException:
             self.close()
             raise
@@ -186,6 +181,10 @@ class EtcdServer:
         self.ctl("auth", "enable")
         self._user = ("root", "root")
 
+    def _draw_ports(self) -> None:
+        self._clients = [free_port() for _ in self._processes]
+        self._peers = [free_port() for _ in self._processes]
+
     def _spawn(self, member: int) -> subprocess.Popen[bytes]:
         client = self.endpoints[member]
         peers = [f"http://127.0.0.1:{port}" for port in self._peers]
@@ -236,7 +235,8 @@ class EtcdServer:
             assert process is not None
             if process.poll() is not None:
                 log = (self.directory / f"member-{member}.log").read_text(errors="replace")
-                raise RuntimeError(f"etcd member {member} ended: {log[-2000:]}")
+                error = PortTaken if "address already in use" in log else RuntimeError
+                raise error(f"etcd member {member} ended: {log[-2000:]}")
             try:
                 self.ctl("endpoint", "health", member=member)
             except (RuntimeError, subprocess.TimeoutExpired):
@@ -253,7 +253,9 @@ class EtcdServer:
             if self._processes[member] is not None
         ]
         for member in wanted:
-            os.kill(self.pid(member), number)
+            process = self._processes[member]
+            assert process is not None
+            process.send_signal(number)  # nothing, where it has ended by itself
         return wanted
 
     def _end(self, number: signal.Signals, members: tuple[int, ...]) -> None:
@@ -261,7 +263,7 @@ class EtcdServer:
             process = self._processes[member]
             assert process is not None
             if number is signal.SIGTERM:
-                os.kill(process.pid, signal.SIGCONT)
+                process.send_signal(signal.SIGCONT)
             try:
                 process.wait(STOP_LIMIT_S)
             except subprocess.TimeoutExpired:

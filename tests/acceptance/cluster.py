@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,17 +21,10 @@ import aiohttp
 from crawler.clock import SystemClock
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from tests.etcd_server import EtcdServer
+from tests.ports import free_port
 
 TTL_S = 3
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Process:

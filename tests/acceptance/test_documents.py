@@ -12,8 +12,9 @@ from urllib.parse import urldefrag, urljoin
 
 import pytest
 
-from tests.acceptance.cluster import Cluster, Process, free_port, request
+from tests.acceptance.cluster import Cluster, Process, request
 from tests.acceptance.truth import wait_finished
+from tests.ports import free_port
 
 ROOT = Path("/usr/share/doc/python3/html")
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")

@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 
-from tests.acceptance.cluster import Cluster, Site, eventually, free_port, request
+from tests.acceptance.cluster import Cluster, Site, eventually, request
 from tests.acceptance.truth import check_shop, start_shop, unstored, wait_done, wait_finished
+from tests.ports import free_port
 
 
 @pytest.mark.timeout(300)
