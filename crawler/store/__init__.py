@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from crawler.clock import Clock
 from crawler.errors import Misconfigured
 from crawler.store.contract import Store
+from crawler.store.postgres.store import open_postgres
 from crawler.store.sqlite.store import open_sqlite
 
 __all__ = ["LOCKED_FOR_S", "open_store"]
@@ -19,6 +20,8 @@ async def open_store(url: str, clock: Clock, *, locked_for_s: float = LOCKED_FOR
     """Open the database at ``url``, creating or migrating its schema.
 
     ``sqlite:///absolute/path`` names a file on this machine; its directory is created.
+    ``postgresql://user@host:5432/database`` is a URL as libpq reads it, password files and TLS
+    included; the tables stand in the schema ``crawler`` unless a search path is set.
     ``locked_for_s`` bounds the wait for other writers. Raises `Misconfigured` for a URL or a
     file that cannot be used, `StoreUnavailable` where waiting may help.
     """
@@ -26,10 +29,11 @@ async def open_store(url: str, clock: Clock, *, locked_for_s: float = LOCKED_FOR
     if scheme == "sqlite":
         return await open_sqlite(_sqlite_path(url), clock, locked_for_s=locked_for_s)
     if scheme in {"postgresql", "postgres"}:
-        raise Misconfigured(
-            "--store: postgresql:// is not available in this version; use sqlite:///path"
-        )
-    raise Misconfigured(f"--store: expected sqlite:///path, got a URL of scheme {scheme!r}")
+        return await open_postgres(url, clock, locked_for_s=locked_for_s)
+    raise Misconfigured(
+        "--store: expected sqlite:///path or postgresql://user@host/database, "
+        f"got a URL of scheme {scheme!r}"
+    )
 
 
 def _sqlite_path(url: str) -> Path:

@@ -41,6 +41,7 @@ class Job:
     definition: str  # canonical JSON
     definition_revision: int
     node: str  # node id of the claimant, for events
+    parts: int = 1  # how many parts the resource is divided into, for ever
 
 
 @dataclass(frozen=True, slots=True)

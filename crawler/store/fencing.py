@@ -31,6 +31,7 @@ class Claim:
     run: int
     definition_revision: int
     node: str
+    parts: int = 1
 
 
 def may_claim(standing: Fence | None, token: Token) -> bool:

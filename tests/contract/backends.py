@@ -1,8 +1,13 @@
-"""The backends that the contract suite runs on; each test runs once per backend."""
+"""The backends that the contract suite runs on; each test runs once per backend.
+
+Without ``--store`` those that need nothing installed; ``--store=postgresql`` runs the suite on a
+real PostgreSQL.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -11,22 +16,54 @@ import pytest
 from crawler.clock import Clock
 from crawler.store import open_store
 from crawler.store.contract import Store
+from crawler.store.postgres.server import Connection
+from crawler.store.postgres.store import open_postgres
 from tests.contract.memory import MemoryStore
+from tests.postgres_server import PostgresServer
 
 Opener = Callable[[], Awaitable[Store]]
 
-DATABASES = ["sqlite"]
-ALL = [*DATABASES, "memory"]
-EVERYWHERE = pytest.mark.parametrize("backend", ALL)
+# What the fakes do too.
+EVERYWHERE = pytest.mark.everywhere
 
 
-def opener(backend: str, directory: Path, clock: Clock) -> Opener:
-    """What opens the same empty database, again and again."""
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One of them. ``server``: what postgresql runs on."""
+
+    name: str
+    server: PostgresServer | None = None
+
+    def opener(self, directory: Path, clock: Clock) -> Opener:
+        """What opens the same database, empty at first, again and again."""
+        if self.name == "memory":
+            return _memory(clock)
+        if self.server is not None:
+            return _postgres(self.server.fresh_url(), clock)
+        return _sqlite(directory, clock)
+
+
+def _memory(clock: Clock) -> Opener:
     memory = MemoryStore(clock)
 
     async def opened() -> Store:
-        if backend == "memory":
-            return cast("Store", memory)
-        return await open_store(f"{backend}://{directory}/store.db", clock)
+        return cast("Store", memory)
+
+    return opened
+
+
+def _sqlite(directory: Path, clock: Clock) -> Opener:
+    async def opened() -> Store:
+        return await open_store(f"sqlite://{directory}/store.db", clock)
+
+    return opened
+
+
+def _postgres(url: str, clock: Clock) -> Opener:
+    async def now(_: Connection) -> float:
+        return clock.wall()  # the tests set the time
+
+    async def opened() -> Store:
+        return await open_postgres(url, clock, locked_for_s=5.0, now=now)
 
     return opened

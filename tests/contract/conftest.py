@@ -9,14 +9,24 @@ from pathlib import Path
 import pytest
 
 from crawler.store.contract import Store
-from tests.contract.backends import DATABASES, Opener, opener
+from tests.contract.backends import EVERYWHERE, Backend, Opener
 from tests.contract.rows import SetClock
 
 
-@pytest.fixture(params=DATABASES)
-def backend(request: pytest.FixtureRequest) -> str:
-    """The backend's name. Modules of what the fakes do too say so with `EVERYWHERE`."""
-    return str(request.param)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test once per backend."""
+    if "backend" in metafunc.fixturenames:
+        names = [metafunc.config.getoption("store")]
+        if names == ["sqlite"] and metafunc.definition.get_closest_marker(EVERYWHERE.name):
+            names.append("memory")
+        metafunc.parametrize("backend", names, indirect=True)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Where the test runs."""
+    server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    return Backend(request.param, server)
 
 
 @pytest.fixture
@@ -25,10 +35,10 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-async def open_another(backend: str, tmp_path: Path, clock: SetClock) -> AsyncIterator[Opener]:
+async def open_another(backend: Backend, tmp_path: Path, clock: SetClock) -> AsyncIterator[Opener]:
     """Opens one more store on the same database, as another process would."""
     async with AsyncExitStack() as stack:
-        open_one = opener(backend, tmp_path, clock)
+        open_one = backend.opener(tmp_path, clock)
 
         async def opened() -> Store:
             store = await open_one()

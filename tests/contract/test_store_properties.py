@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crawler.errors import Fenced
 from crawler.model import Item, PageState, Progress, Visit
 from crawler.store.contract import Frontier, Store
-from tests.contract.backends import EVERYWHERE, opener
+from tests.contract.backends import EVERYWHERE, Backend
 from tests.contract.rows import CLUSTER, RESOURCE, SetClock, all_pages, job, request, stamp
 
 PAGES = [request(f"{n}", f"h{n % 3}.example") for n in range(12)]
@@ -164,9 +164,13 @@ class Run:
         assert progress.incomplete_items == sum(bool(item.missing) for item in items)
 
 
-async def play(backend: str, directory: Path, history: list[tuple[str, object]]) -> None:
+# Every example has a database of its own, so the fixture may be shared.
+ENDURED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+
+
+async def play(backend: Backend, directory: Path, history: list[tuple[str, object]]) -> None:
     clock = SetClock()
-    store = await opener(backend, directory, clock)()
+    store = await backend.opener(directory, clock)()
     try:
         await store.open_epoch(CLUSTER, 1)
         frontier = await store.claim(stamp(10), job())
@@ -179,8 +183,12 @@ async def play(backend: str, directory: Path, history: list[tuple[str, object]])
 
 
 @EVERYWHERE
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(history=operations)
-def test_counters_equal_rows(backend: str, history: list[tuple[str, object]]) -> None:
+def test_counters_equal_rows(backend: Backend, history: list[tuple[str, object]]) -> None:
     with TemporaryDirectory() as directory:
         asyncio.run(play(backend, Path(directory), history))

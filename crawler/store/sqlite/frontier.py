@@ -10,6 +10,7 @@ from typing import TypeVar
 from crawler.clock import Clock
 from crawler.model import Progress, Request, Visit
 from crawler.store.contract import Window
+from crawler.store.dealing import Choice
 from crawler.store.fencing import Claim
 from crawler.store.sqlite import recording, window
 from crawler.store.sqlite.connection import Connection
@@ -34,7 +35,7 @@ class SqliteFrontier:
     async def window(self, limit: int, per_host: int, skip: AbstractSet[bytes]) -> Window:
         now = self._clock.wall()
 
-        def choose(connection: sqlite3.Connection) -> window.Choice:
+        def choose(connection: sqlite3.Connection) -> Choice:
             return window.choose(
                 connection, self._claim, limit, per_host, skip, self._last_host, now
             )

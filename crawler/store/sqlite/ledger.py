@@ -75,6 +75,7 @@ def claim(
         job.run,
         job.definition_revision,
         clean_text(job.node),
+        job.parts,
     )
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from crawler.model import PageState, Request, Visit
+from crawler.model import Visit
 from crawler.store import statements
-from crawler.store.cleaning import clean_count, clean_text, encode_carry
+from crawler.store.batch import Batch, Row
 from crawler.store.fencing import Claim
 
 _SQL = statements.statements("sqlite", "frontier")
@@ -26,43 +25,15 @@ _SELECT_KNOWN = asking("select_known")
 _SELECT_REFUSED = asking("select_refused")
 
 
-@dataclass(slots=True)
-class Found:
-    """Links of a batch, each fingerprint once, in the order found; the first one wins."""
-
-    links: dict[bytes, tuple[Request, bytes]] = field(default_factory=dict)
-    excluded: dict[bytes, tuple[Request, bytes, str]] = field(default_factory=dict)
-
-    def gather(self, visit: Visit) -> None:
-        """Take the links of one effective visit."""
-        parent = visit.request.fingerprint
-        links, excluded = self.links, self.excluded
-        for link in visit.links:
-            if link.fingerprint not in links:
-                links[link.fingerprint] = link, parent
-        for link, reason in visit.excluded:
-            if link.fingerprint not in excluded:
-                excluded[link.fingerprint] = link, parent, reason
-
-    def insert(self, connection: sqlite3.Connection, claim: Claim) -> tuple[int, int]:
-        """By how much the known and the excluded pages rise. A link that one page of the batch
-        follows and another excludes is followed."""
-        known = _known(connection, claim, [*self.links, *self.excluded])
-        links = [
-            page_row(claim, link, parent)
-            for key, (link, parent) in self.links.items()
-            if key not in known
-        ]
-        old = [key for key in self.links if key in known]
-        again = [_revival(claim, *self.links[key]) for key in _refused(connection, claim, old)]
-        excluded = [
-            page_row(claim, link, parent, PageState.EXCLUDED, reason)
-            for key, (link, parent, reason) in self.excluded.items()
-            if key not in known
-        ]
-        followed = insert_pages(connection, links)
-        refused = insert_pages(connection, excluded)
-        return followed + refused, refused - _changes(connection, "revive_page", again)
+def insert_links(connection: sqlite3.Connection, claim: Claim, batch: Batch) -> None:
+    """Add what was found, and count it in the batch's delta."""
+    known = _known(connection, claim, batch.fingerprints())
+    old = [key for key in batch.links if key in known]
+    again = [batch.revival(claim, key) for key in _refused(connection, claim, old)]
+    followed = insert_pages(connection, batch.new_links(claim, known))
+    refused = insert_pages(connection, batch.new_excluded(claim, known))
+    batch.delta.known += followed + refused
+    batch.delta.excluded += refused - _changes(connection, "revive_page", again)
 
 
 def select_pending(
@@ -74,46 +45,9 @@ def select_pending(
     return {fingerprint: (seq, attempts) for fingerprint, seq, attempts in rows}
 
 
-def insert_pages(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+def insert_pages(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
     """How many were new: an ignored row changes nothing."""
     return _changes(connection, "insert_page", rows)
-
-
-def page_row(
-    claim: Claim,
-    request: Request,
-    parent: bytes | None,
-    state: PageState = PageState.PENDING,
-    reason: str = "",
-) -> tuple[Any, ...]:
-    """A row as ``insert_page`` takes it."""
-    return (
-        claim.run_id,
-        claim.part,
-        state.value,
-        clean_text(reason),
-        request.fingerprint,
-        clean_text(request.url),
-        clean_text(request.host),
-        request.method,
-        request.body,
-        *_way(request, parent),
-    )
-
-
-def _revival(claim: Claim, request: Request, parent: bytes) -> tuple[Any, ...]:
-    return (claim.part, *_way(request, parent), claim.run_id, request.fingerprint)
-
-
-def _way(request: Request, parent: bytes | None) -> tuple[Any, ...]:
-    """What depends on the way by which a page is found."""
-    return (
-        clean_count(request.depth),
-        clean_count(request.priority),
-        None if request.rule is None else clean_text(request.rule),
-        encode_carry(request.carry),
-        request.parent if request.parent is not None else parent,
-    )
 
 
 def _known(
@@ -145,6 +79,6 @@ def _ask(
     return rows
 
 
-def _changes(connection: sqlite3.Connection, name: str, rows: Sequence[tuple[Any, ...]]) -> int:
+def _changes(connection: sqlite3.Connection, name: str, rows: Sequence[Row]) -> int:
     """How many rows changed: executemany sums them up."""
     return connection.executemany(_SQL[name], rows).rowcount if rows else 0

@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
-from crawler.model import Item, PageState, Progress, Request, Visit
+from crawler.model import PageState, Progress, Request, Visit
 from crawler.store import statements
-from crawler.store.cleaning import (
-    clean_count,
-    clean_seconds,
-    clean_size,
-    clean_text,
-    encode_fields,
-    encode_names,
-)
+from crawler.store.batch import STRIKES_TO_FAIL, Delta, page_row, work_out
+from crawler.store.cleaning import clean_text
 from crawler.store.fencing import Claim
 from crawler.store.sqlite import ledger
-from crawler.store.sqlite.links import Found, insert_pages, page_row, select_pending
+from crawler.store.sqlite.links import insert_links, insert_pages, select_pending
 
 _SQL = statements.statements("sqlite", "frontier")
-LONGEST_WAIT_S = 24 * 3600.0
-STRIKES_TO_FAIL = 3
-
-
-@dataclass(slots=True)
-class Delta:
-    """What one transaction adds to the counters of its part."""
-
-    known: int = 0
-    done: int = 0
-    failed: int = 0
-    excluded: int = 0
-    items: int = 0
-    incomplete_items: int = 0
-    fetched_bytes: int = 0
-
-    def count(self, state: PageState) -> None:
-        """Note that one known page left PENDING for ``state``."""
-        if state is PageState.DONE:
-            self.done += 1
-        elif state is PageState.FAILED:
-            self.failed += 1
-        elif state is PageState.EXCLUDED:
-            self.excluded += 1
-
-    def complete(self, visit: Visit) -> None:
-        """Note what a final visit adds."""
-        self.count(visit.state)
-        self.fetched_bytes += clean_size(visit.size_bytes)
-        self.items += len(visit.items)
-        self.incomplete_items += sum(1 for item in visit.items if item.missing)
 
 
 def seed(connection: sqlite3.Connection, claim: Claim, requests: Sequence[Request]) -> Progress:
@@ -68,31 +31,11 @@ def record(
     connection: sqlite3.Connection, claim: Claim, visits: Sequence[Visit], now: float
 ) -> Progress:
     """Record a batch of visits; those to pages that are not pending change nothing."""
-    delta, found = Delta(), Found()
-    pending = select_pending(connection, claim, visits)
-    pages: list[tuple[Any, ...]] = []
-    items: list[tuple[Any, ...]] = []
-    for visit in visits:
-        fingerprint = visit.request.fingerprint
-        if (row := pending.get(fingerprint)) is None:
-            continue
-        seq, attempts = row
-        made = _attempts(visit, attempts)
-        pages.append(_page_change(visit, seq, made, now))
-        found.gather(visit)
-        if visit.state is PageState.PENDING:
-            pending[fingerprint] = seq, made
-            delta.fetched_bytes += clean_size(visit.size_bytes) if made > attempts else 0
-        else:
-            del pending[fingerprint]  # a second visit in this batch changes nothing
-            delta.complete(visit)
-            items.extend(_item_rows(claim, visit, now))
-    connection.executemany(_SQL["complete_page"], pages)
-    connection.executemany(_SQL["insert_item"], items)
-    known, excluded = found.insert(connection, claim)
-    delta.known += known
-    delta.excluded += excluded
-    _add(connection, claim, delta)
+    batch = work_out(claim, visits, select_pending(connection, claim, visits), now)
+    connection.executemany(_SQL["complete_page"], batch.pages)
+    connection.executemany(_SQL["insert_item"], batch.items)
+    insert_links(connection, claim, batch)
+    _add(connection, claim, batch.delta)
     return progress(connection, claim.run_id)
 
 
@@ -138,48 +81,6 @@ def progress(connection: sqlite3.Connection, run_id: int) -> Progress:
 def as_progress(row: Sequence[Any]) -> Progress:
     """Seven sums, then seeded and finished."""
     return replace(Progress(*row), seeded=bool(row[7]))
-
-
-def _attempts(visit: Visit, attempts: int) -> int:
-    """Counted from what the visitor saw, so that a repeated commit of one attempt counts once."""
-    if visit.state is PageState.EXCLUDED:
-        return attempts
-    return max(attempts, clean_count(visit.request.attempts) + 1)
-
-
-def _page_change(visit: Visit, seq: int, attempts: int, now: float) -> tuple[Any, ...]:
-    again = visit.state is PageState.PENDING and visit.retry_at > now
-    return (
-        visit.state.value,
-        clean_text(visit.reason),
-        clean_count(visit.status),
-        clean_text(visit.final_url),
-        clean_text(visit.content_type),
-        clean_size(visit.size_bytes),
-        clean_seconds(visit.elapsed_s),
-        clean_text(visit.rule),
-        now,
-        attempts,
-        min(visit.retry_at, now + LONGEST_WAIT_S) if again else 0.0,
-        seq,
-    )
-
-
-def _item_rows(claim: Claim, visit: Visit, now: float) -> Iterator[tuple[Any, ...]]:
-    for ordinal, item in enumerate(visit.items):
-        yield (
-            claim.run_id,
-            visit.request.fingerprint,
-            ordinal,
-            clean_text(item.rule),
-            claim.definition_revision,
-            *_item_texts(item),
-            now,
-        )
-
-
-def _item_texts(item: Item) -> tuple[str, str | None]:
-    return encode_fields(item.fields), encode_names(item.missing)
 
 
 def _add(connection: sqlite3.Connection, claim: Claim, delta: Delta) -> None:

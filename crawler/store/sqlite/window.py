@@ -5,34 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Any
 
-from crawler.model import Request
 from crawler.store import statements
-from crawler.store.cleaning import decode_fields
+from crawler.store.batch import LONGEST_WAIT_S
+from crawler.store.dealing import FINGERPRINT, HOST, Choice, Row, dealt
 from crawler.store.fencing import Claim
-from crawler.store.sqlite.recording import LONGEST_WAIT_S
 
 _SQL = statements.statements("sqlite", "frontier")
 PROMOTE_LIMIT = 2000
-
-Row = tuple[Any, ...]  # as select_due gives it
-_SEQ, _FINGERPRINT, _HOST, _PRIORITY = 0, 1, 3, 5
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What was picked, the host to go on behind, and when the next waiting row is due.
-
-    ``overdue``: rows wait whose time has come (or was set by a clock that stepped back since);
-    `promote` makes them due.
-    """
-
-    requests: tuple[Request, ...]
-    last_host: str
-    next_at: float | None
-    overdue: bool
 
 
 def choose(
@@ -52,7 +32,7 @@ def choose(
     by_host: dict[str, Sequence[Row]] = {}
     last_host = after_host
     for row in _bests(connection, part, after_host, skip) if limit > 0 < per_host else ():
-        last_host = row[_HOST]
+        last_host = row[HOST]
         by_host[last_host] = [row]
         if len(by_host) == limit:
             break
@@ -61,7 +41,7 @@ def choose(
         if sum(map(len, by_host.values())) < limit:
             for host in by_host:
                 by_host[host] = _first_due(connection, part, host, count, skip)
-    requests = tuple(_request(row) for row in dealt(list(by_host.values()), limit))
+    requests = dealt(list(by_host.values()), limit)
     row = connection.execute(_SQL["select_next_at"], part).fetchone()
     next_at = None if row is None else float(row[0])
     overdue = next_at is not None and (
@@ -75,13 +55,6 @@ def promote(connection: sqlite3.Connection, claim: Claim, now: float) -> None:
     part = {"run_id": claim.run_id, "part": claim.part, "limit": PROMOTE_LIMIT}
     connection.execute(_SQL["promote_due"], {**part, "now": now})
     connection.execute(_SQL["promote_stepped"], _horizon(part, now))
-
-
-def dealt(by_host: Sequence[Sequence[Row]], limit: int) -> list[Row]:
-    """First the best of every host, then the second of every host, and so on."""
-    ranked = [(rank, row) for rows in by_host for rank, row in enumerate(rows)]
-    ranked.sort(key=lambda each: (each[0], -each[1][_PRIORITY], each[1][_SEQ]))
-    return [row for _, row in ranked[:limit]]
 
 
 def _horizon(part: dict[str, int], now: float) -> dict[str, float]:
@@ -109,11 +82,11 @@ def _bests_between(
 ) -> Iterator[Row]:
     while True:
         rows = connection.execute(_SQL["select_best"], {**part, "host": host})
-        row = next((row for row in rows if row[_FINGERPRINT] not in skip), None)
+        row = next((row for row in rows if row[FINGERPRINT] not in skip), None)
         rows.close()
-        if row is None or (last is not None and row[_HOST] > last):
+        if row is None or (last is not None and row[HOST] > last):
             return
-        host = row[_HOST]
+        host = row[HOST]
         yield row
 
 
@@ -127,31 +100,12 @@ def _first_due(
     found: list[Row] = []
     rows = connection.execute(_SQL["select_due"], {**part, "host": host})
     for row in rows:
-        if row[_FINGERPRINT] not in skip:
+        if row[FINGERPRINT] not in skip:
             found.append(row)
             if len(found) == count:
                 break
     rows.close()
     return found
-
-
-def _request(row: Row) -> Request:
-    _, fingerprint, url, host, depth, priority, method, body, rule, carry, parent, *rest = row
-    attempts, strikes = rest
-    return Request(
-        fingerprint,
-        url,
-        host,
-        depth,
-        priority,
-        method,
-        body,
-        rule,
-        decode_fields(carry),
-        parent,
-        attempts,
-        strikes,
-    )
 
 
 def targets(

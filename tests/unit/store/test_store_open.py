@@ -20,7 +20,7 @@ CLOCK = SystemClock()
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("postgresql://host/db", "not available in this version"),
+        ("postgresql://user:se%cret@host/db", "percent-encoded"),
         ("mysql://host/db", "mysql"),
         ("/path/store.db", "sqlite:///path"),
         ("sqlite://store.db", "absolute path"),

@@ -71,8 +71,8 @@ WHERE run_id = ? AND fingerprint IN (/* fingerprints */) AND +state = 'excluded'
 
 -- name: revive_page
 -- A refused link is found again, by a way on which it is not refused. It keeps its place.
-UPDATE pages SET state = 'pending', reason = '', part = ?, depth = ?, priority = ?, rule = ?,
-    carry = ?, parent = ?
+UPDATE pages SET state = 'pending', reason = '', depth = ?, priority = ?, rule = ?, carry = ?,
+    parent = ?
 WHERE run_id = ? AND fingerprint = ? AND state = 'excluded' AND fetched_at = 0;
 
 -- name: select_pending

@@ -1,0 +1,60 @@
+"""Reads what people look at: progress, pages, items and events of a resource's latest run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress
+from crawler.store import statements
+from crawler.store.paging import bounded, item_of, page_of, pages_statement, seq_of
+from crawler.store.postgres.connection import Transaction
+from crawler.store.postgres.recording import as_progress
+
+_SQL = statements.statements("postgres", "results")
+
+
+async def progress(tx: Transaction, resource_ids: Sequence[str]) -> dict[str, tuple[int, Progress]]:
+    """Latest run and totals, per ID that has one; one statement for all."""
+    rows = await tx.all(_SQL["select_latest_progress"], (list(set(resource_ids)),))
+    return {row[0]: (row[1], as_progress(row[2:])) for row in rows}
+
+
+async def pages(
+    tx: Transaction,
+    resource_id: str,
+    state: PageState | None,
+    status: int | None,
+    after: str,
+    limit: int,
+) -> tuple[list[PageRecord], str]:
+    """Page records in the order found, and the cursor for more ("" at the end)."""
+    asked: dict[str, Any] = {
+        "run_id": await _latest_run(tx, resource_id),
+        "after": seq_of(after),
+        "limit": bounded(limit) + 1,  # one more tells whether there are more
+        "state": None if state is None else state.value,
+        "status": status,
+    }
+    found = [row[0] for row in await tx.all(_SQL[pages_statement(state, status)], asked)]
+    shown = found[: bounded(limit)]
+    rows = await tx.all(_SQL["select_pages"], (shown,))
+    return [page_of(row) for row in rows], str(shown[-1]) if len(found) > len(shown) else ""
+
+
+async def items(tx: Transaction, resource_id: str, after: int, limit: int) -> list[ItemRecord]:
+    """Items with a seq above ``after``."""
+    run_id = await _latest_run(tx, resource_id)
+    asked = {"run_id": run_id, "after": after, "limit": bounded(limit)}
+    return [item_of(row) for row in await tx.all(_SQL["list_items"], asked)]
+
+
+async def events(tx: Transaction, resource_id: str, after: int, limit: int) -> list[Event]:
+    """Events with a seq above ``after``."""
+    asked = {"resource_id": resource_id, "after": after, "limit": bounded(limit)}
+    return [Event(*row) for row in await tx.all(_SQL["list_events"], asked)]
+
+
+async def _latest_run(tx: Transaction, resource_id: str) -> int | None:
+    row = await tx.one(_SQL["select_latest_run"], (resource_id,))
+    return None if row is None else int(row[0])

@@ -1,0 +1,132 @@
+"""The `Store` of this backend: one pool of connections, and what they are used for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crawler.clock import Clock
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, Stamp
+from crawler.store.contract import Job, Memo, Mirrored
+from crawler.store.postgres import ledger, purging, results, schema, server
+from crawler.store.postgres.budgets import PostgresBudgets
+from crawler.store.postgres.connection import Database, Now, Transaction, server_time
+from crawler.store.postgres.frontier import PostgresFrontier
+
+_HEALTH = (
+    "SELECT current_setting('server_version'), pg_database_size(current_database()), "
+    "current_setting('synchronous_commit'), pg_is_in_recovery(), "
+    "(SELECT count(*) FROM pg_stat_activity), current_setting('max_connections')::int"
+)
+
+
+async def open_postgres(
+    url: str, clock: Clock, *, locked_for_s: float, now: Now = server_time
+) -> PostgresStore:
+    """Open the database, creating its schema. See `crawler.store.open_store`."""
+    arguments = server.parse_url(url)
+    connection = await server.connect(arguments)
+    try:
+        store_id = await schema.migrate(connection)
+    finally:
+        await connection.close()
+    database = Database(arguments, clock, now, patience_s=locked_for_s)
+    await database.open()
+    return PostgresStore(server.place(url), store_id, database)
+
+
+class PostgresStore:
+    """Any number of processes on any number of machines."""
+
+    def __init__(self, place: str, store_id: str, database: Database) -> None:
+        self._place = place
+        self._id = store_id
+        self._database = database
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    async def claim(self, stamp: Stamp, job: Job) -> PostgresFrontier:
+        claim = await self._database.write("claim", lambda tx: ledger.claim(tx, stamp, job))
+        return PostgresFrontier(claim, self._database)
+
+    def budgets(self, holder: str) -> PostgresBudgets:
+        return PostgresBudgets(holder, self._database)
+
+    async def open_epoch(self, cluster: str, revision: int) -> int:
+        return await self._database.write(
+            "epoch", lambda tx: ledger.open_epoch(tx, cluster, revision)
+        )
+
+    async def raise_fence(self, stamp: Stamp) -> None:
+        await self._database.write("fence", lambda tx: ledger.raise_fence(tx, stamp))
+
+    async def bury(self, resource_id: str) -> None:
+        await self._database.write("bury", lambda tx: ledger.bury(tx, resource_id))
+
+    async def purge(self, limit: int) -> int:
+        found = await self._database.read(lambda tx: purging.find_remains(tx, max(0, limit)))
+        if not found:
+            return 0
+        return await self._database.write("purge", lambda tx: purging.purge(tx, found, limit))
+
+    async def note(self, events: Sequence[tuple[str, Event]]) -> None:
+        if events:
+            await self._database.write("tell", lambda tx: ledger.note_all(tx, events))
+
+    async def mirror(self, entries: Sequence[Memo]) -> None:
+        if entries:
+            await self._database.write("mirror", lambda tx: ledger.mirror(tx, entries))
+
+    async def mirrored(self) -> Sequence[Mirrored]:
+        return await self._database.read(ledger.mirrored)
+
+    async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
+        return await self._database.read(lambda tx: results.progress(tx, resource_ids))
+
+    async def pages(
+        self,
+        resource_id: str,
+        *,
+        state: PageState | None = None,
+        status: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[PageRecord], str]:
+        return await self._database.read(
+            lambda tx: results.pages(tx, resource_id, state, status, after, limit)
+        )
+
+    async def items(
+        self, resource_id: str, *, after: int = 0, limit: int = 100
+    ) -> Sequence[ItemRecord]:
+        return await self._database.read(lambda tx: results.items(tx, resource_id, after, limit))
+
+    async def events(
+        self, resource_id: str, *, after: int = 0, limit: int = 100
+    ) -> Sequence[Event]:
+        return await self._database.read(lambda tx: results.events(tx, resource_id, after, limit))
+
+    async def check(self) -> Mapping[str, Any]:
+        async def health(tx: Transaction) -> tuple[Any, ...]:
+            row = await tx.one(_HEALTH)
+            assert row is not None
+            return row
+
+        version, size, level, standby, connections, most = await self._database.read(health)
+        return {
+            "backend": "postgresql",
+            "id": self._id,
+            "place": self._place,
+            "schema": schema.VERSION,
+            "postgresql": version,
+            "size_bytes": size,
+            "synchronous_commit": level,
+            "standby": standby,
+            "connections": connections,
+            "max_connections": most,
+        }
+
+    async def close(self) -> None:
+        await self._database.close()

@@ -1,0 +1,38 @@
+-- What buried resources left. Each statement deletes at most so many rows.
+
+-- name: select_remains
+-- Buried resources of which anything is left; pages, items and counters hang on their run.
+SELECT id FROM resources
+WHERE buried AND (
+    EXISTS (SELECT 1 FROM runs WHERE runs.resource_id = resources.id)
+    OR EXISTS (SELECT 1 FROM events WHERE events.resource_id = resources.id)
+    OR EXISTS (SELECT 1 FROM fences WHERE fences.resource_id = resources.id)
+)
+LIMIT %s;
+
+-- name: select_runs
+SELECT id FROM runs WHERE resource_id = %s;
+
+-- name: purge_items
+DELETE FROM items WHERE seq = ANY (ARRAY(SELECT seq FROM items WHERE run_id = %s LIMIT %s));
+
+-- name: purge_pages
+DELETE FROM pages WHERE seq = ANY (ARRAY(SELECT seq FROM pages WHERE run_id = %s LIMIT %s));
+
+-- name: purge_counters
+DELETE FROM counters WHERE (run_id, part) IN (
+    SELECT run_id, part FROM counters WHERE run_id = %s LIMIT %s
+);
+
+-- name: purge_runs
+DELETE FROM runs WHERE id = ANY (ARRAY(SELECT id FROM runs WHERE resource_id = %s LIMIT %s));
+
+-- name: purge_events
+DELETE FROM events WHERE seq = ANY (ARRAY(
+    SELECT seq FROM events WHERE resource_id = %s LIMIT %s
+));
+
+-- name: purge_fences
+DELETE FROM fences WHERE (resource_id, part) IN (
+    SELECT resource_id, part FROM fences WHERE resource_id = %s LIMIT %s
+);

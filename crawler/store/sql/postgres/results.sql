@@ -1,0 +1,67 @@
+-- What people read of the latest run of a resource.
+
+-- name: select_latest_run
+SELECT id FROM runs WHERE resource_id = %s ORDER BY run DESC LIMIT 1;
+
+-- name: select_latest_progress
+SELECT runs.resource_id, runs.run, sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint,
+    sum(excluded)::bigint, sum(items)::bigint, sum(incomplete_items)::bigint,
+    sum(fetched_bytes)::bigint, seeded, finished
+FROM unnest(%s::text[]) AS wanted (id)
+CROSS JOIN LATERAL (
+    SELECT * FROM runs WHERE resource_id = wanted.id ORDER BY run DESC LIMIT 1
+) AS runs
+JOIN counters ON counters.run_id = runs.id
+GROUP BY runs.id, runs.resource_id, runs.run, seeded, finished;
+
+-- name: list_pages
+-- The four states are merged in the order of seq, each read from its end of the index.
+(SELECT seq FROM pages WHERE run_id = %(run_id)s AND state = 'pending' AND seq > %(after)s
+    ORDER BY seq LIMIT %(limit)s)
+UNION ALL
+(SELECT seq FROM pages WHERE run_id = %(run_id)s AND state = 'done' AND seq > %(after)s
+    ORDER BY seq LIMIT %(limit)s)
+UNION ALL
+(SELECT seq FROM pages WHERE run_id = %(run_id)s AND state = 'failed' AND seq > %(after)s
+    ORDER BY seq LIMIT %(limit)s)
+UNION ALL
+(SELECT seq FROM pages WHERE run_id = %(run_id)s AND state = 'excluded' AND seq > %(after)s
+    ORDER BY seq LIMIT %(limit)s)
+ORDER BY seq LIMIT %(limit)s;
+
+-- name: list_pages_of_state
+SELECT seq FROM pages WHERE run_id = %(run_id)s AND state = %(state)s AND seq > %(after)s
+ORDER BY seq LIMIT %(limit)s;
+
+-- name: list_pages_of_status
+SELECT seq FROM pages
+WHERE run_id = %(run_id)s AND status = %(status)s AND status <> 0 AND seq > %(after)s
+ORDER BY seq LIMIT %(limit)s;
+
+-- name: list_pages_of_state_and_status
+SELECT seq FROM pages
+WHERE run_id = %(run_id)s AND status = %(status)s AND status <> 0 AND state = %(state)s
+    AND seq > %(after)s
+ORDER BY seq LIMIT %(limit)s;
+
+-- name: select_pages
+SELECT page.url, page.state, page.reason, page.status, page.attempts, page.depth, page.priority,
+    page.host, coalesce(nullif(page.matched_rule, ''), page.rule, ''), page.content_type,
+    page.size_bytes, page.elapsed_s, coalesce(finder.url, ''), page.fetched_at
+FROM pages AS page
+LEFT JOIN pages AS finder ON finder.run_id = page.run_id AND finder.fingerprint = page.parent
+WHERE page.seq = ANY (%s)
+ORDER BY page.seq;
+
+-- name: list_items
+SELECT items.seq, pages.url, items.rule, ordinal, definition_revision, fields::text,
+    missing::text, stored_at
+FROM items
+JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint
+WHERE items.run_id = %(run_id)s AND items.seq > %(after)s
+ORDER BY items.seq LIMIT %(limit)s;
+
+-- name: list_events
+SELECT seq, at, kind, detail, node FROM events
+WHERE resource_id = %(resource_id)s AND seq > %(after)s
+ORDER BY seq LIMIT %(limit)s;

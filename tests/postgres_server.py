@@ -1,0 +1,155 @@
+"""A real PostgreSQL for tests, on loopback, with a data directory of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.ports import free_port
+
+START_LIMIT_S = 30.0
+_OWNER = "postgres"  # the server refuses to run as root
+
+
+def program(name: str) -> str:
+    """Where Debian and others keep the server's programs, which are on no PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    path = str(found[0]) if found else shutil.which(name)
+    assert path, f"{name} is missing: apt-get install postgresql"
+    return path
+
+
+class PostgresServer:
+    """One cluster in the sense of PostgreSQL. ``durable`` False trades safety in a crash of the
+    machine, which no test can cause, for speed; commits survive kill -9 either way."""
+
+    def __init__(
+        self, *, durable: bool = False, address: str = "127.0.0.1", prefix: tuple[str, ...] = ()
+    ) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self.port = free_port()
+        self.address = address
+        self._prefix = prefix
+        self._data = self.directory / "data"
+        self._durable = durable
+        self._process: subprocess.Popen[bytes] | None = None
+        self._schemas = count(1)
+
+    @property
+    def pid(self) -> int:
+        """Of the postmaster."""
+        assert self._process is not None
+        return self._process.pid
+
+    def url(self, schema: str = "") -> str:
+        """For the superuser; ``schema``: with that search path."""
+        options = f"?options=-csearch_path%3D{schema}" if schema else ""
+        return f"postgresql://{_OWNER}@{self.address}:{self.port}/postgres{options}"
+
+    def fresh_url(self) -> str:
+        """With a schema that nobody has used."""
+        return self.url(f"test_{next(self._schemas)}")
+
+    def start(self) -> None:
+        """Start, and wait until it takes connections. A crash is recovered from first."""
+        deadline = time.monotonic() + START_LIMIT_S
+        while True:
+            self._process = self._spawn()
+            while self._process.poll() is None:
+                if self._ready():
+                    return
+                assert time.monotonic() < deadline, self._log()
+                time.sleep(0.02)
+            # After a kill -9 the children of the last one may live a moment longer.
+            assert time.monotonic() < deadline, self._log()
+            time.sleep(0.1)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT: fast (sessions are ended); SIGQUIT: immediate; SIGKILL: the postmaster alone,
+        whose children notice and end."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(START_LIMIT_S)
+            self._process = None
+
+    def sql(self, statement: str) -> str:
+        """Run it as superuser; the rows, one per line, columns separated by ``|``."""
+        done = subprocess.run(
+            [*self._prefix, "psql", "--no-psqlrc", "-qAtc", statement, self.url()],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def close(self) -> None:
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self._create()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _create(self) -> None:
+        if os.geteuid() == 0:
+            shutil.chown(self.directory, _OWNER, _OWNER)
+        command = [program("initdb"), f"--pgdata={self._data}", f"--username={_OWNER}"]
+        command += ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        subprocess.run(self._as_owner(command), check=True, capture_output=True, cwd=self.directory)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        settings = {
+            "listen_addresses": self.address,
+            "port": self.port,
+            "unix_socket_directories": self.directory,
+            "max_connections": 200,
+            "fsync": "on" if self._durable else "off",
+            "log_min_messages": "fatal",
+        }
+        command = [program("postgres"), "-D", str(self._data)]
+        command += [f"--{name}={value}" for name, value in settings.items()]
+        with (self.directory / "log").open("ab") as output:
+            return subprocess.Popen(
+                [*self._prefix, *self._as_owner(command)],
+                stdout=output,
+                stderr=output,
+                cwd=self.directory,
+                start_new_session=True,
+            )
+
+    def _as_owner(self, command: list[str]) -> list[str]:
+        if os.geteuid() != 0:
+            return command
+        return ["setpriv", f"--reuid={_OWNER}", f"--regid={_OWNER}", "--clear-groups", *command]
+
+    def _ready(self) -> bool:
+        command = [*self._prefix, program("pg_isready"), "-q", "-h", self.address]
+        command += ["-p", str(self.port)]
+        return subprocess.run(command, check=False).returncode == 0
+
+    def _log(self) -> str:
+        path = self.directory / "log"
+        return path.read_text(errors="replace")[-2000:] if path.exists() else ""
