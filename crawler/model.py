@@ -48,6 +48,12 @@ def check_node_id(node_id: str) -> str:
     return node_id
 
 
+def unit_name(name: str, part: int) -> str:
+    """What one part of a resource is called where parts are told apart: ``shop``, ``shop/1``.
+    No name of a resource holds a slash."""
+    return f"{name}/{part}" if part else name
+
+
 class Desired(StrEnum):
     """What the user wants of a resource; kept in ``/crawler/desired/<name>``."""
 
@@ -97,7 +103,8 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A crawl job as it stands under ``/resources/<name>``.
+    """A crawl job as it stands under ``/resources/<name>``, or one more part of a divided one
+    under ``/crawler/parts/<name>/<part>``.
 
     ``revision`` is the key's mod_revision: the token of this assignment (0: not stored yet).
     """
@@ -107,6 +114,12 @@ class Resource:
     assignment: Assignment | None
     created_ns: int
     revision: int = 0
+    part: int = 0
+
+    @property
+    def unit(self) -> str:
+        """See `unit_name`."""
+        return unit_name(self.name, self.part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from crawler.app.reports import Reports
 from crawler.app.source import name_for, read_definition
 from crawler.clock import Clock
 from crawler.coordination.catalog import Cluster, Entry, Status, Wish
+from crawler.coordination.entry import Part, partitions_of
 from crawler.definition import Definition
 from crawler.errors import Conflict, InvalidInput, Misconfigured
 from crawler.local.lock import hold_directory
@@ -145,17 +146,19 @@ def _entry(memo: Mirrored, text: str, progress: Progress, me: Node, now: float) 
     status = None
     if progress.finished:
         status = Status(State.FINISHED, progress.finished, memo.run, memo.id, _AGREED, me.id, now)
+    resource = Resource(memo.id, memo.name, Assignment(me.id, me.address), memo.created_ns, _AGREED)
+    partitions = partitions_of(text)
     return Entry(
         name=memo.name,
-        resource=Resource(
-            memo.id, memo.name, Assignment(me.id, me.address), memo.created_ns, _AGREED
-        ),
+        resource=resource,
         definition=text,
         definition_revision=_AGREED,
         wish=Wish(Desired.RUNNING, memo.run, memo.id),
         wish_revision=_AGREED,
         status=status,
         resource_revision=_AGREED,
+        partitions=partitions,
+        parts={part: Part(replace(resource, part=part), _AGREED) for part in range(1, partitions)},
     )
 
 

@@ -33,7 +33,14 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
 
     async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:
         definition = from_json(order.definition)
-        job = Job(order.name, order.run, order.definition, order.definition_revision, order.node)
+        job = Job(
+            order.name,
+            order.run,
+            order.definition,
+            order.definition_revision,
+            order.node,
+            order.parts,
+        )
         frontier = await store.claim(order.stamp, job)
         for strike in order.strikes:
             await frontier.strike(bytes.fromhex(strike.fingerprint), strike.reason)

@@ -40,6 +40,10 @@ def show(
         lines["fetched"] = f"{counts.fetched_bytes:,} bytes"
     elif found.progress_error:
         lines["pages"] = found.progress_error
+    for number, part in enumerate(found.parts):
+        owner = short_node(part.assigned_node) or "nobody"
+        state = f"{part.state} ({part.reason})" if part.reason else str(part.state)
+        lines[f"part {number}"] = f"{owner}: {state}"
     for label, value in lines.items():
         if value:
             print(f"{label:10} {terminal.safe(value)}")

@@ -62,6 +62,19 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class PartStatus:
+    """One part of a divided resource."""
+
+    assigned_node: str
+    address: str
+    state: State
+    reason: str
+    revision: int
+    decision: str
+    decided_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceStatus:
     """A resource as it stands. ``creation_time`` is in Unix nanoseconds, ``decided_at`` in Unix
     seconds. ``progress`` is None before the first claim, and where ``progress_error`` says why it
@@ -81,6 +94,7 @@ class ResourceStatus:
     decided_at: float
     progress: Counters | None
     progress_error: str
+    parts: tuple[PartStatus, ...] = ()  # from part 0; none where there is one only
     definition: Mapping[str, Any] | None = None
 
 

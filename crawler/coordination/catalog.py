@@ -14,12 +14,13 @@ import structlog
 from crawler import failpoint
 from crawler.clock import Backoff, Clock
 from crawler.coordination.election import DEFAULT_PREFIX, Leader
-from crawler.coordination.entry import Entry, current_status, state_of
+from crawler.coordination.entry import Entry, all_units, current_status, state_of, units_of
 from crawler.coordination.etcd import Etcd, KeyValue, Snapshot, fetch, modified_at, put
 from crawler.coordination.index import Index, View, entry_from
 from crawler.coordination.keys import (
     CLUSTER_KEY,
     IDS_KEY,
+    PART_PREFIXES,
     PREFIXES,
     SPAN_END,
     SPAN_START,
@@ -61,6 +62,7 @@ __all__ = [
     "Status",
     "View",
     "Wish",
+    "all_units",
     "current_status",
     "decision_key",
     "decode_cluster",
@@ -78,6 +80,7 @@ __all__ = [
     "resource_key",
     "state_of",
     "status_key",
+    "units_of",
     "wish_key",
     "write_status",
 ]
@@ -239,7 +242,10 @@ class Catalog:
 async def read_entry(etcd: Etcd, name: str) -> Entry:
     """The entry as etcd has it now (linearizable); an empty one if there is no such resource."""
     keys = (resource_key, definition_key, wish_key, status_key, decision_key)
-    result = await etcd.txn([], [fetch(key(name)) for key in keys])
+    parts = (f"{prefix}{name}/" for prefix in PART_PREFIXES)
+    result = await etcd.txn(
+        [], [*(fetch(key(name)) for key in keys), *(fetch(part, prefix=True) for part in parts)]
+    )
     return entry_from(name, (kv for response in result.responses for kv in response))
 
 
@@ -266,8 +272,8 @@ async def write_status(etcd: Etcd, resource: Resource, status: Status) -> None:
     May raise `OutcomeUnknown`; repeating is safe.
     """
     result = await etcd.txn(
-        [modified_at(resource_key(resource.name), resource.revision)],
-        [put(status_key(resource.name), encode_status(status))],
+        [modified_at(resource_key(resource.name, resource.part), resource.revision)],
+        [put(status_key(resource.name, resource.part), encode_status(status))],
     )
     if not result.succeeded:
-        raise Fenced(f"{resource.name} is no longer assigned as of revision {resource.revision}")
+        raise Fenced(f"{resource.unit} is no longer assigned as of revision {resource.revision}")

@@ -9,18 +9,19 @@ from typing import Any
 import structlog
 
 from crawler.coordination.election import Leader, leader_of
-from crawler.coordination.entry import Entry
+from crawler.coordination.entry import Entry, Part, partitions_of
 from crawler.coordination.etcd import KeyValue, Snapshot
 from crawler.coordination.keys import (
     CLUSTER_KEY,
-    DECISIONS,
     DEFINITIONS,
     DRAINED,
     LOADS,
     NODES,
+    PARTS,
     RESOURCES,
     STATUSES,
     WISHES,
+    name_and_part,
 )
 from crawler.coordination.records import (
     Cluster,
@@ -37,8 +38,6 @@ from crawler.coordination.registry import parse_node
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE, Node
 
 log = structlog.get_logger(__name__)
-
-_ENTRY_PREFIXES = (RESOURCES, DEFINITIONS, WISHES, STATUSES, DECISIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +129,9 @@ class Index:
         """Put the key in its place, or remove it (None); whether it is one of ours."""
         if key.startswith(self._election):
             return self._store_candidate(key, kv)
-        for prefix in _ENTRY_PREFIXES:
-            if key.startswith(prefix):
-                return self._store_part(prefix, key.removeprefix(prefix), kv)
+        name, part = name_and_part(key)
+        if name:
+            return self._store_part(key, name, part, kv)
         if key.startswith(NODES):
             return self._store_node(key, kv)
         if key.startswith(LOADS):
@@ -156,15 +155,11 @@ class Index:
         nodes = {WORKER_SERVICE: self.workers, MASTER_SERVICE: self.masters}.get(service)
         return nodes is not None and _set(nodes, node_id, kv and parse_node(kv))
 
-    def _store_part(self, prefix: str, name: str, kv: KeyValue | None) -> bool:
-        """One of the keys that make up an entry. Below ``/resources/`` other things stand, too:
-        whatever holds a slash is no name."""
-        if not name or "/" in name or not _is_text(name):
+    def _store_part(self, key: str, name: str, part: int, kv: KeyValue | None) -> bool:
+        """One of the keys that make up an entry."""
+        if not _is_text(name):
             return False
-        entry = replace(
-            self.entries.get(name) or Entry(name),
-            **_part(prefix, kv, kv.mod_revision if kv else 0),
-        )
+        entry = _placed(self.entries.get(name) or Entry(name), key, part, kv)
         if entry == Entry(name):
             self.entries.pop(name, None)
         else:
@@ -172,14 +167,31 @@ class Index:
         return True
 
 
-def _part(prefix: str, kv: KeyValue | None, revision: int) -> dict[str, Any]:
-    if prefix == RESOURCES:
+def _placed(entry: Entry, key: str, part: int, kv: KeyValue | None) -> Entry:
+    """The entry with the key in its place, or without it (None)."""
+    if not part:
+        return replace(entry, **_fields(key, kv))
+    known = replace(entry.parts.get(part, Part()), **_fields(key, kv))
+    parts = {**entry.parts, part: known}
+    if known == Part():
+        del parts[part]
+    return replace(entry, parts=parts)
+
+
+def _fields(key: str, kv: KeyValue | None) -> dict[str, Any]:
+    revision = kv.mod_revision if kv else 0
+    if key.startswith((RESOURCES, PARTS)):
         return {"resource": kv and decode_resource(kv), "resource_revision": revision}
-    if prefix == DEFINITIONS:
-        return {"definition": kv and decode_definition(kv), "definition_revision": revision}
-    if prefix == WISHES:
+    if key.startswith(DEFINITIONS):
+        text = decode_definition(kv) if kv else None
+        return {
+            "definition": text,
+            "definition_revision": revision,
+            "partitions": partitions_of(text),
+        }
+    if key.startswith(WISHES):
         return {"wish": kv and decode_wish(kv), "wish_revision": revision}
-    if prefix == STATUSES:
+    if key.startswith(STATUSES):
         return {"status": kv and decode_status(kv)}
     return {"decision": kv and decode_decision(kv)}
 
@@ -202,9 +214,9 @@ def _is_text(name: str) -> bool:
 
 def entry_from(name: str, kvs: Iterable[KeyValue]) -> Entry:
     """The entry that these keys make up; an empty one where there are none."""
-    parts: dict[str, Any] = {}
+    entry = Entry(name)
     for kv in kvs:
-        for prefix in _ENTRY_PREFIXES:
-            if kv.key == prefix + name:
-                parts |= _part(prefix, kv, kv.mod_revision)
-    return Entry(name, **parts)
+        owner, part = name_and_part(kv.key)
+        if owner == name:
+            entry = _placed(entry, kv.key, part, kv)
+    return entry

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from crawler.coordination.election import DEFAULT_PREFIX
 from crawler.coordination.registry import REGISTRY_PREFIX
+from crawler.model import unit_name
 
 RESOURCES = "/resources/"
 DEFINITIONS = "/crawler/definitions/"
+PARTS = "/crawler/parts/"
 WISHES = "/crawler/desired/"
 STATUSES = "/crawler/status/"
 DECISIONS = "/crawler/decisions/"
@@ -26,10 +30,29 @@ SPAN_START = OURS
 SPAN_END = "/resources0"
 PREFIXES = (OURS, NODES, RESOURCES)
 
+# What makes up the entry of a resource; some of it once per part.
+ENTRY_PREFIXES = (RESOURCES, PARTS, DEFINITIONS, WISHES, STATUSES, DECISIONS)
+PART_PREFIXES = (PARTS, STATUSES, DECISIONS)
 
-def resource_key(name: str) -> str:
-    """The assignment; its mod_revision is the token."""
-    return RESOURCES + name
+
+def resource_key(name: str, part: int = 0) -> str:
+    """The assignment of one part; its mod_revision is the token. Part 0 is the resource's own."""
+    return f"{PARTS}{name}/{part}" if part else RESOURCES + name
+
+
+def name_and_part(key: str) -> tuple[str, int]:
+    """The resource and the part that a key is about; ("", 0) for what is no such key of ours.
+
+    Below ``/resources/`` other things stand, too: whatever else holds a slash is no name.
+    """
+    prefix = next((each for each in ENTRY_PREFIXES if key.startswith(each)), None)
+    if prefix is None:
+        return "", 0
+    name, slash, number = key.removeprefix(prefix).partition("/")
+    if not slash:
+        return ("" if prefix == PARTS else name), 0
+    valid = prefix in PART_PREFIXES and re.fullmatch("[1-9][0-9]?", number)
+    return (name, int(number)) if valid else ("", 0)
 
 
 def definition_key(name: str) -> str:
@@ -42,14 +65,14 @@ def wish_key(name: str) -> str:
     return WISHES + name
 
 
-def status_key(name: str) -> str:
+def status_key(name: str, part: int = 0) -> str:
     """What the owner reports."""
-    return STATUSES + name
+    return STATUSES + unit_name(name, part)
 
 
-def decision_key(name: str) -> str:
+def decision_key(name: str, part: int = 0) -> str:
     """Why the leader chose."""
-    return DECISIONS + name
+    return DECISIONS + unit_name(name, part)
 
 
 def load_key(node_id: str) -> str:

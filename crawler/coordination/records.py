@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from crawler.coordination.etcd import KeyValue
+from crawler.coordination.keys import name_and_part
 from crawler.model import Assignment, Desired, Resource, State
 
 log = structlog.get_logger(__name__)
@@ -164,12 +165,14 @@ def _time(record: Mapping[str, Any], field: str) -> float:
 
 def _resource(kv: KeyValue, record: Mapping[str, Any]) -> Resource:
     # The key names the resource; a name in the value that differs is somebody's mistake.
+    name, part = name_and_part(kv.key)
     return Resource(
         id=_text(record, "ID"),
-        name=kv.key.rpartition("/")[2],
+        name=name,
         assignment=Assignment.parse(_text(record, "AssignedNode")),
         created_ns=_number(record, "CreationTime"),
         revision=kv.mod_revision,
+        part=part,
     )
 
 

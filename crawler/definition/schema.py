@@ -226,6 +226,11 @@ class Definition(Model):
     max_seconds: Annotated[float, Field(strict=True, ge=0, le=_FOREVER_S, allow_inf_nan=False)] = (
         Field(0.0, description="end after this many seconds of crawling; 0: no limit")
     )
+    partitions: Annotated[int, Field(strict=True, ge=1, le=32)] = Field(
+        default=1,
+        description="how many workers crawl it at once, each its own share of the hosts; kept for "
+        "the resource's life",
+    )
     rules: Annotated[tuple[Rule, ...], Field(max_length=200)] = ()
 
     @model_validator(mode="before")

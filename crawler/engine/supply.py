@@ -49,6 +49,7 @@ class Supply:
         self._next_at = NEVER  # when something that waits in the store comes due
         self._look_at = 0.0  # not to look before
         self._per_host = _per_host(manners)
+        self._divided = manners.partitions > 1
         self._target = 2 * manners.concurrent_requests + 32
 
     @property
@@ -75,6 +76,8 @@ class Supply:
             return False
         if now >= self._next_at:
             self._fresh, self._next_at = True, NEVER
+        if self._divided and now - self._looked_at >= _SEARCH_S:
+            self._fresh = True  # other parts may have found something for this one
         if drained or not self._fresh:
             return drained
         return self._useful() < self._target or (

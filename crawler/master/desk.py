@@ -4,14 +4,14 @@ on what is there now if anything changed between."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
 
-from crawler.coordination.catalog import Entry, read_entry
+from crawler.coordination.catalog import Entry, read_entry, units_of
 from crawler.coordination.etcd import Compare, Op, absent, created_at, modified_at, put
 from crawler.coordination.keys import decision_key, resource_key, wish_key
 from crawler.coordination.records import Decision, encode_decision, encode_resource
@@ -33,8 +33,8 @@ Step = Callable[[Entry, set[str]], Awaitable[T | None]]
 
 
 def unchanged(entry: Entry) -> tuple[Compare, Compare]:
-    """That neither the assignment nor the wish changed since the entry was read."""
-    resource, wish = resource_key(entry.name), wish_key(entry.name)
+    """That neither the assignment (of the unit) nor the wish changed since the entry was read."""
+    resource, wish = resource_key(entry.name, entry.part), wish_key(entry.name)
     return (
         modified_at(resource, entry.resource_revision)
         if entry.resource_revision
@@ -52,10 +52,25 @@ def assign(resource: Resource, node: Node | None, reason: str, at: float) -> tup
     """Write the resource as given to ``node``, and why. The write is the new token."""
     home = Assignment(node.id, node.address) if node is not None else None
     decision = Decision(node.id if node is not None else "", reason, at)
+    where, record = (resource.name, resource.part), replace(resource, assignment=home)
     return (
-        put(resource_key(resource.name), encode_resource(replace(resource, assignment=home))),
-        put(decision_key(resource.name), encode_decision(decision)),
+        put(resource_key(*where), encode_resource(record)),
+        put(decision_key(*where), encode_decision(decision)),
     )
+
+
+def release_parts(entry: Entry, reason: str, at: float) -> Iterator[Op]:
+    """Take parts 1 and above from whoever has them."""
+    for unit in units_of(entry)[1:]:
+        assert unit.resource is not None
+        yield from assign(unit.resource, None, reason, at)
+
+
+def restamp_parts(entry: Entry) -> Iterator[Op]:
+    """Raise the tokens of parts 1 and above; who has them keeps them."""
+    for part, known in entry.parts.items():
+        if known.resource is not None:
+            yield put(resource_key(entry.name, part), encode_resource(known.resource))
 
 
 def refuse_deleted(entry: Entry) -> None:
@@ -107,7 +122,8 @@ class Desk:
     ) -> Resource | None:
         """Write the resource with ``ops``, given to the worker that carries least, or unassigned
         where there is none. None: something changed, nothing was written."""
-        job = Job(resource.name, hosts=hosts_of(definition), defined=definition is not None)
+        hosts = hosts_of(definition) if entry.partitions == 1 else ()
+        job = Job(resource.name, hosts=hosts, defined=definition is not None)
         choice = self.placing.choose(job, avoid)
         node = choice.seat.node if choice.seat is not None else None
         try:

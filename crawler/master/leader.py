@@ -176,15 +176,14 @@ class Leader:
         self._desk.placing.renew(scales, jobs)  # before the plan: it must see what is under way
         decisions = plan(situation, scales)
         at = self._office.clock.wall()
-        entries = self._office.catalog.entries
         changes = [
             Change(
                 decision.name,
-                (*unchanged(entry), *registered(decision.node)),
-                assign(entry.resource, decision.node, decision.reason, at),
+                (*unchanged(unit), *registered(decision.node)),
+                assign(unit.resource, decision.node, decision.reason, at),
             )
             for decision in decisions
-            if (entry := entries[decision.name]).resource is not None
+            if (unit := self._survey.unit(decision.name)).resource is not None
         ]
         return changes, {decision.name: decision for decision in decisions}
 
@@ -209,10 +208,12 @@ class Leader:
             self._moved.popleft()
 
     def _tell(self, decision: Decision) -> None:
-        entry = self._office.catalog.entries.get(decision.name)
+        name, _, part = decision.name.partition("/")
+        entry = self._office.catalog.entries.get(name)
         if entry is not None and entry.resource is not None:
             node = decision.node.id if decision.node is not None else ""
-            self._journal.tell(entry.resource.id, _EVENTS[decision.kind], decision.reason, node)
+            detail = f"part {part}: {decision.reason}" if part else decision.reason
+            self._journal.tell(entry.resource.id, _EVENTS[decision.kind], detail, node)
 
     def _note_hold(self, reason: str) -> None:
         if reason and reason != self._held:

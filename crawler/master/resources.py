@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from crawler.coordination.catalog import Entry
+from crawler.coordination.entry import partitions_of
 from crawler.coordination.etcd import Op, delete, modified_at, put
 from crawler.coordination.instances import Ids
 from crawler.coordination.keys import (
@@ -22,7 +23,7 @@ from crawler.coordination.keys import (
 from crawler.coordination.records import Wish, encode_wish
 from crawler.errors import Conflict, NotFound, OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit
-from crawler.master.desk import Desk, refuse_deleted, registered, unchanged
+from crawler.master.desk import Desk, refuse_deleted, registered, restamp_parts, unchanged
 from crawler.master.fence import Fence
 from crawler.master.survey import rest_of, wish_of
 from crawler.model import WORKER_SERVICE, Desired, Node, Resource, State, check_name
@@ -112,7 +113,7 @@ class Resources:
         await hit("master.delete.after_bury")
         # A delete mark is never taken back, so no more than the mark need be compared.
         marked = (modified_at(wish_key(entry.name), entry.wish_revision),)
-        await self._office.write(marked, erase(entry.name))
+        await self._office.write(marked, erase(entry))
         await hit("master.delete.after_keys")
         log.info("deleted", resource=entry.name, id=wish.resource_id)
 
@@ -134,6 +135,7 @@ class Resources:
             return await self._create(entry, definition, avoid)
         if definition == entry.definition:
             return placed(entry.resource)
+        _refuse_redivision(entry, definition)
         written = await self._change(entry, entry.resource, definition, avoid)
         return placed(written, changed=True) if written is not None else None
 
@@ -161,7 +163,7 @@ class Resources:
     async def _change(
         self, entry: Entry, resource: Resource, definition: str, avoid: set[str]
     ) -> Resource | None:
-        ops = [_define(entry.name, definition)]
+        ops = [_define(entry.name, definition), *restamp_parts(entry)]
         if wish_of(entry) is None:
             ops.append(
                 put(wish_key(entry.name), encode_wish(Wish(Desired.RUNNING, 1, resource.id)))
@@ -182,7 +184,7 @@ class Resources:
         del avoid
         if entry.resource is None and entry.wish is None and entry.resource_revision:
             # Nobody can read what it was, so that there is nothing to bury.
-            revision = await self._office.write(unchanged(entry), erase(entry.name))
+            revision = await self._office.write(unchanged(entry), erase(entry))
             return None if revision is None else True
         marked = entry if is_marked(entry) else await self._mark(entry)
         if marked is None:
@@ -221,16 +223,33 @@ class Resources:
         raise NotFound(f"there is no worker {node[:80]}")
 
 
+def _refuse_redivision(entry: Entry, definition: str) -> None:
+    """The parts of a resource are those of its first definition: its rows are divided so."""
+    wanted = partitions_of(definition)
+    if entry.definition is not None and wanted != entry.partitions:
+        raise Conflict(
+            f"partitions: {entry.name} is divided into {entry.partitions} for good, not {wanted}; "
+            "delete it and add it again, or use another name"
+        )
+
+
 def is_marked(entry: Entry) -> bool:
     """Whether its delete has begun; where the resource key is gone, its wish alone says so."""
     wish = wish_of(entry)
     return wish is not None and wish.state is Desired.DELETED
 
 
-def erase(name: str) -> list[Op]:
+def erase(entry: Entry) -> list[Op]:
     """Delete every key of the resource."""
-    keys = (resource_key, definition_key, wish_key, status_key, decision_key)
-    return [delete(key(name)) for key in keys]
+    parts = {*range(1, entry.partitions), *entry.parts}
+    return [
+        *(delete(key(entry.name)) for key in (definition_key, wish_key)),
+        *(
+            delete(key(entry.name, part))
+            for part in (0, *sorted(parts))
+            for key in (resource_key, status_key, decision_key)
+        ),
+    ]
 
 
 def _define(name: str, definition: str | None) -> Op:

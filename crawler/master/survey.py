@@ -8,13 +8,14 @@ from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from crawler.coordination.entry import Entry, current_status, state_of
+from crawler.coordination.entry import Entry, current_status, state_of, state_of_unit, units_of
 from crawler.coordination.records import Load, Wish
 from crawler.master.members import Members
 from crawler.master.situation import Job, Seat, Situation
 from crawler.model import Desired, Node, State
 
 MAX_HOSTS = 4  # of one resource; more say nothing about where it belongs
+Units = tuple[tuple[Entry, Job | None], ...]
 _RESTING = {Desired.PAUSED: "paused", Desired.STOPPED: "stopped"}
 
 
@@ -28,18 +29,25 @@ def wish_of(entry: Entry) -> Wish | None:
 
 def over(entry: Entry) -> State | None:
     """How the wanted run ended; None: it goes on, or is yet to begin."""
-    own = replace(entry, wish=wish_of(entry))
-    at = entry.resource.assignment if entry.resource is not None else None
-    state, _ = state_of(own, (at.node_id,) if at is not None else ())
-    return state if state in (State.FINISHED, State.ERROR) else None
+    return _end(state_of(*_own(entry))[0])
 
 
-def rest_of(entry: Entry) -> str:
-    """Why it needs no worker; "": it wants one."""
-    ended, wish = over(entry), wish_of(entry)
+def rest_of(unit: Entry) -> str:
+    """Why the unit needs no worker; "": it wants one."""
+    ended, wish = _end(state_of_unit(*_own(unit))[0]), wish_of(unit)
     if ended is not None:
         return ended.value
     return _RESTING.get(wish.state, "") if wish is not None else ""
+
+
+def _own(entry: Entry) -> tuple[Entry, tuple[str, ...]]:
+    """Without a wish for an earlier resource of its name, and as if its worker lived."""
+    at = entry.resource.assignment if entry.resource is not None else None
+    return replace(entry, wish=wish_of(entry)), (at.node_id,) if at is not None else ()
+
+
+def _end(state: State) -> State | None:
+    return state if state in (State.FINISHED, State.ERROR) else None
 
 
 @lru_cache(maxsize=128)
@@ -56,17 +64,20 @@ def hosts_of(definition: str | None) -> tuple[str, ...]:
 
 
 def job_of(entry: Entry) -> Job | None:
-    """The resource as placing sees it; None: there is none, or it is being deleted."""
+    """The unit as placing sees it; None: there is none, or it is being deleted.
+
+    Parts of one resource are to be apart, so hosts draw none of them to another.
+    """
     resource, wish = entry.resource, wish_of(entry)
     if resource is None or (wish is not None and wish.state is Desired.DELETED):
         return None
     at, status = resource.assignment, current_status(entry)
     return Job(
-        entry.name,
+        entry.unit,
         at.node_id if at else "",
         at.address if at else "",
         resource.revision,
-        hosts_of(entry.definition),
+        hosts_of(entry.definition) if entry.partitions == 1 else (),
         entry.definition is not None,
         status is not None and at is not None and status.node == at.node_id,
         rest_of(entry),
@@ -78,17 +89,24 @@ class Survey:
     ten thousand resources."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Entry, Job | None]] = {}
+        self._known: dict[str, tuple[Entry, Units]] = {}
 
     def jobs(self, entries: Mapping[str, Entry]) -> tuple[Job, ...]:
-        """All resources that placing is concerned with."""
+        """All units that placing is concerned with."""
         before, self._known = self._known, {}
         for name, entry in entries.items():
             known = before.get(name)
             if known is None or known[0] is not entry:
-                known = (entry, job_of(entry))
+                known = (entry, tuple((unit, job_of(unit)) for unit in units_of(entry)))
             self._known[name] = known
-        return tuple(job for _, job in self._known.values() if job is not None)
+        return tuple(
+            job for _, units in self._known.values() for _, job in units if job is not None
+        )
+
+    def unit(self, name: str) -> Entry:
+        """The unit of that name, as of the last look."""
+        _, units = self._known[name.partition("/")[0]]
+        return next(unit for unit, _ in units if unit.unit == name)
 
 
 def seats_of(

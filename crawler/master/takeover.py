@@ -108,7 +108,7 @@ async def _drop_buried(office: Office, fence: Fence, view: View, known: set[str]
     await fence.mirror(tuple(unknown.values()))
     buried = unknown.keys() - {memo.id for memo in await fence.mirrored()}
     changes = [
-        Change(name, unchanged(entry), tuple(erase(name)))
+        Change(name, unchanged(entry), tuple(erase(entry)))
         for name, entry in view.entries.items()
         if entry.resource is not None and entry.resource.id in buried
     ]

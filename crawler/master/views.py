@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from crawler.coordination.catalog import Entry, View, state_of
+from crawler.coordination.catalog import Entry, View, state_of, units_of
 from crawler.coordination.election import Leader
+from crawler.coordination.entry import state_of_unit
 from crawler.model import Node
-from crawler.rpc.pb.control_pb2 import NodeView, ResourceView
+from crawler.rpc.pb.control_pb2 import NodeView, PartView, ResourceView
 
 
 def show_resource(entry: Entry, live: Collection[str], *, definition: bool) -> ResourceView:
@@ -15,6 +16,7 @@ def show_resource(entry: Entry, live: Collection[str], *, definition: bool) -> R
     resource, wish, decision = entry.resource, entry.wish, entry.decision
     assert resource is not None
     state, reason = state_of(entry, live)
+    units = units_of(entry)
     at = resource.assignment
     return ResourceView(
         id=resource.id,
@@ -28,6 +30,23 @@ def show_resource(entry: Entry, live: Collection[str], *, definition: bool) -> R
         revision=resource.revision,
         definition_json=(entry.definition or "") if definition else "",
         definition_revision=entry.definition_revision,
+        decision=decision.reason if decision is not None else "",
+        decided_at=decision.at if decision is not None else 0.0,
+        parts=[_show_part(unit, live) for unit in units] if len(units) > 1 else (),
+    )
+
+
+def _show_part(unit: Entry, live: Collection[str]) -> PartView:
+    resource, decision = unit.resource, unit.decision
+    assert resource is not None
+    state, reason = state_of_unit(unit, live)
+    at = resource.assignment
+    return PartView(
+        assigned_node=at.node_id if at is not None else "",
+        address=at.address if at is not None else "",
+        state=state.value,
+        reason=reason,
+        revision=resource.revision,
         decision=decision.reason if decision is not None else "",
         decided_at=decision.at if decision is not None else 0.0,
     )

@@ -13,7 +13,7 @@ from crawler.coordination.keys import wish_key
 from crawler.coordination.records import Wish, encode_wish
 from crawler.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit
-from crawler.master.desk import Desk, refuse_deleted
+from crawler.master.desk import Desk, refuse_deleted, release_parts
 from crawler.master.fence import Fence
 from crawler.master.mirror import Mirror
 from crawler.master.survey import over, wish_of
@@ -120,7 +120,9 @@ class Wishes:
         """Shut the database to whoever had the resource before it was written last."""
         resource = entry.resource
         assert resource is not None
-        await self._fence.raise_fence(Stamp(self._cluster, resource.id, 0, resource.revision))
+        for part in range(entry.partitions):  # all were released in one transaction
+            stamp = Stamp(self._cluster, resource.id, part, resource.revision)
+            await self._fence.raise_fence(stamp)
         await hit("master.pause.after_fence")
         await self._mirror.remember(entry)
 
@@ -144,9 +146,10 @@ class Wishes:
     async def _write(
         self, entry: Entry, resource: Resource, turn: Turn, action: Action, avoid: set[str]
     ) -> Resource | None:
-        ops = (put(wish_key(entry.name), encode_wish(turn.wish)),)
+        ops = [put(wish_key(entry.name), encode_wish(turn.wish))]
         if turn.halt:
             reason = f"{action.value} was asked for"
+            ops += release_parts(entry, reason, self._desk.office.clock.wall())
             return await self._desk.keep(entry, resource, None, reason, ops, avoid)
         fresh = replace(resource, assignment=None)
         return await self._desk.give(entry, fresh, entry.definition, ops, avoid)

@@ -141,6 +141,18 @@ class Counters(Given):
     finished: str
 
 
+class Part(Given):
+    """One part of a divided resource: who crawls it, and how it stands."""
+
+    assigned_node: str
+    address: str
+    state: str
+    reason: str
+    revision: int
+    decision: str
+    decided_at: float
+
+
 class Resource(Given):
     """A resource as etcd and the store know it. ``creation_time`` is in Unix nanoseconds, as a
     string, because it is above what a JSON number holds exactly. ``progress`` is null before the
@@ -160,6 +172,7 @@ class Resource(Given):
     decided_at: float
     progress: Counters | None
     progress_error: str
+    parts: tuple[Part, ...] = Field(description="from part 0; empty where there is one only")
 
 
 class ResourceDetail(Resource):

@@ -19,6 +19,7 @@ from crawler.web.models import (
     DefinitionBody,
     NodeSpec,
     Nothing,
+    Part,
     Resource,
     ResourceDetail,
     ResourceList,
@@ -208,4 +209,16 @@ def _summary(
         decided_at=view.decided_at,
         progress=progress.get(view.id),
         progress_error=problem,
+        parts=tuple(
+            Part(
+                assigned_node=each.assigned_node,
+                address=each.address,
+                state=each.state,
+                reason=each.reason,
+                revision=each.revision,
+                decision=each.decision,
+                decided_at=each.decided_at,
+            )
+            for each in view.parts
+        ),
     )

@@ -186,7 +186,7 @@ class _Jobs:
         self._jobs[start.number] = job
         mark = partial(self._board.mark, start.slot, start.number)
         job.task = self._group.create_task(
-            _attempt(crawl, start.order, mark, job), name=f"job {start.order.name}"
+            _attempt(crawl, start.order, mark, job), name=f"job {start.order.unit}"
         )
         job.task.add_done_callback(partial(self._ended, job, mark))
 
@@ -207,7 +207,7 @@ class _Jobs:
 async def _attempt(
     crawl: CrawlJob, order: JobOrder, mark: Parsing, job: _Job
 ) -> tuple[Outcome, str]:
-    structlog.contextvars.bind_contextvars(resource=order.name, token=order.revision)
+    structlog.contextvars.bind_contextvars(resource=order.unit, token=order.revision)
     try:
         return Outcome.FINISHED, await crawl(order, mark, job)
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from crawler.model import Stamp
+from crawler.model import Stamp, unit_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,13 @@ class JobOrder:
     revision: int  # the token: mod_revision of the assignment
     node: str  # node id of this worker
     part: int = 0
+    parts: int = 1  # how many the resource is divided into
     strikes: tuple[Strike, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """What tells it from the other parts of its resource."""
+        return unit_name(self.name, self.part)
 
     @property
     def key(self) -> Key:

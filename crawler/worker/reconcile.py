@@ -49,7 +49,8 @@ class Plan:
 def plan(
     entries: Mapping[str, Entry], here: Situation, running: Mapping[str, Key], past: Past
 ) -> Plan:
-    """What to do so that exactly what is assigned to us and wanted runs."""
+    """What to do so that exactly what is assigned to us and wanted runs. ``entries`` are units, by
+    the name of each; so is what runs."""
     stops = {}
     for name, key in running.items():
         if reason := stop_reason(entries.get(name), here, key):
@@ -126,6 +127,8 @@ def _order(entry: Entry, resource: Resource, me: Node, cluster: str) -> JobOrder
         cluster=cluster,
         revision=resource.revision,
         node=me.id,
+        part=entry.part,
+        parts=entry.partitions,
     )
 
 

@@ -65,10 +65,10 @@ class StatusBoard:
     def note(self, resource: Resource, status: Status) -> None:
         """Remember the status for writing, if anything but its time changed."""
         content = (status.state, status.reason, status.run, status.resource_id, status.revision)
-        if self._latest.get(resource.name) == content:
+        if self._latest.get(resource.unit) == content:
             return
-        self._latest[resource.name] = content
-        self._unwritten[resource.name] = (resource, status)
+        self._latest[resource.unit] = content
+        self._unwritten[resource.unit] = (resource, status)
         self._settled.clear()
         self._news.set()
 
@@ -94,7 +94,7 @@ class StatusBoard:
             batch = list(self._unwritten.values())[:_BATCH]
             async with asyncio.TaskGroup() as group:
                 writing = [
-                    group.create_task(self._write(*each, writer), name=f"status {each[0].name}")
+                    group.create_task(self._write(*each, writer), name=f"status {each[0].unit}")
                     for each in batch
                 ]
             if all(each.result() for each in writing):
@@ -107,12 +107,12 @@ class StatusBoard:
         try:
             await writer.write_status(resource, status)
         except _LATER as error:
-            log.warning("status not written yet", resource=resource.name, error=str(error))
+            log.warning("status not written yet", resource=resource.unit, error=str(error))
             return False
         except Fenced:
-            log.info("status is not ours to write", resource=resource.name, token=status.revision)
-        if self._unwritten.get(resource.name) == (resource, status):  # else a newer one came
-            self._drop(resource.name)
+            log.info("status is not ours to write", resource=resource.unit, token=status.revision)
+        if self._unwritten.get(resource.unit) == (resource, status):  # else a newer one came
+            self._drop(resource.unit)
         return True
 
     def _drop(self, name: str) -> None:

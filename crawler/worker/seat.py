@@ -284,7 +284,7 @@ class Seat:
             if job.phase is Phase.STOPPING:
                 job.patience_s -= passed_s
                 if job.patience_s <= 0:
-                    return f"{job.order.name} did not stop"
+                    return f"{job.order.unit} did not stop"
         return ""
 
     def _too_big(self, child: Child) -> str:

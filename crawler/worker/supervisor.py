@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Protocol
 import structlog
 
 from crawler.clock import Backoff, Clock
-from crawler.coordination.catalog import Cluster, Entry, Load, Status
+from crawler.coordination.catalog import Cluster, Entry, Load, Status, all_units
 from crawler.model import Node, Resource, State
 from crawler.tasks import start_loop
 from crawler.worker.channel import Outcome
@@ -87,7 +87,7 @@ class Supervisor:
         self._jobs: dict[str, Job] = {}
         self._homes: dict[int, Seat] = {}  # job number to its seat
         self._numbers = itertools.count(1)
-        self._strikes: dict[tuple[str, int], list[Strike]] = {}  # by resource ID and run
+        self._strikes: dict[tuple[str, int, int], list[Strike]] = {}  # by resource ID, part, run
         self._fenced: dict[str, Key] = {}
         self._ended: dict[str, Key] = {}
         self._statuses = StatusBoard(clock, self._chance)
@@ -202,7 +202,7 @@ class Supervisor:
                 may_start=session.remaining() > 0 and not self._draining,
                 overdue=self._clock.elapsed() >= restamped_by,
             )
-            self._act(catalog.entries, here)
+            self._act(all_units(catalog.entries.values()), here)
             await self._clock.sleep(_RECONCILE_PAUSE_S)
 
     def _act(self, entries: Mapping[str, Entry], here: Situation) -> None:
@@ -223,7 +223,7 @@ class Supervisor:
             self._forget_strikes({e.resource.id for e in entries.values() if e.resource})
 
     def _forget_strikes(self, living: Set[str]) -> None:
-        known = {(job.order.resource_id, job.order.run) for job in self._jobs.values()}
+        known = {_owner(job.order) for job in self._jobs.values()}
         for owner, strikes in list(self._strikes.items()):
             if owner not in known and (not strikes or owner[0] not in living):
                 del self._strikes[owner]
@@ -231,26 +231,26 @@ class Supervisor:
     # -- jobs
 
     def _start(self, order: JobOrder, resource: Resource) -> None:
-        strikes = self._strikes.setdefault((order.resource_id, order.run), [])
+        strikes = self._strikes.setdefault(_owner(order), [])
         job = Job(next(self._numbers), order, resource, strikes)
         seat = min(self._seats, key=lambda each: each.jobs)
-        self._jobs[order.name] = job
+        self._jobs[order.unit] = job
         self._homes[job.number] = seat
         self._idle.clear()
-        log.info("start", resource=order.name, token=order.revision, run=order.run, job=job.number)
+        log.info("start", resource=order.unit, token=order.revision, run=order.run, job=job.number)
         seat.place(job)
 
     def _stop(self, job: Job, reason: str) -> None:
         if job.phase is not Phase.STOPPING:
-            log.info("stop", resource=job.order.name, job=job.number, reason=reason)
+            log.info("stop", resource=job.order.unit, job=job.number, reason=reason)
             self._homes[job.number].stop(job)
 
     def job_started(self, job: Job) -> None:
-        log.info("started", resource=job.order.name, job=job.number)
+        log.info("started", resource=job.order.unit, job=job.number)
         self._tell(job, State.RUNNING, "")
 
     def job_ended(self, job: Job, outcome: Outcome, reason: str) -> None:
-        name = job.order.name
+        name = job.order.unit
         log.info("ended", resource=name, job=job.number, outcome=outcome.value, reason=reason)
         if outcome in (Outcome.AGAIN, Outcome.CRASHED):
             self._retry(job, outcome, reason)
@@ -278,7 +278,7 @@ class Supervisor:
         job.attempts += 1
         seat = self._homes[job.number]
         if outcome is Outcome.CRASHED and job.attempts >= _CRASHES:
-            self._ended[job.order.name] = job.order.key
+            self._ended[job.order.unit] = job.order.key
             self._tell(job, State.ERROR, reason)
             seat.stop(job)
             return
@@ -291,11 +291,11 @@ class Supervisor:
 
     async def _begin_later(self, job: Job, seat: Seat, delay_s: float) -> None:
         await self._clock.sleep(delay_s)
-        if self._jobs.get(job.order.name) is job:
+        if self._jobs.get(job.order.unit) is job:
             seat.begin(job)
 
     def _remove(self, job: Job) -> None:
-        del self._jobs[job.order.name]
+        del self._jobs[job.order.unit]
         del self._homes[job.number]
         if not self._jobs:
             self._idle.set()
@@ -315,3 +315,7 @@ class Supervisor:
                 at=self._clock.wall(),
             ),
         )
+
+
+def _owner(order: JobOrder) -> tuple[str, int, int]:
+    return order.resource_id, order.part, order.run

@@ -18,7 +18,7 @@ class MemoryFence:
         self.down = False
         self.epochs: dict[str, int] = {}
         self.highest: dict[str, int] = {}
-        self.fences: dict[str, tuple[int, int]] = {}
+        self.fences: dict[tuple[str, int], tuple[int, int]] = {}
         self.buried: set[str] = set()
         self.memos: dict[str, Memo] = {}
         self.events: list[tuple[str, Event]] = []
@@ -49,7 +49,8 @@ class MemoryFence:
     async def raise_fence(self, stamp: Stamp) -> None:
         self._reach()
         token = (self.epochs[stamp.cluster], stamp.revision)
-        self.fences[stamp.resource_id] = max(token, self.fences.get(stamp.resource_id, (0, 0)))
+        key = stamp.resource_id, stamp.part
+        self.fences[key] = max(token, self.fences.get(key, (0, 0)))
 
     async def bury(self, resource_id: str) -> None:
         self._reach()
@@ -74,8 +75,8 @@ class MemoryFence:
         self._reach()
         return tuple(self.memos.values())
 
-    def fenced(self, resource_id: str, revision: int) -> bool:
+    def fenced(self, resource_id: str, revision: int, part: int = 0) -> bool:
         """Whether a claim with this revision, of the newest epoch, could still commit nothing."""
         return resource_id in self.buried or (
-            (len(self.epochs), revision) <= self.fences.get(resource_id, (0, 0))
+            (len(self.epochs), revision) <= self.fences.get((resource_id, part), (0, 0))
         )

@@ -166,6 +166,7 @@ class ResourceView(_message.Message):
     DEFINITION_REVISION_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     DECIDED_AT_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """issued once, kept for the resource's life"""
     name: _builtins.str
@@ -189,6 +190,10 @@ class ResourceView(_message.Message):
     """why the leader chose this node"""
     decided_at: _builtins.float
     """Unix seconds; 0: never"""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartView]:
+        """empty for a resource of one part"""
+
     def __init__(
         self,
         *,
@@ -205,14 +210,52 @@ class ResourceView(_message.Message):
         definition_revision: _builtins.int = ...,
         decision: _builtins.str = ...,
         decided_at: _builtins.float = ...,
+        parts: _abc.Iterable[Global___PartView] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "assigned_node", b"assigned_node", "creation_time", b"creation_time", "decided_at", b"decided_at", "decision", b"decision", "definition_json", b"definition_json", "definition_revision", b"definition_revision", "id", b"id", "name", b"name", "reason", b"reason", "revision", b"revision", "run", b"run", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "assigned_node", b"assigned_node", "creation_time", b"creation_time", "decided_at", b"decided_at", "decision", b"decision", "definition_json", b"definition_json", "definition_revision", b"definition_revision", "id", b"id", "name", b"name", "parts", b"parts", "reason", b"reason", "revision", b"revision", "run", b"run", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResourceView: _TypeAlias = ResourceView  # noqa: Y015
+
+@_typing.final
+class PartView(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSIGNED_NODE_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    DECIDED_AT_FIELD_NUMBER: _builtins.int
+    assigned_node: _builtins.str
+    address: _builtins.str
+    state: _builtins.str
+    reason: _builtins.str
+    revision: _builtins.int
+    decision: _builtins.str
+    decided_at: _builtins.float
+    def __init__(
+        self,
+        *,
+        assigned_node: _builtins.str = ...,
+        address: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        decision: _builtins.str = ...,
+        decided_at: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "assigned_node", b"assigned_node", "decided_at", b"decided_at", "decision", b"decision", "reason", b"reason", "revision", b"revision", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartView: _TypeAlias = PartView  # noqa: Y015
 
 @_typing.final
 class ResourceList(_message.Message):

@@ -217,7 +217,7 @@ async def test_while_the_database_is_away_the_outcome_is_unknown_and_mended_late
         await master.sees(lambda c: "b" not in c.entries)
         assert deleted.resource_id in fence.buried
         async with asyncio.timeout(10):
-            await fence.until(lambda: paused.resource_id in fence.fences)
+            await fence.until(lambda: (paused.resource_id, 0) in fence.fences)
 
 
 async def test_the_mirror_follows_every_change(etcd: EtcdServer, fence: MemoryFence) -> None:

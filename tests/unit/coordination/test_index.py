@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +27,7 @@ from crawler.coordination.catalog import (
     status_key,
     wish_key,
 )
+from crawler.coordination.entry import Part, units_of
 from crawler.coordination.etcd import KeyValue, Snapshot
 from crawler.coordination.index import Index
 from crawler.coordination.keys import in_span
@@ -83,6 +85,32 @@ def test_the_keys_of_a_resource_make_up_one_entry() -> None:
     for revision, key in enumerate(keys, 10):
         assert "shop" in index.entries
         assert index.drop(key("shop"), revision)
+    assert index.entries == {}
+
+
+def test_the_keys_of_parts_stand_beside_those_of_the_resource() -> None:
+    index = Index(PREFIX)
+    one = replace(resource(), part=1)
+    status = Status(State.RUNNING, "", 1, "7", 5, "w", 1.5)
+    index.put(kv(resource_key("shop"), encode_resource(resource()), 3))
+    index.put(kv(definition_key("shop"), b'{"partitions":2}', 4))
+    index.put(kv(resource_key("shop", 1), encode_resource(one), 5))
+    index.put(kv(status_key("shop", 1), encode_status(status), 6))
+    index.put(kv(decision_key("shop", 1), encode_decision(Decision("w", "", 1.0)), 7))
+    entry = index.entries["shop"]
+    assert (entry.partitions, entry.resource_revision, entry.status) == (2, 3, None)
+    assert entry.parts == {1: Part(replace(one, revision=5), 5, status, Decision("w", "", 1.0))}
+    assert [unit.unit for unit in units_of(entry)] == ["shop", "shop/1"]
+    for revision, key in enumerate((resource_key, status_key, decision_key), 10):
+        assert index.drop(key("shop", 1), revision)
+    assert index.entries["shop"].parts == {}
+
+
+@pytest.mark.parametrize("number", ["0", "01", "100", "x", "", "1/2", "-1", "\u0661"])
+def test_keys_that_name_no_part_are_skipped(number: str) -> None:
+    index = Index(PREFIX)
+    assert not index.put(kv(f"/crawler/parts/shop/{number}", DOUBAN, 3))
+    assert not index.put(kv(f"/crawler/status/shop/{number}", b"{}", 4))
     assert index.entries == {}
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from crawler.coordination.catalog import Entry, Status, Wish, state_of
+from crawler.coordination.catalog import Entry, Status, Wish, state_of, units_of
+from crawler.coordination.entry import Part
 from crawler.model import Assignment, Desired, Resource, State
 
 RESOURCE = Resource("7", "shop", Assignment("w1", "10.0.0.1:1"), 1, revision=20)
@@ -87,3 +88,42 @@ def test_an_error_holds_until_the_definition_changes() -> None:
     assert state_of(replace(mended, resource=IDLE), {"w1"})[0] is State.PENDING
     moved = replace(entry, resource=replace(RESOURCE, revision=30))
     assert state_of(moved, {"w1"}) == (State.ASSIGNED, "waiting for w1 to begin")
+
+
+def divided(*statuses: Status | None) -> Entry:
+    """A resource of as many parts, all given to w1."""
+    parts = {
+        number: Part(replace(RESOURCE, part=number), 20, status)
+        for number, status in enumerate(statuses[1:], 1)
+    }
+    return replace(ENTRY, status=statuses[0], partitions=len(statuses), parts=parts)
+
+
+def test_the_part_that_needs_to_be_looked_at_gives_the_reason() -> None:
+    assert state_of(divided(STATUS, STATUS), {"w1"}) == (State.RUNNING, "")
+    waiting = state_of(divided(STATUS, None, STATUS), {"w1"})
+    assert waiting == (State.RUNNING, "2 of 3 parts run; part 1: waiting for w1 to begin")
+    failed = replace(STATUS, state=State.ERROR, reason="no such host")
+    assert state_of(divided(STATUS, failed), {"w1"}) == (
+        State.ERROR,
+        "1 of 2 parts run; part 1: no such host",
+    )
+
+
+def test_one_part_that_saw_the_end_of_the_run_ends_all() -> None:
+    finished = replace(STATUS, state=State.FINISHED, reason="finished", revision=3)
+    entry = divided(STATUS, finished, None)
+    assert state_of(entry, ()) == (State.FINISHED, "finished")
+    assert {unit.status for unit in units_of(entry)} == {finished}
+    next_run = replace(entry, wish=replace(WISH, run=3))
+    assert state_of(next_run, {"w1"})[0] is State.ASSIGNED
+
+
+def test_a_part_without_a_key_of_this_resource_is_unassigned() -> None:
+    stale = Part(replace(RESOURCE, id="6", part=1), 12)
+    entry = replace(ENTRY, partitions=3, parts={1: stale})
+    whole, one, two = units_of(entry)
+    assert whole.resource == RESOURCE
+    assert one.resource == replace(RESOURCE, assignment=None, revision=0, part=1)
+    assert (one.resource_revision, two.resource_revision) == (12, 0)
+    assert [unit.unit for unit in units_of(two)] == ["shop/2"]

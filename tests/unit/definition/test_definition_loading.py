@@ -85,7 +85,7 @@ def test_a_wrong_setting_is_named_with_its_line(line: str, field: str, said: str
 @pytest.mark.parametrize(
     "name",
     [
-        "sitemaps", "limits", "schedule", "partitions", "store_body", "proxy_pool", "login",
+        "sitemaps", "limits", "schedule", "store_body", "proxy_pool", "login",
         "fetcher", "kind", "each", "outage_policy",
     ],
 )  # fmt: skip

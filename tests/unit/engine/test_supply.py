@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+import pytest
+
 from crawler.engine.lanes import Lanes
 from crawler.engine.settings import EngineSettings
 from crawler.engine.supply import Supply
@@ -70,10 +72,10 @@ class Interrupted:
         return Window((), None)
 
 
-def supplied(visit: Visit) -> tuple[Supply, VirtualClock]:
+def supplied(visit: Visit, **settings: Any) -> tuple[Supply, VirtualClock]:
     frontier: Any = Interrupted(visit)
     clock = VirtualClock()
-    supply = Supply(definition(), frontier, Lanes(1, 1.0), clock, lambda _: None)
+    supply = Supply(definition(**settings), frontier, Lanes(1, 1.0), clock, lambda _: None)
     frontier.supply = supply
     return supply, clock
 
@@ -97,3 +99,16 @@ def test_a_retry_committed_during_a_look_is_remembered() -> None:
         return supply.next_at
 
     assert run(next_at()) == 7.0
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_what_other_parts_found_is_looked_for_while_there_is_work(partitions: int) -> None:
+    async def hungry() -> bool:
+        visit = Visit(request(f"{A}/"), PageState.DONE)
+        supply, clock = supplied(visit, partitions=partitions)
+        await supply.refill()
+        assert not supply.hungry(clock.elapsed(), drained=False)
+        await clock.sleep(6.0)
+        return supply.hungry(clock.elapsed(), drained=False)
+
+    assert run(hungry()) is (partitions > 1)

@@ -142,6 +142,7 @@ async def test_show_joins_state_and_progress(
             "items": 7, "incomplete_items": 0, "fetched_bytes": 0, "seeded": True, "finished": "",
         },
         "progress_error": "",
+        "parts": [],
         "definition": SHOP,
     }  # fmt: skip
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.coordination.catalog import Entry, Status, Wish
-from crawler.model import WORKER_SERVICE, Assignment, Desired, Node, Resource, State
+from crawler.coordination.catalog import Entry, Status, Wish, all_units
+from crawler.coordination.entry import Part
+from crawler.model import WORKER_SERVICE, Assignment, Desired, Node, Resource, Stamp, State
 from crawler.worker.order import JobOrder, Key
 from crawler.worker.reconcile import Past, Plan, Situation, plan, start_order
 
@@ -241,3 +242,20 @@ def test_following_the_plan_twice_leaves_nothing_to_do(
         assert resource is not None
         assert wish is not None
         assert (resource.assignment, wish.state) == (MINE, Desired.RUNNING)
+
+
+def test_parts_are_told_apart() -> None:
+    whole = replace(entry(), partitions=3)
+    assert whole.resource is not None
+    one = Part(replace(whole.resource, part=1, revision=120), 120)
+    two = Part(replace(whole.resource, part=2, assignment=None), 130)
+    units = all_units([replace(whole, parts={1: one, 2: two})])
+    orders = [order for order, _ in plan(units, HERE, {}, NO_PAST).starts]
+    assert [(each.unit, each.part, each.parts, each.revision) for each in orders] == [
+        ("shop", 0, 3, 110),
+        ("shop/1", 1, 3, 120),
+    ]
+    assert orders[1].stamp == Stamp("c1", "id-shop", 1, 120)
+    moved = all_units([replace(whole, parts={1: replace(two, resource=two.resource), 2: two})])
+    running = {order.unit: order.key for order in orders}
+    assert plan(moved, HERE, running, NO_PAST).stops == {"shop/1": "unassigned"}
