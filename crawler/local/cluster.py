@@ -103,7 +103,7 @@ class LocalCluster:
             argv.append(f"--config={plan.config_file}")
         argv += [f"--id={number}", f"--http=127.0.0.1:{http}"]
         argv += [f"--grpc=127.0.0.1:{self._ports.take(f'{name} grpc')}", "--pprof="]
-        argv += [f"--etcd={','.join(self.endpoints)}", f"--store={plan.store_url}"]
+        argv.append(f"--etcd={','.join(self.endpoints)}")
         argv += [f"--ttl={plan.ttl_s}", "--log-format=json", f"--log-level={plan.log_level}"]
         if role == "worker":
             if plan.allow_private:
@@ -111,7 +111,8 @@ class LocalCluster:
             if plan.processes is not None:
                 argv.append(f"--processes={plan.processes}")
         log_path = plan.logs / f"{name}.log"
-        environ = _environment(own_etcd=self.etcd is not None)
+        # Not in argv, where everybody on the machine could read the password in it.
+        environ = {**_environment(own_etcd=self.etcd is not None), "CRAWLER_STORE": plan.store_url}
         kept = Kept(name, argv, log_path, self._clock, environ=environ, restart=plan.restart)
         return Member(str(number), kept, f"http://127.0.0.1:{http}")
 
