@@ -120,7 +120,7 @@ def export_here(data_dir: Path) -> AsyncIterator[ItemRecord]:
 
 def failed_here(data_dir: Path) -> AsyncIterator[PageRecord]:
     """The pages that failed, in the order in which they were found."""
-    return kept_pages(local_url(data_dir), LOCAL, PageState.FAILED)
+    return kept_pages(local_url(data_dir), LOCAL, state=PageState.FAILED)
 
 
 async def propose(url: str, hosts: Sequence[str] = (), *, allow_private: Sequence[str] = ()) -> str:

@@ -33,25 +33,31 @@ def _check_there(url: str) -> None:
         raise NotFound(f"{path}: no crawl is kept there")
 
 
-async def kept_items(url: str, name: str) -> AsyncIterator[ItemRecord]:
-    """The items of a resource's latest run, in the order in which they were stored."""
+async def kept_items(url: str, name: str, run: int | None = None) -> AsyncIterator[ItemRecord]:
+    """The items of one run of a resource (None: the latest), in the order in which they were
+    stored."""
     async with open_kept(url) as store:
         resource_id, after = await _id_of(store, name), 0
-        while batch := await store.items(resource_id, after=after, limit=_BATCH):
+        while batch := await store.items(resource_id, run=run, after=after, limit=_BATCH):
             for item in batch:
                 yield item
             after = batch[-1].seq
 
 
 async def kept_pages(
-    url: str, name: str, state: PageState | None = None, status: int | None = None
+    url: str,
+    name: str,
+    run: int | None = None,
+    state: PageState | None = None,
+    status: int | None = None,
 ) -> AsyncIterator[PageRecord]:
-    """The pages of a resource's latest run, in the order in which they were found."""
+    """The pages of one run of a resource (None: the latest), in the order in which they were
+    found."""
     async with open_kept(url) as store:
         resource_id, cursor = await _id_of(store, name), ""
         while True:
             pages, cursor = await store.pages(
-                resource_id, state=state, status=status, after=cursor, limit=_BATCH
+                resource_id, run=run, state=state, status=status, after=cursor, limit=_BATCH
             )
             for page in pages:
                 yield page

@@ -11,9 +11,10 @@ import typer
 from crawler.cli import options, terminal
 from crawler.cli.calls import as_json, connect, short_node
 from crawler.errors import NotFound
+from crawler.model import State
 
 if TYPE_CHECKING:
-    from crawler.client import Change
+    from crawler.client import Change, ResourceStatus
 
 
 def apply(
@@ -32,27 +33,40 @@ def apply(
     `crawler apply shop.toml -s download_delay=0.5`
     """
     from crawler.app.source import name_for, read_definition
+    from crawler.definition import doubts
 
     definition = read_definition(source, settings or ())
+    terminal.warn(source, doubts(definition))
     wanted = json.loads(definition.canonical())
     resource = name_for(source, name)
     with connect(master) as client:
         try:
-            before = client.resource(resource).definition
+            before = client.resource(resource)
         except NotFound:
             before = None
         change = client.put(resource, wanted)
     if json_:
         terminal.print_json(as_json(change))
-    elif terminal.is_terminal():
-        terminal.print_difference(terminal.difference(before, wanted))
-        print(_told(change))
-    else:
+        return
+    piped = not terminal.is_terminal()
+    if piped:
         print(change.name)
-        print(_told(change), file=sys.stderr)
+    terminal.print_difference(
+        terminal.difference(before.definition if before else None, wanted), stderr=piped
+    )
+    print(_told(change, before), file=sys.stderr if piped else sys.stdout)
 
 
-def _told(change: Change) -> str:
+def _told(change: Change, before: ResourceStatus | None) -> str:
     what = "created" if change.created else "changed" if change.changed else "unchanged"
+    if before is not None and before.state in _OVER:
+        return f"{change.name} {what}; it is {before.state}: {_OVER[before.state]} {change.name}`"
     where = short_node(change.assigned_node) if change.assigned_node else "no worker yet"
     return f"{change.name} {what} ({where})"
+
+
+_OVER = {
+    State.FINISHED: "begin its next run with `crawler start",
+    State.STOPPED: "begin its next run with `crawler start",
+    State.PAUSED: "go on with `crawler resume",
+}

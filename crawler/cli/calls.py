@@ -20,8 +20,11 @@ _RETRY_S = 3.0
 
 
 @contextmanager
-def connect(master: str, *, retry_for_s: float = _RETRY_S) -> Iterator[SyncClient]:
-    """A client for the masters at ``master`` (one URL, or several with commas)."""
+def connect(
+    master: str, *, retry_for_s: float = _RETRY_S, list_with: str = "ls"
+) -> Iterator[SyncClient]:
+    """A client for the masters at ``master`` (one URL, or several with commas). ``list_with`` is
+    the command that lists what a name may be missing from."""
     from crawler.client import SyncClient
 
     with SyncClient([url for url in master.split(",") if url], retry_for_s=retry_for_s) as client:
@@ -37,7 +40,7 @@ def connect(master: str, *, retry_for_s: float = _RETRY_S) -> Iterator[SyncClien
         except OutcomeUnknown as error:
             raise OutcomeUnknown(f"{error}; repeating the command is safe") from error
         except NotFound as error:
-            raise NotFound(f"{error} (`crawler ls` shows what there is)") from error
+            raise NotFound(f"{error} (`crawler {list_with}` shows what there is)") from error
 
 
 def short_node(node_id: str) -> str:

@@ -19,9 +19,11 @@ def check(
     import json
 
     from crawler.app.source import read_definition
+    from crawler.definition import doubts
 
     for source in sources:
         definition = read_definition(source, settings or ())
+        terminal.warn(source, doubts(definition))
         if json_:
             terminal.print_json(json.loads(definition.canonical()))
         else:

@@ -18,7 +18,7 @@ def drain(
 ) -> None:
     """Take all work from a worker. It gets no more, until --undo."""
     wanted = full_node(node)
-    with connect(master) as client:
+    with connect(master, list_with="nodes") as client:
         client.drain(wanted, undo=undo)
     said = "may have work again" if undo else "gets no more work; what it had goes to others"
     print(f"{short_node(wanted)} {said}", file=sys.stderr)

@@ -40,6 +40,16 @@ def format_of(path: str) -> Format:
         raise InvalidInput(f"-o {path}: the name must end in {', '.join(Format)}") from error
 
 
+def check_target(path: str) -> None:
+    """Raise `InvalidInput` where a file of that name could not be written."""
+    format_of(path)
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise InvalidInput(f"-o {path}: there is no directory {folder}; create it first")
+    if Path(path).is_dir() or not os.access(folder, os.W_OK):
+        raise InvalidInput(f"-o {path}: cannot be written there")
+
+
 def record_of(item: ItemRecord) -> dict[str, Any]:
     """An item as it is written."""
     record = {**item.fields, "_url": item.url, "_rule": item.rule}

@@ -21,15 +21,16 @@ Output = Annotated[
 def items(
     name: options.Name,
     output: Output = None,
+    run: options.Run = None,
     store: options.Kept = None,
     master: options.Master = options.DEFAULT_MASTER,
 ) -> None:
     """Export what a crawl found. JSON lines, unless -o says otherwise."""
-    from crawler.cli.formats import format_of
+    from crawler.cli.formats import check_target
 
     if output is not None:
-        format_of(output)
-    with _found(name, store, master) as found:
+        check_target(output)
+    with _found(name, run, store, master) as found:
         export(found, output)
 
 
@@ -45,10 +46,12 @@ def export(found: Iterable[ItemRecord], output: str | None) -> None:
 
 
 @contextmanager
-def _found(name: str, store: str | None, master: str) -> Iterator[Iterable[ItemRecord]]:
+def _found(
+    name: str, run: int | None, store: str | None, master: str
+) -> Iterator[Iterable[ItemRecord]]:
     if store is None:
         with connect(master) as client:
-            yield client.items(name)
+            yield client.items(name, run=run)
         return
     from crawler.app.kept import kept_items
     from crawler.cli.kept import drawn
@@ -56,5 +59,5 @@ def _found(name: str, store: str | None, master: str) -> Iterator[Iterable[ItemR
     from crawler.telemetry import logs
 
     logs.configure("error")
-    with closing(drawn(kept_items(read_store(store), name))) as found:
+    with closing(drawn(kept_items(read_store(store), name, run))) as found:
         yield found

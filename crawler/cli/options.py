@@ -14,6 +14,10 @@ Master = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="name of the resource")]
+Run = Annotated[
+    int | None,
+    typer.Option("--run", min=1, metavar="N", help="an earlier run; the latest unless said"),
+]
 Kept = Annotated[
     str | None,
     typer.Option("--store", metavar="URL", help="read sqlite:///PATH instead of asking a master"),

@@ -26,29 +26,38 @@ def pages(
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="at most so many")] = 1000,
+    run: options.Run = None,
     store: options.Kept = None,
     master: options.Master = options.DEFAULT_MASTER,
     json_: options.Json = False,
 ) -> None:
-    """List a crawl's URLs: what became of them, and why."""
+    """List a crawl's URLs: what became of them, and why.
+
+    Piped: URL, state, HTTP status, attempts and reason, with tabs between.
+    """
     state, code = read_status(status)
     if store is not None:
-        found = _kept(store, name, state, code, limit + 1)
+        found = _kept(store, name, run, state, code, limit + 1)
     else:
         with connect(master) as client:
-            found = list(islice(client.pages(name, state=state, status=code), limit + 1))
+            found = list(islice(client.pages(name, run=run, state=state, status=code), limit + 1))
     shown = found[:limit]
     if json_:
         terminal.print_json([as_json(each) for each in shown])
     else:
         rows = [(p.url, p.state, p.status or "-", p.attempts, p.reason) for p in shown]
-        terminal.print_rows(COLUMNS, rows, [page.url for page in shown])
+        terminal.print_rows(COLUMNS, rows)
     if len(found) > limit:
         print(f"there are more than {limit}; see --limit", file=sys.stderr)
 
 
 def _kept(
-    store: str, name: str, state: PageState | None, status: int | None, limit: int
+    store: str,
+    name: str,
+    run: int | None,
+    state: PageState | None,
+    status: int | None,
+    limit: int,
 ) -> list[PageRecord]:
     from crawler.app.kept import kept_pages
     from crawler.cli.kept import drawn
@@ -56,7 +65,7 @@ def _kept(
     from crawler.telemetry import logs
 
     logs.configure("error")
-    with closing(drawn(kept_pages(read_store(store), name, state, status))) as pages:
+    with closing(drawn(kept_pages(read_store(store), name, run, state, status))) as pages:
         return list(islice(pages, limit))
 
 

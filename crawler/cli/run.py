@@ -57,14 +57,16 @@ def run(
     `crawler run https://example.org/ -s max_pages=100 -o items.csv`
     """
     from crawler.app.source import read_definition
-    from crawler.cli.formats import format_of
+    from crawler.cli.formats import check_target
     from crawler.config import read_networks
+    from crawler.definition import doubts
     from crawler.local.lock import hold_directory
     from crawler.telemetry import logs
 
     if output is not None:
-        format_of(output)  # refuses a wrong name before the crawl, not after it
+        check_target(output)  # before the crawl, not after it
     definition = read_definition(source, settings or ())
+    terminal.warn(source, doubts(definition))
     networks = read_networks(allow_private or "")
     logs.configure(log_level or "error")
     home = Path(data).expanduser().absolute() if data else default_home(definition)
@@ -72,12 +74,20 @@ def run(
         try:
             progress = _crawl(definition, home, networks, again=again)
         except KeyboardInterrupt:
-            print(f"stopped; the same command goes on (kept in {home})", file=sys.stderr)
+            print(f"stopped; the same command goes on. {_kept_in(home)}", file=sys.stderr)
             raise
         _export(home, output)
         _tell_failed(home, progress)
     if progress.failed and not progress.done:
         raise typer.Exit(exits.FAILED)
+
+
+def _kept_in(home: Path) -> str:
+    """How to get at what is stored already."""
+    from crawler.app.here import LOCAL, local_url
+
+    store = shlex.quote(local_url(home))
+    return f"What it has found so far: crawler items {LOCAL} --store {store} -o items.jsonl"
 
 
 def default_home(definition: Definition) -> Path:

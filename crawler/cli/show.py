@@ -8,6 +8,8 @@ import time
 from crawler.cli import options, terminal
 from crawler.cli.calls import as_json, connect, short_node
 
+_RUNS_SHOWN = 10
+
 
 def show(
     name: options.Name,
@@ -17,6 +19,7 @@ def show(
     """Show one crawl: state, worker, counters, definition."""
     with connect(master) as client:
         found = client.resource(name)
+        runs = client.runs(name) if found.run > 1 and not json_ else ()
     if json_:
         terminal.print_json(as_json(found))
         return
@@ -44,6 +47,8 @@ def show(
         owner = short_node(part.assigned_node) or "nobody"
         state = f"{part.state} ({part.reason})" if part.reason else str(part.state)
         lines[f"part {number}"] = f"{owner}: {state}"
+    for each in runs[:-1][-_RUNS_SHOWN:]:
+        lines[f"run {each.run}"] = f"{each.done:,} pages, {each.items:,} items; {each.finished}"
     for label, value in lines.items():
         if value:
             print(f"{label:10} {terminal.safe(value)}")

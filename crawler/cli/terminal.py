@@ -67,12 +67,15 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Tabl
 
 
 def print_rows(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], names: Iterable[str]
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    names: Iterable[str] | None = None,
 ) -> None:
-    """The table on a terminal, otherwise one name a line."""
+    """The table on a terminal, otherwise one name a line; without names, the cells of a row with
+    tabs between."""
     if not is_terminal():
-        for name in names:
-            print(name)
+        for line in names if names is not None else ("\t".join(map(safe, row)) for row in rows):
+            print(line)
     elif rows:
         console().print(make_table(columns, rows))
     else:
@@ -91,14 +94,20 @@ def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> li
     return found[2:]
 
 
-def print_difference(lines: Iterable[str]) -> None:
+def print_difference(lines: Iterable[str], *, stderr: bool = False) -> None:
     """Removed red, added green, where there is colour."""
     from rich.text import Text
 
     styles = {"-": "red", "+": "green", "@": "cyan"}
-    out = console()
+    out = console(stderr=stderr)
     for line in lines:
         out.print(Text(safe(line), style=styles.get(line[:1], "")), soft_wrap=True)
+
+
+def warn(source: str, doubts: Iterable[str]) -> None:
+    """Say on standard error what is hardly meant."""
+    for doubt in doubts:
+        print(f"{safe(source)}: warning: {safe(doubt)}", file=sys.stderr)
 
 
 def count(value: int) -> str:

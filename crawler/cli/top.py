@@ -47,6 +47,8 @@ def top(
     rates = Rates()
     with connect(master) as client:
         if not terminal.is_terminal():
+            _look(client, name, rates)  # a rate needs two looks
+            time.sleep(every)
             terminal.console().print(_look(client, name, rates))
             return
         _watch(client, name, rates, every)

@@ -11,30 +11,38 @@ from crawler.cli.calls import connect
 def pause(name: options.Name, master: options.Master = options.DEFAULT_MASTER) -> None:
     """Stop crawling and keep the run, for `resume`."""
     with connect(master) as client:
-        client.pause(name)
-    _tell(name, "paused; go on with `crawler resume`")
+        done = client.pause(name)
+    was = "" if done.changed else "was "
+    _tell(f"{name} {was}paused; go on with `crawler resume {name}`")
 
 
 def resume(name: options.Name, master: options.Master = options.DEFAULT_MASTER) -> None:
     """Go on with a paused run, where it was."""
     with connect(master) as client:
-        client.resume(name)
-    _tell(name, "goes on")
+        done = client.resume(name)
+    _tell(f"{name} goes on with run {done.run}" if done.changed else f"{name} was not paused")
 
 
 def stop(name: options.Name, master: options.Master = options.DEFAULT_MASTER) -> None:
     """End the run; its pages and items stay."""
     with connect(master) as client:
-        client.stop(name)
-    _tell(name, "stopped; begin the next run with `crawler start`")
+        done = client.stop(name)
+    what = f"stopped in run {done.run}" if done.changed else f"was over already, in run {done.run}"
+    _tell(f"{name} {what}; begin the next with `crawler start {name}`")
 
 
 def start(name: options.Name, master: options.Master = options.DEFAULT_MASTER) -> None:
     """Begin the next run, from the start URLs."""
     with connect(master) as client:
-        client.start(name)
-    _tell(name, "begins a new run")
+        done = client.start(name)
+    if done.changed:
+        _tell(
+            f"{name} begins run {done.run}; items of run {done.run - 1}: "
+            f"`crawler items {name} --run {done.run - 1}`"
+        )
+    else:
+        _tell(f"{name} is in run {done.run} already; `crawler stop {name}` ends it")
 
 
-def _tell(name: str, what: str) -> None:
-    print(f"{name} {what}", file=sys.stderr)
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr)

@@ -1,7 +1,7 @@
 """The HTTP API from outside: `Client` for asyncio, `SyncClient` for everybody else."""
 
 from crawler.client.client import DEFAULT_MASTER, Client
-from crawler.client.results import Change, Counters, NodeStatus, Placement, ResourceStatus
+from crawler.client.results import Change, Counters, NodeStatus, Placement, ResourceStatus, Wished
 from crawler.client.sync import SyncClient
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "Placement",
     "ResourceStatus",
     "SyncClient",
+    "Wished",
 ]

@@ -16,10 +16,14 @@ from crawler.client.results import (
     PLACEMENT,
     RESOURCE,
     RESOURCES,
+    RUNS,
+    WISHED,
     Change,
+    Counters,
     NodeStatus,
     Placement,
     ResourceStatus,
+    Wished,
 )
 from crawler.client.transport import Call, Patience, Transport
 from crawler.clock import Clock, SystemClock
@@ -95,21 +99,21 @@ class Client:
                 return tuple(found)
             query["after"] = page.next
 
-    async def pause(self, name: str) -> None:
+    async def pause(self, name: str) -> Wished:
         """Stop crawling and keep the run."""
-        await self._send("POST", _path(name, "/pause"))
+        return WISHED.read(await self._send("POST", _path(name, "/pause")))
 
-    async def resume(self, name: str) -> None:
+    async def resume(self, name: str) -> Wished:
         """Go on with a paused run."""
-        await self._send("POST", _path(name, "/resume"))
+        return WISHED.read(await self._send("POST", _path(name, "/resume")))
 
-    async def stop(self, name: str) -> None:
+    async def stop(self, name: str) -> Wished:
         """End the run."""
-        await self._send("POST", _path(name, "/stop"))
+        return WISHED.read(await self._send("POST", _path(name, "/stop")))
 
-    async def start(self, name: str) -> None:
+    async def start(self, name: str) -> Wished:
         """Begin the next run."""
-        await self._send("POST", _path(name, "/start"))
+        return WISHED.read(await self._send("POST", _path(name, "/start")))
 
     async def nodes(self) -> tuple[NodeStatus, ...]:
         """All live nodes."""
@@ -121,10 +125,10 @@ class Client:
         await self._send("POST", path, body={"undo": undo})
 
     async def items(
-        self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE
+        self, name: str, *, run: int | None = None, after: int = 0, page_size: int = PAGE_SIZE
     ) -> AsyncIterator[ItemRecord]:
-        """Items of the latest run with a seq above ``after``, in order."""
-        query: dict[str, str | int] = {"after": after, "limit": page_size}
+        """Items of one run (None: the latest) with a seq above ``after``, in order."""
+        query = _without_none(run=run, after=after, limit=page_size)
         while True:
             page = ITEMS.read(await self._send("GET", _path(name, "/items"), query=query))
             for item in page.items:
@@ -137,12 +141,13 @@ class Client:
         self,
         name: str,
         *,
+        run: int | None = None,
         state: PageState | None = None,
         status: int | None = None,
         page_size: int = PAGE_SIZE,
     ) -> AsyncIterator[PageRecord]:
-        """Pages of the latest run; all, or those in one state or of one HTTP status."""
-        query = _without_none(state=state, status=status, limit=page_size)
+        """Pages of one run (None: the latest); all, or those in one state or of one HTTP status."""
+        query = _without_none(run=run, state=state, status=status, limit=page_size)
         while True:
             page = PAGES.read(await self._send("GET", _path(name, "/pages"), query=query))
             for record in page.pages:
@@ -150,6 +155,10 @@ class Client:
             if not page.next:
                 return
             query["after"] = page.next
+
+    async def runs(self, name: str) -> tuple[Counters, ...]:
+        """The counters of every run, the first one first."""
+        return RUNS.read(await self._send("GET", _path(name, "/runs"))).runs
 
     async def events(
         self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE

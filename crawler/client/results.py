@@ -62,6 +62,15 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Wished:
+    """What a pause, resume, stop or start did. ``changed`` False: it was so already; ``run``: the
+    run that is wanted now."""
+
+    changed: bool
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
 class PartStatus:
     """One part of a divided resource."""
 
@@ -135,6 +144,11 @@ class PagePage:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPage:
+    runs: tuple[Counters, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EventPage:
     events: tuple[Event, ...]
     next: str
@@ -163,9 +177,11 @@ class Shape(Generic[T]):
 
 PLACEMENT = Shape(Placement)
 CHANGE = Shape(Change)
+WISHED = Shape(Wished)
 RESOURCE = Shape(ResourceStatus)
 RESOURCES = Shape(ResourcePage)
 ITEMS = Shape(ItemPage)
 PAGES = Shape(PagePage)
 EVENTS = Shape(EventPage)
+RUNS = Shape(RunPage)
 NODES = Shape(NodePage)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 from crawler.client.client import DEFAULT_MASTER, PAGE_SIZE, Client, Definition
-from crawler.client.results import Change, NodeStatus, Placement, ResourceStatus
+from crawler.client.results import Change, Counters, NodeStatus, Placement, ResourceStatus, Wished
 from crawler.clock import Clock
 from crawler.model import Event, ItemRecord, PageRecord, PageState, State
 
@@ -74,21 +74,21 @@ class SyncClient:
         """See `Client.resources`."""
         return self._run(self._client.resources(state))
 
-    def pause(self, name: str) -> None:
+    def pause(self, name: str) -> Wished:
         """See `Client.pause`."""
-        self._run(self._client.pause(name))
+        return self._run(self._client.pause(name))
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str) -> Wished:
         """See `Client.resume`."""
-        self._run(self._client.resume(name))
+        return self._run(self._client.resume(name))
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str) -> Wished:
         """See `Client.stop`."""
-        self._run(self._client.stop(name))
+        return self._run(self._client.stop(name))
 
-    def start(self, name: str) -> None:
+    def start(self, name: str) -> Wished:
         """See `Client.start`."""
-        self._run(self._client.start(name))
+        return self._run(self._client.start(name))
 
     def nodes(self) -> tuple[NodeStatus, ...]:
         """See `Client.nodes`."""
@@ -99,22 +99,27 @@ class SyncClient:
         self._run(self._client.drain(node, undo=undo))
 
     def items(
-        self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE
+        self, name: str, *, run: int | None = None, after: int = 0, page_size: int = PAGE_SIZE
     ) -> Iterator[ItemRecord]:
         """See `Client.items`."""
-        return self._each(self._client.items(name, after=after, page_size=page_size))
+        return self._each(self._client.items(name, run=run, after=after, page_size=page_size))
 
     def pages(
         self,
         name: str,
         *,
+        run: int | None = None,
         state: PageState | None = None,
         status: int | None = None,
         page_size: int = PAGE_SIZE,
     ) -> Iterator[PageRecord]:
         """See `Client.pages`."""
-        found = self._client.pages(name, state=state, status=status, page_size=page_size)
+        found = self._client.pages(name, run=run, state=state, status=status, page_size=page_size)
         return self._each(found)
+
+    def runs(self, name: str) -> tuple[Counters, ...]:
+        """See `Client.runs`."""
+        return self._run(self._client.runs(name))
 
     def events(self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE) -> Iterator[Event]:
         """See `Client.events`."""

@@ -166,6 +166,8 @@ def _state_of_assignment(
     if resource is None:
         return State.PENDING, "its record cannot be read" if entry.resource_revision else "new"
     if resource.assignment is None:
+        if live and entry.decision is not None and not entry.decision.node:
+            return State.PENDING, entry.decision.reason
         return State.PENDING, "waiting for a worker" if live else "no live worker"
     node = resource.assignment.node_id
     if node not in live:

@@ -1,5 +1,6 @@
 """What a crawl's definition may say: schema, loading, selectors, which rule takes which page."""
 
+from crawler.definition.doubts import doubts
 from crawler.definition.loading import (
     MAX_DEFINITION_BYTES,
     for_url,
@@ -19,6 +20,7 @@ __all__ = [
     "Next",
     "Rule",
     "Value",
+    "doubts",
     "for_url",
     "from_data",
     "from_json",

@@ -140,6 +140,16 @@ def label(text: str) -> str:
     return text
 
 
+def field_name(text: str) -> str:
+    """What an item's field is called. Names of our own begin with ``_``."""
+    if text.startswith("_"):
+        raise wrong(
+            "names that begin with _ are for what is added to every item (_url, _rule, _missing); "
+            "choose another"
+        )
+    return label(text)
+
+
 def rule_name(text: str) -> str:
     """The name of a rule."""
     if _RULE_NAME.fullmatch(text) is None:

@@ -40,6 +40,7 @@ Match = Annotated[str, AfterValidator(compiles(compile_match))]
 JsonLd = Annotated[str, AfterValidator(checks.jsonld_path)]
 RuleName = Annotated[str, AfterValidator(checks.rule_name)]
 Label = Annotated[str, AfterValidator(checks.label)]
+FieldName = Annotated[str, AfterValidator(checks.field_name)]
 StatusCode = Annotated[int, Field(strict=True, ge=100, le=599)]
 
 
@@ -159,7 +160,7 @@ class Rule(Model):
         Field(max_length=100),
     ] = ()
     next: Annotated[Next, BeforeValidator(_as_css, json_schema_input_type=str | Next)] | None = None
-    item: Annotated[Mapping[Label, ItemEntry], Field(max_length=200)] = Field(
+    item: Annotated[Mapping[FieldName, ItemEntry], Field(max_length=200)] = Field(
         default={}, description="field by field, what an item of this rule holds"
     )
 
@@ -288,13 +289,19 @@ class Definition(Model):
 
     def canonical(self) -> str:
         """Canonical JSON: sorted, compact, only what differs from the defaults. Equal definitions
-        have equal texts."""
-        return json.dumps(
-            self.model_dump(mode="json", exclude_defaults=True),
-            ensure_ascii=False,
-            sort_keys=True,
-            separators=(",", ":"),
-        )
+        have equal texts. The fields of items alone keep their order, which is that of columns."""
+        data = self.model_dump(mode="json", exclude_defaults=True)
+        ordered = _sorted(data)
+        for rule, given in zip(ordered.get("rules", ()), data.get("rules", ()), strict=True):
+            if "item" in given:
+                rule["item"] = {name: _sorted(entry) for name, entry in given["item"].items()}
+        return json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _problem(reason: str, rule: int, *path: str | int) -> InitErrorDetails:

@@ -53,6 +53,7 @@ class Dispatcher:
         self._rate = Rate(self._started)
         self._wake = asyncio.Event()
         self._jobs: set[asyncio.Task[None]] = set()
+        self._last_failure = ""  # its reason, for a run in which nothing succeeds
         self._lanes = Lanes(manners.concurrent_requests_per_domain, manners.download_delay)
         self._supply = Supply(manners, frontier, self._lanes, clock, pages.meet)
         self.commits = Commits(frontier, settings, clock, self._committed)
@@ -75,7 +76,7 @@ class Dispatcher:
                 self.keeper.poke()
             self._start(group)
             if self._drained() and self._supply.exhausted(now):
-                await self._finish("finished", limit=False)
+                await self._finish(self._verdict(), limit=False)
             if self._idle():
                 self.commits.hurry()  # only what it brings can go on
             await self._nap()
@@ -96,6 +97,9 @@ class Dispatcher:
     def _committed(self, visits: Sequence[Visit], progress: Progress) -> None:
         self._progress = progress
         self._supply.committed(visits)
+        for visit in visits:
+            if visit.state is PageState.FAILED:
+                self._last_failure = visit.reason
         self._rate.add(sum(visit.state is not PageState.PENDING for visit in visits))
         self._wake.set()
 
@@ -206,6 +210,12 @@ class Dispatcher:
             self.commits.hurry()
             await self._wake.wait()
             self._wake.clear()
+
+    def _verdict(self) -> str:
+        """How a run ends that has nothing left to do. One that fetched nothing is no success."""
+        if self._progress.done or not self._progress.failed:
+            return "finished"
+        return f"every page failed{f': {self._last_failure}' if self._last_failure else ''}"
 
     async def _finish(self, reason: str, *, limit: bool) -> None:
         """End the run, if the store agrees."""

@@ -47,7 +47,7 @@ _BACKOFF = Backoff(base_s=0.1, cap_s=1.0)
 _EVENTS = {
     Kind.PLACE: "assigned",
     Kind.MOVE: "moved",
-    Kind.RESTAMP: "restamped",
+    Kind.RESTAMP: "confirmed",
     Kind.UNASSIGN: "unassigned",
 }
 

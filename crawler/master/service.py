@@ -21,6 +21,7 @@ from crawler.model import check_name
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.rpc.incoming import Context, hops, remaining_s
 from crawler.rpc.pb.control_pb2 import (
+    DesireReply,
     DesireRequest,
     DrainRequest,
     NameRequest,
@@ -135,13 +136,13 @@ class ControlService(CrawlerControlServicer):
 
     async def SetDesired(  # noqa: N802 -- the wire's name
         self, request: DesireRequest, context: Context
-    ) -> Empty:
+    ) -> DesireReply:
         check_name(request.name)
         action = check_action(request.action)
 
-        async def here(leader: Leader) -> Empty:
-            await leader.wishes.desire(request.name, action)
-            return Empty()
+        async def here(leader: Leader) -> DesireReply:
+            turn = await leader.wishes.desire(request.name, action)
+            return DesireReply(changed=turn.change, run=turn.wish.run)
 
         return await self._router.carry_out(
             context, here, lambda calls, s: calls.set_desired(request, timeout_s=s)

@@ -102,19 +102,20 @@ class Wishes:
         self._fence = fence
         self._cluster = cluster
 
-    async def desire(self, name: str, action: Action) -> None:
-        """Make it so; after a pause or stop, nothing more of it is written when this returns.
+    async def desire(self, name: str, action: Action) -> Turn:
+        """Make it so, and tell what that came to; after a pause or stop, nothing more of it is
+        written when this returns.
 
         Raises `NotFound`, `Conflict`; `OutcomeUnknown` where it is so in etcd and the database
         could not be told.
         """
         name = check_name(name)
 
-        async def step(entry: Entry, avoid: set[str]) -> bool | None:
+        async def step(entry: Entry, avoid: set[str]) -> Turn | None:
             return await self._step(entry, action, avoid)
 
         async with self._desk.lock(name):
-            await self._desk.settle(name, step)
+            return await self._desk.settle(name, step)
 
     async def seal(self, entry: Entry) -> None:
         """Shut the database to whoever had the resource before it was written last."""
@@ -126,7 +127,7 @@ class Wishes:
         await hit("master.pause.after_fence")
         await self._mirror.remember(entry)
 
-    async def _step(self, entry: Entry, action: Action, avoid: set[str]) -> bool | None:
+    async def _step(self, entry: Entry, action: Action, avoid: set[str]) -> Turn | None:
         refuse_deleted(entry)
         resource = entry.resource
         if resource is None:
@@ -141,7 +142,7 @@ class Wishes:
             self._desk.journal.tell(resource.id, action.value, f"run {turn.wish.run}")
         if turn.halt:
             await self._halt(entry, turn.wish)
-        return True
+        return turn
 
     async def _write(
         self, entry: Entry, resource: Resource, turn: Turn, action: Action, avoid: set[str]

@@ -137,7 +137,7 @@ class MasterCalls:
 
     async def set_desired(
         self, request: control.DesireRequest, *, timeout_s: float | None = None
-    ) -> Empty:
+    ) -> control.DesireReply:
         return await self._call(lambda c: _control(c).SetDesired, request, timeout_s)
 
     async def list_resources(self, *, timeout_s: float | None = None) -> control.ResourceList:

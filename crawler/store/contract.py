@@ -195,21 +195,27 @@ class Store(Protocol):
     async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
         """Latest run and its counters, per resource ID that has one."""
 
+    async def runs(self, resource_id: str) -> Mapping[int, Progress]:
+        """The counters of every run, by number, the first one first."""
+
     async def pages(
         self,
         resource_id: str,
         *,
+        run: int | None = None,
         state: PageState | None = None,
         status: int | None = None,
         after: str = "",
         limit: int = 100,
     ) -> tuple[Sequence[PageRecord], str]:
-        """A page of page records of the latest run, and the cursor for the next ("": the end)."""
+        """A page of page records of one run (None: the latest), and the cursor for the next ("":
+        the end). `NotFound` for a run that there is not."""
 
     async def items(
-        self, resource_id: str, *, after: int = 0, limit: int = 100
+        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[ItemRecord]:
-        """Items of the latest run with seq above ``after``, in order."""
+        """Items of one run (None: the latest) with seq above ``after``, in order: a cursor misses
+        nothing, whoever writes meanwhile. `NotFound` for a run that there is not."""
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

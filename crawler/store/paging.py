@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from crawler.errors import InvalidInput
+from crawler.errors import InvalidInput, NotFound
 from crawler.model import ItemRecord, PageRecord, PageState
 from crawler.store.cleaning import decode_fields, decode_names
 
@@ -44,3 +44,9 @@ def item_of(row: Sequence[Any]) -> ItemRecord:
     return ItemRecord(
         seq, url, rule, ordinal, revision, decode_fields(fields), decode_names(missing), stored_at
     )
+
+
+def no_run(run: int, there: Iterable[int]) -> NotFound:
+    """What is raised for a run that there is not."""
+    known = ", ".join(map(str, there)) or "none yet"
+    return NotFound(f"there is no run {run}; there is: {known}")

@@ -154,7 +154,7 @@ def _refusal(error: ValidationError, model: type[BaseModel]) -> InvalidInput:
         return InvalidInput(f"{path}: unknown field; known here: {known}", field=path)
     if first["type"] == "missing":
         return InvalidInput(f"{path}: required", field=path)
-    return InvalidInput(f"{path}: {first['msg']}", field=path)
+    return InvalidInput(f"{path}: {first['msg'].removeprefix('Value error, ')}", field=path)
 
 
 def _joined(path: str, key: str) -> str:

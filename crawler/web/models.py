@@ -98,7 +98,12 @@ class RecordQuery(Taken):
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
 
 
+class ItemQuery(RecordQuery):
+    run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
+
+
 class PageQuery(Taken):
+    run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
     after: str = Field("", max_length=8192, description="`next` of the answer before")
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
     state: PageState | None = None
@@ -121,6 +126,14 @@ class Changed(Given):
     address: str
     created: bool
     changed: bool
+
+
+class Desired(Given):
+    """What a pause, resume, stop or start did. ``changed`` false: it was so already; ``run`` is
+    the run that is wanted now."""
+
+    changed: bool
+    run: int
 
 
 class Counters(Given):
@@ -194,6 +207,10 @@ class ItemList(Given):
 class PageList(Given):
     pages: tuple[PageRecord, ...]
     next: str = Field(description="give it as `after` to go on; empty at the end")
+
+
+class RunList(Given):
+    runs: tuple[Counters, ...]
 
 
 class EventList(Given):

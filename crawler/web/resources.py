@@ -17,6 +17,7 @@ from crawler.web.models import (
     Changed,
     Counters,
     DefinitionBody,
+    Desired,
     NodeSpec,
     Nothing,
     Part,
@@ -83,7 +84,7 @@ class Resources:
             *(
                 Route(
                     "POST", f"{ONE}/{action}", summary, partial(self.desire, action),
-                    Nothing, Nothing, Nothing, check=check_name,
+                    Nothing, Nothing, Desired, check=check_name,
                 )
                 for action, summary in ACTIONS.items()
             ),
@@ -128,8 +129,9 @@ class Resources:
         return Answer(Nothing())
 
     async def desire(self, action: str, asked: Asked[Nothing, Nothing]) -> Answer:
-        await self.calls.set_desired(control.DesireRequest(name=asked.name, action=action))
-        return Answer(Nothing())
+        request = control.DesireRequest(name=asked.name, action=action)
+        reply = await self.calls.set_desired(request)
+        return Answer(Desired(changed=reply.changed, run=reply.run))
 
     async def list(self, asked: Asked[Nothing, ResourceQuery]) -> Answer:
         query = asked.query
@@ -164,7 +166,7 @@ class Resources:
             found = await self.counts.progress(ids) if ids else {}
         except StoreUnavailable as error:
             return {}, str(error)
-        return {each: _counters(*found[each]) for each in found}, ""
+        return {each: counters(*found[each]) for each in found}, ""
 
 
 def _packed(definition: Mapping[str, Any]) -> str:
@@ -175,7 +177,8 @@ def _packed(definition: Mapping[str, Any]) -> str:
     return text
 
 
-def _counters(run: int, progress: Progress) -> Counters:
+def counters(run: int, progress: Progress) -> Counters:
+    """As they go out."""
     return Counters(
         run=run,
         known=progress.known,

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from crawler.model import Event, ItemRecord, PageRecord, PageState, check_name
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, check_name
 from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
-from crawler.web.models import EventList, ItemList, Nothing, PageList, PageQuery, RecordQuery
-from crawler.web.resources import ONE
+from crawler.web.models import (
+    EventList,
+    ItemList,
+    ItemQuery,
+    Nothing,
+    PageList,
+    PageQuery,
+    RecordQuery,
+    RunList,
+)
+from crawler.web.resources import ONE, counters
 from crawler.web.route import Answer, AnyRoute, Asked, Route, encode
 
 R = TypeVar("R", ItemRecord, Event)
@@ -25,17 +34,21 @@ class Records(Protocol):
         self,
         resource_id: str,
         *,
+        run: int | None = None,
         state: PageState | None = None,
         status: int | None = None,
         after: str = "",
         limit: int = 100,
     ) -> tuple[Sequence[PageRecord], str]:
-        """Pages of the latest run, and the cursor for the next ("": the end)."""
+        """Pages of one run (None: the latest), and the cursor for the next ("": the end)."""
+
+    async def runs(self, resource_id: str) -> Mapping[int, Progress]:
+        """The counters of every run, by number."""
 
     async def items(
-        self, resource_id: str, *, after: int = 0, limit: int = 100
+        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[ItemRecord]:
-        """Items of the latest run with seq above ``after``, in order."""
+        """Items of one run (None: the latest) with seq above ``after``, in order."""
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100
@@ -54,11 +67,15 @@ class Results:
         """All doors to records."""
         return (
             Route(
-                "GET", f"{ONE}/items", "Items of the latest run", self.items,
-                Nothing, RecordQuery, ItemList, check=check_name,
+                "GET", f"{ONE}/items", "Items of one run", self.items,
+                Nothing, ItemQuery, ItemList, check=check_name,
             ),
             Route(
-                "GET", f"{ONE}/pages", "Pages of the latest run", self.pages,
+                "GET", f"{ONE}/runs", "Its runs with their counters", self.runs,
+                Nothing, Nothing, RunList, check=check_name,
+            ),
+            Route(
+                "GET", f"{ONE}/pages", "Pages of one run", self.pages,
                 Nothing, PageQuery, PageList, check=check_name,
             ),
             Route(
@@ -67,12 +84,17 @@ class Results:
             ),
         )  # fmt: skip
 
-    async def items(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
+    async def items(self, asked: Asked[Nothing, ItemQuery]) -> Answer:
+        query = asked.query
         found = await self.records.items(
-            await self._id(asked.name), after=asked.query.after, limit=asked.query.limit
+            await self._id(asked.name), run=query.run, after=query.after, limit=query.limit
         )
         shown = _fitting(found, lambda each: ItemList(items=(each,), next=""))
         return Answer(ItemList(items=shown, next=_next(shown, found, asked.query.limit)))
+
+    async def runs(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        found = await self.records.runs(await self._id(asked.name))
+        return Answer(RunList(runs=tuple(counters(run, each) for run, each in found.items())))
 
     async def events(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
         found = await self.records.events(
@@ -85,6 +107,7 @@ class Results:
         query = asked.query
         found, cursor = await self.records.pages(
             await self._id(asked.name),
+            run=query.run,
             state=query.state,
             status=query.status,
             after=query.after,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crawler.errors import InvalidInput, StoreUnavailable
+from crawler.errors import InvalidInput, NotFound, StoreUnavailable
 from crawler.model import Item, PageState, Visit
 from crawler.store.contract import Store
 from tests.contract.rows import RESOURCE, all_pages, claimed, done, job, request, seeded, stamp
@@ -119,3 +119,30 @@ async def test_a_closed_store_says_so(store: Store) -> None:
         await store.check()
     with pytest.raises(StoreUnavailable):
         await frontier.commit([done(PAGE)])
+
+
+async def test_every_run_stays_readable(store: Store) -> None:
+    assert await store.runs(RESOURCE) == {}
+    frontier = await seeded(store, PAGE)
+    await frontier.commit([done(PAGE, items=(Item("product", {"sku": "first"}),))])
+    await frontier.finish("finished")
+    second = await store.claim(stamp(11), job(run=2))
+    await second.seed([PAGE, request("other")])
+    await second.commit([done(PAGE, items=(Item("product", {"sku": "second"}),))])
+    for run, sku, pages in ((1, "first", 1), (2, "second", 2), (None, "second", 2)):
+        items = await store.items(RESOURCE, run=run)
+        assert [item.fields["sku"] for item in items] == [sku]
+        found, _ = await store.pages(RESOURCE, run=run)
+        assert len(found) == pages
+    runs = await store.runs(RESOURCE)
+    assert {run: (each.known, each.finished) for run, each in runs.items()} == {
+        1: (1, "finished"),
+        2: (2, ""),
+    }
+
+
+async def test_a_run_that_there_is_not_is_named_with_those_that_there_are(store: Store) -> None:
+    await seeded(store, PAGE)
+    for reading in (store.items(RESOURCE, run=7), store.pages(RESOURCE, run=7)):
+        with pytest.raises(NotFound, match="no run 7; there is: 1"):
+            await reading

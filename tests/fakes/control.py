@@ -151,16 +151,17 @@ class FakeCrawlerControl(control_pb2_grpc.CrawlerControlServicer):
 
     async def SetDesired(  # noqa: N802
         self, request: control.DesireRequest, context: Context
-    ) -> Empty:
+    ) -> control.DesireReply:
         await self._master.enter("SetDesired", context)
         view = self._master.view(request.name)
         if request.action not in ACTIONS:
             raise InvalidInput(f"action: unknown {request.action!r}", field="action")
         if request.action == "resume" and view.state != "paused":
             raise Conflict(f"{request.name} is not paused")
+        changed = view.state != ACTIONS[request.action]
         view.state = ACTIONS[request.action]
-        view.run += request.action == "start"
-        return Empty()
+        view.run += changed and request.action == "start"
+        return control.DesireReply(changed=changed, run=view.run)
 
     async def ListResources(  # noqa: N802
         self, request: Empty, context: Context

@@ -31,6 +31,7 @@ class FakeResults:
         self,
         resource_id: str,
         *,
+        run: int | None = None,
         state: PageState | None = None,
         status: int | None = None,
         after: str = "",
@@ -46,10 +47,14 @@ class FakeResults:
         return shown, shown[-1].url if len(found) > limit else ""
 
     async def items(
-        self, resource_id: str, *, after: int = 0, limit: int = 100
+        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[ItemRecord]:
         self._reach()
         return [each for each in self.item_records.get(resource_id, []) if each.seq > after][:limit]
+
+    async def runs(self, resource_id: str) -> Mapping[int, Progress]:
+        self._reach()
+        return dict([self.counters[resource_id]]) if resource_id in self.counters else {}
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

@@ -126,6 +126,30 @@ class DesireRequest(_message.Message):
 Global___DesireRequest: _TypeAlias = DesireRequest  # noqa: Y015
 
 @_typing.final
+class DesireReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """false: it was so already"""
+    run: _builtins.int
+    """the run that is wanted now"""
+    def __init__(
+        self,
+        *,
+        changed: _builtins.bool = ...,
+        run: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DesireReply: _TypeAlias = DesireReply  # noqa: Y015
+
+@_typing.final
 class DrainRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

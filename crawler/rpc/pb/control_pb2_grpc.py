@@ -43,7 +43,7 @@ class CrawlerControlStub:
         self.SetDesired = channel.unary_unary(
                 '/CrawlerControl/SetDesired',
                 request_serializer=control__pb2.DesireRequest.SerializeToString,
-                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                response_deserializer=control__pb2.DesireReply.FromString,
                 _registered_method=True)
         self.ListResources = channel.unary_unary(
                 '/CrawlerControl/ListResources',
@@ -122,7 +122,7 @@ def add_CrawlerControlServicer_to_server(servicer, server):
             'SetDesired': grpc.unary_unary_rpc_method_handler(
                     servicer.SetDesired,
                     request_deserializer=control__pb2.DesireRequest.FromString,
-                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                    response_serializer=control__pb2.DesireReply.SerializeToString,
             ),
             'ListResources': grpc.unary_unary_rpc_method_handler(
                     servicer.ListResources,
@@ -198,7 +198,7 @@ class CrawlerControl:
             target,
             '/CrawlerControl/SetDesired',
             control__pb2.DesireRequest.SerializeToString,
-            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            control__pb2.DesireReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,7 +36,7 @@ class CrawlerControlStub:
     def __new__(cls, channel: _aio.Channel) -> CrawlerControlAsyncStub: ...
     PutResource: _grpc.UnaryUnaryMultiCallable[_control_pb2.PutRequest, _control_pb2.PutReply]
     """Creates a resource, or gives an existing one another definition."""
-    SetDesired: _grpc.UnaryUnaryMultiCallable[_control_pb2.DesireRequest, _empty_pb2.Empty]
+    SetDesired: _grpc.UnaryUnaryMultiCallable[_control_pb2.DesireRequest, _control_pb2.DesireReply]
     """Changes what is wanted of a resource; the answer means that it is so, durably."""
     ListResources: _grpc.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.ResourceList]
     """All resources by name, without their definitions."""
@@ -51,7 +51,7 @@ class CrawlerControlAsyncStub(CrawlerControlStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PutResource: _aio.UnaryUnaryMultiCallable[_control_pb2.PutRequest, _control_pb2.PutReply]  # type: ignore[assignment]
     """Creates a resource, or gives an existing one another definition."""
-    SetDesired: _aio.UnaryUnaryMultiCallable[_control_pb2.DesireRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    SetDesired: _aio.UnaryUnaryMultiCallable[_control_pb2.DesireRequest, _control_pb2.DesireReply]  # type: ignore[assignment]
     """Changes what is wanted of a resource; the answer means that it is so, durably."""
     ListResources: _aio.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.ResourceList]  # type: ignore[assignment]
     """All resources by name, without their definitions."""
@@ -75,7 +75,7 @@ class CrawlerControlServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _control_pb2.DesireRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+    ) -> _typing.Union[_control_pb2.DesireReply, _abc.Awaitable[_control_pb2.DesireReply]]:
         """Changes what is wanted of a resource; the answer means that it is so, durably."""
 
     @_abc_1.abstractmethod

@@ -51,7 +51,7 @@ async def claim(tx: Transaction, stamp: Stamp, job: Job) -> Claim:
     if number is None:
         raise _outranked(stamp)
     run_id = await _run_id(tx, stamp, job)
-    detail = f"run {job.run}, part {stamp.part}"
+    detail = f"run {job.run}" + (f", part {stamp.part}" if job.parts > 1 else "")
     await insert_events(tx, [(stamp.resource_id, Event(0, tx.now, "claimed", detail, node))])
     return Claim(
         stamp.resource_id,

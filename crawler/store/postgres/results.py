@@ -7,7 +7,7 @@ from typing import Any
 
 from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress
 from crawler.store import statements
-from crawler.store.paging import bounded, item_of, page_of, pages_statement, seq_of
+from crawler.store.paging import bounded, item_of, no_run, page_of, pages_statement, seq_of
 from crawler.store.postgres.connection import Transaction
 from crawler.store.postgres.recording import as_progress
 
@@ -23,6 +23,7 @@ async def progress(tx: Transaction, resource_ids: Sequence[str]) -> dict[str, tu
 async def pages(
     tx: Transaction,
     resource_id: str,
+    run: int | None,
     state: PageState | None,
     status: int | None,
     after: str,
@@ -30,7 +31,7 @@ async def pages(
 ) -> tuple[list[PageRecord], str]:
     """Page records in the order found, and the cursor for more ("" at the end)."""
     asked: dict[str, Any] = {
-        "run_id": await _latest_run(tx, resource_id),
+        "run_id": await _run_id(tx, resource_id, run),
         "after": seq_of(after),
         "limit": bounded(limit) + 1,  # one more tells whether there are more
         "state": None if state is None else state.value,
@@ -42,9 +43,11 @@ async def pages(
     return [page_of(row) for row in rows], str(shown[-1]) if len(found) > len(shown) else ""
 
 
-async def items(tx: Transaction, resource_id: str, after: int, limit: int) -> list[ItemRecord]:
+async def items(
+    tx: Transaction, resource_id: str, run: int | None, after: int, limit: int
+) -> list[ItemRecord]:
     """Items with a seq above ``after``."""
-    run_id = await _latest_run(tx, resource_id)
+    run_id = await _run_id(tx, resource_id, run)
     asked = {"run_id": run_id, "after": after, "limit": bounded(limit)}
     return [item_of(row) for row in await tx.all(_SQL["list_items"], asked)]
 
@@ -55,6 +58,16 @@ async def events(tx: Transaction, resource_id: str, after: int, limit: int) -> l
     return [Event(*row) for row in await tx.all(_SQL["list_events"], asked)]
 
 
-async def _latest_run(tx: Transaction, resource_id: str) -> int | None:
-    row = await tx.one(_SQL["select_latest_run"], (resource_id,))
+async def runs(tx: Transaction, resource_id: str) -> dict[int, Progress]:
+    """Totals per run."""
+    rows = await tx.all(_SQL["select_runs_progress"], (resource_id,))
+    return {row[0]: as_progress(row[1:]) for row in rows}
+
+
+async def _run_id(tx: Transaction, resource_id: str, run: int | None) -> int | None:
+    """The run's key; None: there is no run at all, and none was asked for."""
+    asked = {"resource_id": resource_id, "run": run}
+    row = await tx.one(_SQL["select_run_id"], asked)
+    if row is None and run is not None:
+        raise no_run(run, await runs(tx, resource_id))
     return None if row is None else int(row[0])

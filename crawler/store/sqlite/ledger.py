@@ -64,7 +64,7 @@ def claim(
         raise Fenced(f"a newer claim or fence stands for {stamp.resource_id}/{stamp.part}")
     number = _raise(connection, stamp, token, True, process, clean_text(job.node))
     run_id = _run_id(connection, stamp, job)
-    detail = f"run {job.run}, part {stamp.part}"
+    detail = f"run {job.run}" + (f", part {stamp.part}" if job.parts > 1 else "")
     note(connection, stamp.resource_id, "claimed", detail, job.node, now)
     return Claim(
         stamp.resource_id,

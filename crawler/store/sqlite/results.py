@@ -9,7 +9,7 @@ from typing import Any
 
 from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress
 from crawler.store import statements
-from crawler.store.paging import bounded, item_of, page_of, pages_statement, seq_of
+from crawler.store.paging import bounded, item_of, no_run, page_of, pages_statement, seq_of
 from crawler.store.sqlite.recording import as_progress
 
 _SQL = statements.statements("sqlite", "results")
@@ -28,6 +28,7 @@ def progress(
 def pages(
     connection: sqlite3.Connection,
     resource_id: str,
+    run: int | None,
     state: PageState | None,
     status: int | None,
     after: str,
@@ -35,7 +36,7 @@ def pages(
 ) -> tuple[list[PageRecord], str]:
     """Page records in the order found, and the cursor for more ("" at the end)."""
     asked: dict[str, Any] = {
-        "run_id": _latest_run(connection, resource_id),
+        "run_id": _run_id(connection, resource_id, run),
         "after": seq_of(after),
         "limit": bounded(limit) + 1,  # one more tells whether there are more
         "state": None if state is None else state.value,
@@ -48,11 +49,11 @@ def pages(
 
 
 def items(
-    connection: sqlite3.Connection, resource_id: str, after: int, limit: int
+    connection: sqlite3.Connection, resource_id: str, run: int | None, after: int, limit: int
 ) -> list[ItemRecord]:
     """Items with a seq above ``after``."""
     asked = {
-        "run_id": _latest_run(connection, resource_id),
+        "run_id": _run_id(connection, resource_id, run),
         "after": after,
         "limit": bounded(limit),
     }
@@ -65,6 +66,16 @@ def events(connection: sqlite3.Connection, resource_id: str, after: int, limit: 
     return [Event(*row) for row in connection.execute(_SQL["list_events"], asked)]
 
 
-def _latest_run(connection: sqlite3.Connection, resource_id: str) -> int | None:
-    row = connection.execute(_SQL["select_latest_run"], (resource_id,)).fetchone()
+def runs(connection: sqlite3.Connection, resource_id: str) -> dict[int, Progress]:
+    """Totals per run."""
+    rows = connection.execute(_SQL["select_runs_progress"], (resource_id,))
+    return {row[0]: as_progress(row[1:]) for row in rows}
+
+
+def _run_id(connection: sqlite3.Connection, resource_id: str, run: int | None) -> int | None:
+    """The run's key; None: there is no run at all, and none was asked for."""
+    asked = {"resource_id": resource_id, "run": run}
+    row = connection.execute(_SQL["select_run_id"], asked).fetchone()
+    if row is None and run is not None:
+        raise no_run(run, runs(connection, resource_id))
     return None if row is None else int(row[0])

@@ -128,23 +128,27 @@ class SqliteStore:
     async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
         return await self._reader.read(lambda c: results.progress(c, resource_ids))
 
+    async def runs(self, resource_id: str) -> Mapping[int, Progress]:
+        return await self._reader.read(lambda c: results.runs(c, resource_id))
+
     async def pages(
         self,
         resource_id: str,
         *,
+        run: int | None = None,
         state: PageState | None = None,
         status: int | None = None,
         after: str = "",
         limit: int = 100,
     ) -> tuple[Sequence[PageRecord], str]:
         return await self._reader.read(
-            lambda c: results.pages(c, resource_id, state, status, after, limit)
+            lambda c: results.pages(c, resource_id, run, state, status, after, limit)
         )
 
     async def items(
-        self, resource_id: str, *, after: int = 0, limit: int = 100
+        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[ItemRecord]:
-        return await self._reader.read(lambda c: results.items(c, resource_id, after, limit))
+        return await self._reader.read(lambda c: results.items(c, resource_id, run, after, limit))
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

@@ -14,7 +14,7 @@ import pytest
 from crawler.cli.calls import connect
 from crawler.cli.main import run_command
 from crawler.errors import Unavailable
-from tests.unit.cli.api import ITEM, Api, serve_api
+from tests.unit.cli.api import ITEM, RESOURCE, Api, serve_api
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ def plain(text: str) -> list[str]:
 def test_names_when_piped(api: Api, run: Run) -> None:
     assert run("ls") == Ended(0, "shop\n", "")
     assert run("nodes") == Ended(0, "master-1\nworker-2\n", "")
-    assert run("pages", "shop") == Ended(0, "https://shop.example/2\n", "")
+    line = "https://shop.example/2\tfailed\t500\t3\tHTTP 500\n"
+    assert run("pages", "shop") == Ended(0, line, "")
 
 
 def test_tables_for_people(api: Api, watch: Run) -> None:
@@ -178,15 +179,16 @@ def test_a_failed_export_leaves_the_old_file(api: Api, run: Run, tmp_path: Path)
     assert list(tmp_path.iterdir()) == [file]
     ended = run("items", "shop", "-o", str(tmp_path / "no" / "a.csv"))
     assert ended.code == 2
-    assert "No such file" in ended.err
+    assert "there is no directory" in ended.err
+    assert not [call for call, _ in api.asked if "no" in call.partition("items")[2]]
 
 
-def test_top_when_piped_is_one_look(api: Api, run: Run) -> None:
-    out = run("top").out
+def test_top_when_piped_is_one_answer(api: Api, run: Run) -> None:
+    out = run("top", "--every", "0.2").out
     assert "master-1 leads" in out
     assert "1,000/1,200 pages" in out
     assert "PAGES/S" in out
-    assert run("top", "shop").code == 0
+    assert run("top", "shop", "--every", "0.2").code == 0
 
 
 @pytest.mark.parametrize(
@@ -229,3 +231,49 @@ def test_text_from_outside_cannot_command_the_terminal(api: Api, run: Run) -> No
     out = run("events", "shop").out
     assert "\x1b" not in out
     assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "changed", "said"),
+    [
+        ("pause", True, "shop paused; go on with `crawler resume shop`"),
+        ("pause", False, "shop was paused; go on with `crawler resume shop`"),
+        ("resume", True, "shop goes on with run 2"),
+        ("resume", False, "shop was not paused"),
+        ("stop", True, "shop stopped in run 2; begin the next with `crawler start shop`"),
+        (
+            "stop",
+            False,
+            "shop was over already, in run 2; begin the next with `crawler start shop`",
+        ),
+        ("start", True, "shop begins run 2; items of run 1: `crawler items shop --run 1`"),
+        ("start", False, "shop is in run 2 already; `crawler stop shop` ends it"),
+    ],
+)
+def test_what_really_happened_is_told(
+    api: Api, run: Run, action: str, changed: bool, said: str
+) -> None:
+    api.answers[f"POST /crawler/resource/shop/{action}"] = {"changed": changed, "run": 2}
+    assert run(action, "shop") == Ended(0, "", said + "\n")
+
+
+def test_apply_to_what_is_over_says_how_to_go_on(api: Api, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "shop.toml"
+    file.write_text('start_urls = ["https://shop.example/"]\ndepth_limit = 3\n')
+    api.answers["GET /crawler/resource/shop"] = {**RESOURCE, "state": "finished"}
+    ended = run("apply", str(file))
+    assert (ended.code, ended.out) == (0, "shop\n")
+    assert '+  "depth_limit": 3' in ended.err
+    assert "it is finished: begin its next run with `crawler start shop`" in ended.err
+
+
+def test_earlier_runs_are_asked_for_by_number(api: Api, run: Run) -> None:
+    assert run("items", "shop", "--run", "1").code == 0
+    assert run("pages", "shop", "--run", "1").code == 0
+    assert all("run=1" in call for call, _ in api.asked)
+
+
+def test_a_node_that_is_not_there_is_looked_for_among_nodes(api: Api, run: Run) -> None:
+    path = "POST /crawler/node/go.micro.server.worker-9/drain"
+    api.answers[path] = (404, {"code": 5, "message": "there is no worker 9", "details": []})
+    assert "`crawler nodes` shows what there is" in run("drain", "9").err

@@ -71,6 +71,20 @@ def test_canonical_is_sorted_compact_and_without_defaults() -> None:
     )
 
 
+def test_fields_of_items_keep_their_order() -> None:
+    fields = ["name", "price", "category"]
+    assert list(load_text(SHOP).rules[2].item) == fields
+    assert list(from_json(load_text(SHOP).canonical()).rules[2].item) == fields
+    assert list(override(load_text(SHOP), ["depth_limit=3"]).rules[2].item) == fields
+
+
+@pytest.mark.parametrize("name", ["_url", "_rule", "_missing", "_"])
+def test_fields_may_not_be_named_like_what_is_added_to_items(name: str) -> None:
+    with pytest.raises(InvalidInput, match="names that begin with _") as caught:
+        from_data({"start_urls": ["https://h/"], "rules": [{"match": "**", "item": {name: "p"}}]})
+    assert caught.value.field == f"rules[0].item.{name}"
+
+
 def test_a_bare_selector_and_its_table_are_the_same_definition() -> None:
     table = SHOP.replace('next = "a[rel=next]"', 'next = { css = "a[rel=next]", priority = 0 }')
     assert load_text(table).canonical() == load_text(SHOP).canonical()
@@ -197,7 +211,9 @@ rules = st.fixed_dictionaries(
             ),
             max_size=3,
         ),
-        "item": st.dictionaries(labels, fields, max_size=4),
+        "item": st.dictionaries(
+            labels.filter(lambda name: not name.startswith("_")), fields, max_size=4
+        ),
     },
 )
 definitions = st.fixed_dictionaries(

@@ -156,6 +156,11 @@ def test_failures_are_tried_again_and_then_given_up() -> None:
     assert (failed.reason, failed.request.attempts) == ("connection failed", 3)
 
 
+def test_a_run_in_which_every_page_failed_says_so() -> None:
+    world = World({f"{A}/": FetchFailed("connection refused", retry=True)}, **FAST)
+    assert run(world.crawl().run()) == "every page failed: connection refused"
+
+
 def test_a_page_that_is_not_there_fails_at_once() -> None:
     world = World({f"{A}/": page(f"{A}/", f"{A}/gone")}, **FAST)
     run(world.crawl().run())

@@ -22,7 +22,8 @@ ALL = [
 ]
 # What reads few rows by nature: one row per cluster, per resource or per process.
 SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_store_id"} | {
-    "select_remains"
+    "select_remains",
+    "select_runs_progress",
 }
 
 

@@ -251,9 +251,10 @@ async def test_events(cluster: FakeCluster, http: aiohttp.ClientSession) -> None
 async def test_steering(cluster: FakeCluster, http: aiohttp.ClientSession) -> None:
     cluster.master.put("a", "{}")
     states = []
-    for action in ("pause", "resume", "stop", "start"):
-        async with http.post(f"{RESOURCE}/a/{action}") as response:
-            assert await answer(response) == (200, {})
+    for action, run in (("pause", 1), ("resume", 1), ("stop", 1), ("start", 2)):
+        for changed in (True, False) if action != "resume" else (True,):
+            async with http.post(f"{RESOURCE}/a/{action}") as response:
+                assert await answer(response) == (200, {"changed": changed, "run": run})
         states.append(cluster.master.resources["a"].state)
     assert states == ["paused", "running", "stopped", "running"]
     async with http.post(f"{RESOURCE}/a/resume") as response:

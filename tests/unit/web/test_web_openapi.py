@@ -25,6 +25,7 @@ PATHS = {
     "/crawler/resource/{name}/start": {"post"},
     "/crawler/resource/{name}/items": {"get"},
     "/crawler/resource/{name}/pages": {"get"},
+    "/crawler/resource/{name}/runs": {"get"},
     "/crawler/resource/{name}/events": {"get"},
     "/crawler/node": {"get"},
     "/crawler/node/{id}/drain": {"post"},
@@ -87,6 +88,7 @@ async def test_requests_and_answers_come_from_the_models(cluster: FakeCluster) -
     named = {each["name"]: each["in"] for each in pages["parameters"]}
     assert named == {
         "name": "path", "after": "query", "limit": "query", "state": "query", "status": "query",
+        "run": "query",
     }  # fmt: skip
     post = document["paths"]["/crawler/resource"]["post"]
     assert post["requestBody"]["required"] is True

@@ -1,7 +1,16 @@
--- What people read of the latest run of a resource.
+-- What people read of a resource, most of it of its latest run.
 
--- name: select_latest_run
-SELECT id FROM runs WHERE resource_id = %s ORDER BY run DESC LIMIT 1;
+-- name: select_run_id
+SELECT id FROM runs
+WHERE resource_id = %(resource_id)s AND (%(run)s::bigint IS NULL OR run = %(run)s)
+ORDER BY run DESC LIMIT 1;
+
+-- name: select_runs_progress
+SELECT run, sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(excluded)::bigint,
+    sum(items)::bigint, sum(incomplete_items)::bigint, sum(fetched_bytes)::bigint, seeded, finished
+FROM runs JOIN counters ON counters.run_id = runs.id
+WHERE resource_id = %s
+GROUP BY runs.id ORDER BY run;
 
 -- name: select_latest_progress
 SELECT runs.resource_id, runs.run, sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint,

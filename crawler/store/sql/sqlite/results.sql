@@ -1,7 +1,15 @@
--- What people read of the latest run of a resource.
+-- What people read of a resource, most of it of its latest run.
 
--- name: select_latest_run
-SELECT id FROM runs WHERE resource_id = ? ORDER BY run DESC LIMIT 1;
+-- name: select_run_id
+SELECT id FROM runs WHERE resource_id = :resource_id AND (:run IS NULL OR run = :run)
+ORDER BY run DESC LIMIT 1;
+
+-- name: select_runs_progress
+SELECT run, sum(known), sum(done), sum(failed), sum(excluded), sum(items), sum(incomplete_items),
+    sum(fetched_bytes), seeded, finished
+FROM runs JOIN counters ON counters.run_id = runs.id
+WHERE resource_id = ?
+GROUP BY runs.id ORDER BY run;
 
 -- name: select_latest_progress
 SELECT resource_id, run, sum(known), sum(done), sum(failed), sum(excluded), sum(items),

@@ -1,0 +1,47 @@
+"""What is allowed in a definition and yet hardly meant: told to people, never refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import ada_url
+
+from crawler.definition.patterns import Routes
+from crawler.definition.schema import Definition
+
+
+def doubts(definition: Definition) -> tuple[str, ...]:
+    """Sentences, each naming the field; none where all looks meant."""
+    return (*_strangers(definition), *_unused_starts(definition), *_unreachable(definition))
+
+
+def _strangers(definition: Definition) -> Iterator[str]:
+    """Start URLs whose links to their own host would not be followed."""
+    domains = definition.allowed_domains
+    for at, url in enumerate(definition.start_urls):
+        host = urlsplit(url).hostname or ""
+        if domains and not any(_within(host, each) for each in domains):
+            yield f"start_urls[{at}]: {host} is not in allowed_domains, links to it are left alone"
+
+
+def _within(host: str, domain: str) -> bool:
+    return host == domain or host.endswith(f".{domain}")
+
+
+def _unused_starts(definition: Definition) -> Iterator[str]:
+    """Start URLs that end the crawl, because no rule says what to do with them."""
+    if not definition.rules:
+        return
+    routes = Routes(definition.rules)
+    for at, url in enumerate(definition.start_urls):
+        if routes.take(ada_url.URL(url).href, None) is None:
+            yield f"start_urls[{at}]: no rule matches {url}: nothing is taken from it"
+
+
+def _unreachable(definition: Definition) -> Iterator[str]:
+    """Rules that get no page: without a match, and nobody sends them any."""
+    targets = {link.to for rule in definition.rules for link in rule.follow}
+    for at, rule in enumerate(definition.rules):
+        if rule.match is None and rule.name not in targets:
+            yield f"rules[{at}]: no follow leads to {rule.name} and it has no match: it is not used"

@@ -1,0 +1,41 @@
+"""What is allowed and hardly meant is told; what is meant is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crawler.definition import doubts, for_url, from_data, load_text
+from tests.unit.definition.test_definition_model import SHOP
+
+START = "https://shop.example/"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"allowed_domains": ["other.example"]}, "start_urls[0]: shop.example is not in"),
+        ({"rules": [{"match": "https://shop.example/p/*"}]}, "start_urls[0]: no rule matches"),
+        (
+            {"rules": [{"match": "**"}, {"name": "product"}]},
+            "rules[1]: no follow leads to product and it has no match",
+        ),
+    ],
+)
+def test_doubts_name_the_field(more: dict[str, Any], said: str) -> None:
+    (doubt,) = doubts(from_data({"start_urls": [START], **more}))
+    assert doubt.startswith(said)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        load_text(SHOP),
+        for_url(START),
+        from_data({"start_urls": [START], "allowed_domains": ["example"]}),
+        from_data({"start_urls": ["http://h:8080/"], "allowed_domains": ["h"]}),
+    ],
+)
+def test_what_is_meant_raises_none(definition: Any) -> None:
+    assert doubts(definition) == ()
