@@ -26,6 +26,7 @@ unit: setup ## the tests that need pip only
 	$(BIN)/pytest -q -n auto tests/test_architecture.py tests/unit tests/contract
 
 test: setup system check unit ## every test, as CI runs them
+	$(BIN)/pytest -q -n auto --store=postgresql tests/contract
 	$(BIN)/pytest tests/integration tests/acceptance
 
 check: setup ## formatting, lint, types, architecture, stubs

@@ -11,6 +11,7 @@ if [ "${1:-}" != demo ]; then
     need etcdctl etcd-client
     need nginx nginx-light
     need openssl openssl
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
     [ -d /usr/share/doc/python3/html ] || missing="$missing python3-doc"
 fi
 [ -n "$missing" ] || exit 0
@@ -18,7 +19,12 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "please install:$missing   (Debian and Ubuntu: sudo apt-get install --no-install-recommends$missing)" >&2
     exit 1
 fi
-# Debian starts a server on installation; a policy of "not now" keeps the ports free.
+# Debian starts a server on installation; a policy of "not now" keeps the ports free. Tests make
+# database clusters of their own; Debian's would only take room.
+if [ ! -e /etc/postgresql-common ]; then
+    mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+fi
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"

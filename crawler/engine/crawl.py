@@ -14,6 +14,7 @@ import structlog
 from crawler.address import Guard
 from crawler.clock import Backoff, Clock, SystemClock
 from crawler.definition import Definition
+from crawler.engine.commits import Commits
 from crawler.engine.dispatch import Dispatcher
 from crawler.engine.extract import Extractor
 from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch
@@ -165,12 +166,21 @@ class Crawl:
                 for service in services:
                     service.cancel()
         except asyncio.CancelledError:
-            await bounded(commits.flush(), self._settings.stop_s, "commit of complete pages")
+            await bounded(_last_commit(commits), self._settings.stop_s, "commit of complete pages")
             raise
         finally:
             await bounded(keeper.release_all(), self._settings.stop_s, "release of hosts")
             self._report(dispatcher.live())
         return reason
+
+
+async def _last_commit(commits: Commits) -> None:
+    """Commit what is complete. That somebody else owns the crawl by now is no failure: a pause, a
+    delete or a move takes the claim first, and then stops us."""
+    try:
+        await commits.flush()
+    except Fenced as error:
+        log.info("complete pages are not ours to commit", pages=len(commits), reason=str(error))
 
 
 def _cause(group: BaseExceptionGroup) -> BaseException:

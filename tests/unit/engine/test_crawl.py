@@ -401,6 +401,27 @@ def test_cancelling_commits_what_is_complete_and_gives_hosts_back() -> None:
     assert not any(host.holder for host in world.book.hosts.values())
 
 
+def test_cancelled_after_the_claim_was_taken_it_ends_quietly(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world = World(tree(40), **FAST)
+    settings = EngineSettings(batch_s=60.0, batch_visits=1000)  # something is left to commit
+
+    async def cut() -> None:
+        crawling = asyncio.create_task(world.crawl(settings=settings).run())
+        while len(world.site.fetched()) < 5:
+            await world.clock.sleep(0.1)
+        world.run.claim()
+        crawling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await crawling
+
+    run(cut())
+    said = capsys.readouterr().out
+    assert "not ours to commit" in said
+    assert "warning" not in said
+
+
 def test_a_store_that_hangs_does_not_keep_a_cancelled_crawl() -> None:
     world = World(tree(60), **FAST)
 
