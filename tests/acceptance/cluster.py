@@ -13,15 +13,18 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
+import psycopg
 
 from crawler.clock import SystemClock
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from tests.etcd_server import EtcdServer
 from tests.ports import free_port
+from tests.postgres_server import PostgresServer
 
 TTL_S = 3
 T = TypeVar("T")
@@ -114,14 +117,29 @@ class Site:
         return Counter(hit["path"] for hit in lines if hit["path"] != "/robots.txt")
 
 
-class Cluster:
-    """Masters and workers around one etcd and one SQLite file."""
+class Reading(Protocol):
+    """A connection to whichever database, for an independent look."""
 
-    def __init__(self, folder: Path, etcd: EtcdServer, ttl_s: int = TTL_S) -> None:
+    def execute(self, sql: str, /) -> Any: ...
+
+
+class Cluster:
+    """Masters and workers around one etcd and one store: a SQLite file, unless a PostgreSQL is
+    given."""
+
+    def __init__(
+        self,
+        folder: Path,
+        etcd: EtcdServer,
+        ttl_s: int = TTL_S,
+        postgres: PostgresServer | None = None,
+    ) -> None:
         self.folder = folder
         self.etcd = etcd
         self.ttl_s = ttl_s
+        self.postgres = postgres
         self.database = folder / "store.db"
+        self.store = postgres.fresh_url() if postgres else f"sqlite:///{self.database}"
         self.masters: dict[str, Process] = {}
         self.workers: dict[str, Process] = {}
         self._http: dict[str, int] = {}
@@ -134,7 +152,7 @@ class Cluster:
         arguments = [sys.executable, "-m", "crawler", role, f"--id={node}"]
         arguments += [f"--http=127.0.0.1:{http}", f"--grpc=127.0.0.1:{grpc}"]
         arguments += [f"--etcd={','.join(self.etcd.endpoints)}", f"--ttl={self.ttl_s}"]
-        arguments += [f"--store=sqlite:///{self.database}", *options]
+        arguments += [f"--store={self.store}", *options]
         return Process(name, arguments, self.folder / f"{name}.log", **environment)
 
     def start_master(self, node: str, **environment: str) -> Process:
@@ -164,6 +182,28 @@ class Cluster:
 
         return await eventually(another, "a leader", 10 * self.ttl_s)
 
+    async def wait_ready(self, *masters: str) -> None:
+        """Wait until these masters take requests."""
+
+        async def answers(master: str) -> bool | None:
+            try:
+                return (await request("GET", f"{self.url(master)}/readyz"))[0] == 200 or None
+            except OSError:
+                return None
+
+        for master in masters:
+            await eventually(partial(answers, master), f"master {master}", 10 * self.ttl_s)
+
+    async def wait_workers(self, count: int) -> None:
+        """Wait until so many workers are registered."""
+
+        async def enough() -> bool | None:
+            async with self.client() as etcd:
+                found = await etcd.range("/micro/registry/go.micro.server.worker/")
+            return len(found.kvs) >= count or None
+
+        await eventually(enough, f"{count} workers", 10 * self.ttl_s)
+
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Etcd]:
         etcd = Etcd(EtcdSettings(tuple(self.etcd.endpoints)), SystemClock())
@@ -173,8 +213,12 @@ class Cluster:
             await etcd.close()
 
     @contextmanager
-    def sql(self) -> Iterator[sqlite3.Connection]:
+    def sql(self) -> Iterator[Reading]:
         """An independent read of the database."""
+        if self.postgres is not None:
+            with psycopg.connect(self.store) as server:
+                yield _Plain(server)
+            return
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
         try:
             yield connection
@@ -184,6 +228,16 @@ class Cluster:
     def stop(self) -> None:
         for process in (*self.workers.values(), *self.masters.values()):
             process.kill_group()
+
+
+class _Plain:
+    """psycopg takes bytes where it cannot see that a text is no user's."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, /) -> Any:
+        return self._connection.execute(sql.encode())
 
 
 async def eventually(probe: Callable[[], Awaitable[T | None]], what: str, timeout_s: float) -> T:

@@ -94,13 +94,12 @@ def unstored(incidents: int, delay_s: float) -> int:
 def check_shop(cluster: Cluster, site: Site, at_most_twice: int) -> None:
     """Nothing lost, nothing stored twice; so many fetches repeated at the most."""
     with cluster.sql() as sql:
-        found = Counter(
-            json.loads(row[0])["sku"] for row in sql.execute("SELECT fields FROM items")
-        )
+        texts = sql.execute("SELECT CAST(fields AS TEXT) FROM items")
+        found = Counter(json.loads(row[0])["sku"] for row in texts)
         states = Counter(row[0] for row in sql.execute("SELECT state FROM pages"))
-        integrity = sql.execute("PRAGMA integrity_check").fetchone()[0]
+        if cluster.postgres is None:
+            assert sql.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     expected = {each.sku for each in products(site.products)}
-    assert integrity == "ok"
     assert set(found) == expected, f"lost: {sorted(expected - set(found))[:5]}"
     assert set(found.values()) == {1}, "an item stands twice"
     assert set(states) == {"done"}, states

@@ -48,9 +48,12 @@ def stamp(
     return Stamp(cluster, resource, part, revision)
 
 
-def job(*, run: int = 1, definition_revision: int = 3, node: str = "worker-1") -> Job:
+def job(
+    *, run: int = 1, definition_revision: int = 3, node: str = "worker-1", parts: int = 1
+) -> Job:
     """What a claimant says."""
-    return Job("shop", run, '{"start_urls":["https://shop.example/"]}', definition_revision, node)
+    text = '{"start_urls":["https://shop.example/"]}'
+    return Job("shop", run, text, definition_revision, node, parts)
 
 
 async def claimed(store: Store, revision: int = 10, **fields: Any) -> Frontier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,6 +28,12 @@ _PASSING = {
     "53100": "no space is left for the database",
 }
 _SETUP_CLASSES = {"28", "3D", "3F", "42"}  # login, database, schema, rights
+# A refused connection has no SQLSTATE in libpq. Where a server speaks another language, what it
+# says is told all the same, as something that may pass.
+_SETUP_WORDS = re.compile(
+    r"does not exist|authentication failed|no pg_hba\.conf entry|permission denied|"
+    r"no password supplied|does not support SSL"
+)
 
 
 def translated(error: psycopg.Error) -> CrawlerError | None:
@@ -42,7 +49,9 @@ def translated(error: psycopg.Error) -> CrawlerError | None:
 
 def is_setup(error: psycopg.Error) -> bool:
     """Whether somebody must change the set-up before opening can succeed."""
-    return (error.sqlstate or "")[:2] in _SETUP_CLASSES
+    if error.sqlstate:
+        return error.sqlstate[:2] in _SETUP_CLASSES
+    return _SETUP_WORDS.search(str(error)) is not None
 
 
 @contextmanager

@@ -208,7 +208,8 @@ async def test_failed_pages_are_shown_with_the_way_to_more(
     command = ended.err.rstrip().rpartition("and 2 more: crawler ")[2]
     pages = await run(*shlex.split(command))
     assert pages.code == 0
-    assert pages.out.splitlines() == [f"{site}/no{n}" for n in range(7)]
+    expected = [f"{site}/no{n}\tfailed\t404\t1\thttp 404" for n in range(7)]
+    assert pages.out.splitlines() == expected
     items = await run("items", "local", f"--store={here.local_url(tmp_path / 'the kept')}")
     assert json.loads(items.out)["_url"] == f"{site}/"
 

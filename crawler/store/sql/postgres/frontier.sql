@@ -104,7 +104,10 @@ RETURNING state;
 SELECT fingerprint FROM pages WHERE run_id = %s AND fingerprint = ANY (%s::bytea[]);
 
 -- name: has_excluded
-SELECT 1 FROM pages WHERE run_id = %s AND state = 'excluded' LIMIT 1;
+-- The order makes the planner take the index: where other runs have many, it would else read the
+-- table until it meets one.
+SELECT 1 FROM pages WHERE run_id = %s AND state = 'excluded'
+ORDER BY run_id, state, seq LIMIT 1;
 
 -- name: select_refused
 -- Excluded when they were found (for their depth): no visit ended them, as robots.txt would.
@@ -186,7 +189,7 @@ UPDATE runs SET seeded = true WHERE id = %s;
 -- Whoever commits meanwhile has a page that still counts as pending here: its completion and what
 -- it found become visible together.
 UPDATE runs SET finished = %(reason)s
-WHERE id = %(run_id)s AND finished = '' AND (%(limit)s OR (seeded AND (
+WHERE id = %(run_id)s AND finished = '' AND (%(at_limit)s OR (seeded AND (
     SELECT sum(known - done - failed - excluded) FROM counters WHERE run_id = %(run_id)s
 ) = 0));
 

@@ -29,7 +29,7 @@ UPDATE epochs SET revision = %(revision)s WHERE epoch = %(epoch)s AND revision <
 SELECT buried FROM resources WHERE id = %s FOR UPDATE;
 
 -- name: lock_resources
-SELECT id, buried FROM resources WHERE id = ANY(%s) ORDER BY id FOR UPDATE;
+SELECT id, buried FROM resources WHERE id = ANY (%s::text[]) ORDER BY id FOR UPDATE;
 
 -- name: bury_resource
 INSERT INTO resources (id, name, created_ns, definition, desired, run, buried)

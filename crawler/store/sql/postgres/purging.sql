@@ -14,10 +14,14 @@ LIMIT %s;
 SELECT id FROM runs WHERE resource_id = %s;
 
 -- name: purge_items
-DELETE FROM items WHERE seq = ANY (ARRAY(SELECT seq FROM items WHERE run_id = %s LIMIT %s));
+DELETE FROM items WHERE seq = ANY (ARRAY(
+    SELECT seq FROM items WHERE run_id = %s ORDER BY run_id, seq LIMIT %s
+));
 
 -- name: purge_pages
-DELETE FROM pages WHERE seq = ANY (ARRAY(SELECT seq FROM pages WHERE run_id = %s LIMIT %s));
+DELETE FROM pages WHERE seq = ANY (ARRAY(
+    SELECT seq FROM pages WHERE run_id = %s ORDER BY run_id, state, seq LIMIT %s
+));
 
 -- name: purge_counters
 DELETE FROM counters WHERE (run_id, part) IN (

@@ -59,7 +59,7 @@ SELECT page.url, page.state, page.reason, page.status, page.attempts, page.depth
     page.size_bytes, page.elapsed_s, coalesce(finder.url, ''), page.fetched_at
 FROM pages AS page
 LEFT JOIN pages AS finder ON finder.run_id = page.run_id AND finder.fingerprint = page.parent
-WHERE page.seq = ANY (%s)
+WHERE page.seq = ANY (%s::bigint[])
 ORDER BY page.seq;
 
 -- name: list_items

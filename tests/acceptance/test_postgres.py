@@ -1,0 +1,122 @@
+"""A cluster on PostgreSQL: nobody's death, pause or absence loses or doubles anything."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.cluster import Cluster, Site, eventually
+from tests.acceptance.truth import (
+    check_shop,
+    show,
+    start_shop,
+    unstored,
+    wait_done,
+    wait_finished,
+)
+from tests.etcd_server import EtcdServer
+from tests.postgres_server import PostgresServer
+
+DELAY_S = 0.05
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    with PostgresServer(durable=True) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(etcd: EtcdServer, tmp_path: Path, server: PostgresServer) -> Iterator[Cluster]:
+    running = Cluster(tmp_path, etcd, postgres=server)
+    yield running
+    running.stop()
+
+
+async def begin(cluster: Cluster, shop: Site, **environment: str) -> str:
+    """A crawl under way; the number of the worker that has it."""
+    for master in "12":
+        cluster.start_master(master)
+    await cluster.wait_ready("1", "2")
+    cluster.start_worker("1", **environment)
+    await start_shop(cluster, "1", shop, delay_s=DELAY_S)
+    await wait_done(cluster, "1", 20, 30)
+    for worker in "23":
+        cluster.start_worker(worker)
+    return await owner(cluster)
+
+
+async def owner(cluster: Cluster, other_than: str = "") -> str:
+    async def found() -> str | None:
+        node = str((await show(cluster, "1")).get("assigned_node", "")).rpartition("-")[2]
+        return node if node != other_than else None
+
+    return await eventually(found, "an owner", 10 * cluster.ttl_s)
+
+
+async def test_deaths_of_a_worker_and_of_the_leader(cluster: Cluster, small_shop: Site) -> None:
+    busy = await begin(cluster, small_shop)
+    cluster.workers[busy].kill_group()
+    began = time.monotonic()
+    before = await wait_done(cluster, "1", 0, 10)
+    await wait_done(cluster, "1", before + 6, 4 * cluster.ttl_s)
+    assert time.monotonic() - began <= cluster.ttl_s + 2 + cluster.ttl_s / 2
+    leader = await cluster.leader()
+    assert leader is not None
+    cluster.masters[leader].kill_group()
+    other = "2" if leader == "1" else "1"
+    await wait_finished(cluster, other)
+    check_shop(cluster, small_shop, unstored(1, DELAY_S))
+
+
+async def test_the_server_is_killed_twice_in_one_crawl(
+    cluster: Cluster, small_shop: Site, server: PostgresServer
+) -> None:
+    await begin(cluster, small_shop)
+    for number in (signal.SIGKILL, signal.SIGINT):
+        before = await wait_done(cluster, "1", 20, 30)
+        await asyncio.to_thread(server.stop, number)
+        await asyncio.sleep(cluster.ttl_s)  # an absence that every call notices
+        await asyncio.to_thread(server.start)
+        began = time.monotonic()
+        await wait_done(cluster, "1", before + 10, 4 * cluster.ttl_s)
+        assert time.monotonic() - began <= 5 + cluster.ttl_s
+    await wait_finished(cluster, "1")
+    check_shop(cluster, small_shop, unstored(2, DELAY_S) + 20)
+
+
+@pytest.mark.parametrize("place", ["store.in_commit", "store.before_commit"])
+async def test_a_worker_paused_in_its_transaction(
+    cluster: Cluster, small_shop: Site, place: str
+) -> None:
+    """Its child stops inside a commit, and with it, after a while, the whole group."""
+    busy = await begin(cluster, small_shop, CRAWLER_FAILPOINTS=f"{place}=stop@12")
+
+    async def stopped() -> bool | None:
+        states = [_state(pid) for pid in cluster.workers[busy].children()]
+        return "T" in states or None
+
+    await eventually(stopped, "a child that stands still", 60)
+    cluster.workers[busy].pause()
+    began = time.monotonic()
+    await owner(cluster, other_than=busy)
+    before = await wait_done(cluster, "1", 0, 10)
+    await wait_done(cluster, "1", before + 6, 6 * cluster.ttl_s)
+    assert time.monotonic() - began <= cluster.ttl_s + 2 + 3 + cluster.ttl_s / 2
+    cluster.workers[busy].resume()
+    await wait_finished(cluster, "1")
+    check_shop(cluster, small_shop, unstored(2, DELAY_S))
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
