@@ -18,6 +18,7 @@ GROUND = (
     "failpoint",
     "tasks",
     "address",
+    "access",
     "definition",
     "config",
     "telemetry",

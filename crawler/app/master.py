@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from crawler.app.node import (
     describe_node,
+    open_access,
     open_etcd,
     open_node_store,
     say_leader,
@@ -52,13 +53,21 @@ async def run_master(config: MasterConfig) -> None:
             crawler_control(ControlService(router, master, clock)),
             greeter(Greeter(), MASTER_SERVICE),
         )
-        rpc = await stack.enter_async_context(rpc_server.serve(str(config.grpc), services))
+        access = open_access(config, clock)
+        rpc = await stack.enter_async_context(
+            rpc_server.serve(str(config.grpc), services, access=access)
+        )
         calls = MasterCalls(channels, rpc.address)
         health = Health()
         app = build_app(
-            calls, store, health, loopback=config.http.loopback, definition_schema=json_schema()
+            calls,
+            store,
+            health,
+            loopback=config.http.loopback,
+            access=access,
+            definition_schema=json_schema(),
         )
-        http = await serve_http(stack, app, config)
+        http = await serve_http(stack, app, config, access)
         node = describe_node(
             config, MASTER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from crawler import __version__
+from crawler.access import Access
 from crawler.clock import Clock
 from crawler.config import Listen, NodeConfig
 from crawler.coordination.addresses import advertise_address
@@ -37,6 +39,11 @@ async def open_node_store(stack: AsyncExitStack, config: NodeConfig, clock: Cloc
     return store
 
 
+def open_access(config: NodeConfig, clock: Clock) -> Access:
+    """Who may call. Raises `Misconfigured` for a file that holds no tokens."""
+    return Access(Path(config.tokens) if config.tokens else None, clock)
+
+
 def open_etcd(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Etcd:
     settings = EtcdSettings(
         endpoints=config.etcd,
@@ -51,13 +58,13 @@ def open_etcd(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Etcd:
     return etcd
 
 
-async def serve_http(stack: AsyncExitStack, app: Any, config: NodeConfig) -> Listen:
+async def serve_http(stack: AsyncExitStack, app: Any, config: NodeConfig, access: Access) -> Listen:
     """Serve the API, and profiles where asked for; the address with its true port."""
     port = await stack.enter_async_context(
         web_server.serve(app, config.http.host, config.http.port)
     )
     if config.pprof is not None:
-        await stack.enter_async_context(serve_profiles(config.pprof))
+        await stack.enter_async_context(serve_profiles(config.pprof, access))
     return Listen(config.http.host, port)
 
 

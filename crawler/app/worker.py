@@ -15,6 +15,7 @@ import structlog
 from crawler.app.alone import follow_files, hold_store, read_definitions
 from crawler.app.node import (
     describe_node,
+    open_access,
     open_etcd,
     open_node_store,
     serve_http,
@@ -56,12 +57,13 @@ async def run_worker(config: WorkerConfig) -> None:
             processes=config.processes, outage_policy=config.outage_policy
         )
         supervisor = Supervisor(settings, CHILD_COMMAND, _hello(config), clock)
+        access = open_access(config, clock)
         rpc = await stack.enter_async_context(
-            rpc_server.serve(str(config.grpc), (greeter(Greeter()),))
+            rpc_server.serve(str(config.grpc), (greeter(Greeter()),), access=access)
         )
         health = Health()
-        app = build_worker_app(health, loopback=config.http.loopback)
-        http = await serve_http(stack, app, config)
+        app = build_worker_app(health, loopback=config.http.loopback, access=access)
+        http = await serve_http(stack, app, config, access)
         node = describe_node(
             config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from crawler.errors import NoLeader, NotFound, OutcomeUnknown, Unavailable
+from crawler.errors import NoLeader, NotFound, OutcomeUnknown, Unauthenticated, Unavailable
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE
 
 if TYPE_CHECKING:
@@ -26,10 +26,15 @@ def connect(
     """A client for the masters at ``master`` (one URL, or several with commas). ``list_with`` is
     the command that lists what a name may be missing from."""
     from crawler.client import SyncClient
+    from crawler.config import read_token
 
-    with SyncClient([url for url in master.split(",") if url], retry_for_s=retry_for_s) as client:
+    urls = [url for url in master.split(",") if url]
+    with SyncClient(urls, retry_for_s=retry_for_s, token=read_token()) as client:
         try:
             yield client
+        except Unauthenticated as error:
+            way = "set CRAWLER_TOKEN, or CRAWLER_TOKEN_FILE to a file that holds the token"
+            raise Unauthenticated(f"{error}; {way}") from error
         except NoLeader as error:
             raise NoLeader(f"{error}; a new leader is elected within seconds, try again") from error
         except Unavailable as error:

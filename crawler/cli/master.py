@@ -23,6 +23,7 @@ def master(
     advertise: options.Advertise = None,
     podip: options.PodIp = None,
     insecure: options.Insecure = None,
+    tokens: options.Tokens = None,
     election_prefix: options.ElectionPrefix = None,
     log_format: options.LogFormat = None,
     log_level: options.LogLevel = None,

@@ -73,6 +73,10 @@ Insecure = Annotated[
     bool | None,
     typer.Option("--insecure", help="listen beyond this machine without authentication"),
 ]
+Tokens = Annotated[
+    str | None,
+    typer.Option("--tokens", metavar="FILE", help="who may call; `crawler token` adds to it"),
+]
 ElectionPrefix = Annotated[
     str | None, typer.Option("--election-prefix", metavar="KEY", help="where masters elect")
 ]

@@ -29,6 +29,7 @@ def up(
     store: Annotated[
         str | None, typer.Option("--store", metavar="URL", help="instead of a file below --data")
     ] = None,
+    tokens: options.Tokens = None,
     allow_private: options.Allow = None,
     processes: options.Processes = None,
     ttl: options.Ttl = None,

@@ -28,6 +28,7 @@ def worker(
     advertise: options.Advertise = None,
     podip: options.PodIp = None,
     insecure: options.Insecure = None,
+    tokens: options.Tokens = None,
     election_prefix: options.ElectionPrefix = None,
     log_format: options.LogFormat = None,
     log_level: options.LogLevel = None,

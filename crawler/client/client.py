@@ -38,7 +38,7 @@ Definition = Mapping[str, Any]
 
 class Client:
     """Calls to the masters at ``masters`` (one URL or several, tried in turn), in an
-    ``async with`` block.
+    ``async with`` block. ``token`` is sent along, where masters ask who is calling.
 
     Errors: `InvalidInput` and its siblings where the master refused; `Unavailable` where nothing
     happened and ``retry_for_s`` is over; `OutcomeUnknown` where a change was sent and no answer
@@ -52,10 +52,11 @@ class Client:
         timeout_s: float = 15.0,
         retry_for_s: float = 15.0,
         clock: Clock | None = None,
+        token: str | None = None,
     ) -> None:
         urls = (masters,) if isinstance(masters, str) else masters
         patience = Patience(timeout_s=timeout_s, retry_for_s=retry_for_s)
-        self._transport = Transport(urls, patience, clock or SystemClock())
+        self._transport = Transport(urls, patience, clock or SystemClock(), token)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()

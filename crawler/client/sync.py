@@ -25,8 +25,11 @@ class SyncClient:
         timeout_s: float = 15.0,
         retry_for_s: float = 15.0,
         clock: Clock | None = None,
+        token: str | None = None,
     ) -> None:
-        self._client = Client(masters, timeout_s=timeout_s, retry_for_s=retry_for_s, clock=clock)
+        self._client = Client(
+            masters, timeout_s=timeout_s, retry_for_s=retry_for_s, clock=clock, token=token
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

@@ -48,10 +48,13 @@ class Call:
 class Transport:
     """The masters, and which of them answered last."""
 
-    def __init__(self, masters: Sequence[str], patience: Patience, clock: Clock) -> None:
+    def __init__(
+        self, masters: Sequence[str], patience: Patience, clock: Clock, token: str | None = None
+    ) -> None:
         self._bases = tuple(_base(each) for each in masters)
         if not self._bases:
             raise InvalidInput("master: at least one URL is needed", field="master")
+        self._identity = {"Authorization": f"Bearer {token}"} if token else {}
         self._current = 0
         self._patience = patience
         self._clock = clock
@@ -99,7 +102,9 @@ class Transport:
     async def _once(self, base: URL, call: Call) -> bytes:
         assert self._session is not None, "use it in an async with block"
         url = URL(str(base).rstrip("/") + call.path, encoded=True).with_query(call.query)
-        headers = {"Content-Type": "application/json"} if call.body is not None else {}
+        headers = dict(self._identity)
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
         try:
             async with self._session.request(
                 call.method, url, data=call.body, headers=headers, allow_redirects=False

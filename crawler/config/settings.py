@@ -29,23 +29,30 @@ class NodeConfig:
     advertise: str | None  # host or host:port that others reach this node at
     podip: str | None
     insecure: bool
+    tokens: str | None  # a file; None: nobody is asked who they are
     election_prefix: str
     log_format: str  # auto, json, console
     log_level: str  # debug, info, warning, error
 
     @property
     def exposed(self) -> tuple[str, ...]:
-        """Addresses that others than this machine can reach, without authentication."""
+        """Addresses that others than this machine can reach, without authentication or with tokens
+        that travel in clear."""
         return tuple(str(each) for each in self._listening() if not each.loopback)
 
     def __post_init__(self) -> None:
         if not self.etcd:
             raise InvalidInput("etcd: at least one address is needed", field="etcd")
         if self.exposed and not self.insecure:
+            why = (
+                "tokens would travel there in clear"
+                if self.tokens
+                else "nothing asks callers who they are"
+            )
             raise Misconfigured(
-                f"{', '.join(self.exposed)} can be reached from beyond this machine, and nothing "
-                "asks callers who they are: listen on :PORT (loopback only), or add --insecure if "
-                "the network keeps strangers out"
+                f"{', '.join(self.exposed)} can be reached from beyond this machine, and {why}: "
+                "listen on :PORT (loopback only), or add --insecure if the network keeps "
+                "strangers out"
             )
         self._check_etcd()
 
@@ -106,6 +113,7 @@ class UpConfig:
     ttl_s: int
     processes: int | None
     allow_private: tuple[str, ...]
+    tokens: str | None
     log_format: str
     log_level: str
     file: Path | None = None

@@ -152,6 +152,21 @@ def read_store(text: str) -> str:
     return url
 
 
+def read_token(environ: Mapping[str, str] = os.environ) -> str | None:
+    """What commands say who they are: ``CRAWLER_TOKEN``, or what stands in the file that
+    ``CRAWLER_TOKEN_FILE`` names. No flag: anybody could read it in the process list."""
+    if token := environ.get("CRAWLER_TOKEN", "").strip():
+        return token
+    file = environ.get("CRAWLER_TOKEN_FILE")
+    if not file:
+        return None
+    try:
+        return Path(file).read_text("utf-8").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidInput(f"CRAWLER_TOKEN_FILE: {file}: {reason}", field="token") from error
+
+
 def master_config(
     flags: Mapping[str, object], environ: Mapping[str, str] = os.environ
 ) -> MasterConfig:

@@ -37,6 +37,7 @@ SHARED = {
     "store": Setting(str, checks.store),
     "ttl": Setting(int, checks.between(2, 300)),
     "insecure": Setting(bool),
+    "tokens": Setting(str, checks.file),
     "advertise": Setting(str, checks.advertise),
     "podip": Setting(str, checks.ip),
     "election_prefix": Setting(str, checks.election),
@@ -63,7 +64,7 @@ ROLES: dict[str, dict[str, Setting]] = {
         "outage_policy": Setting(str, checks.one_of("continue", "stop")),
     },
     "up": {
-        **{name: SHARED[name] for name in ("etcd", "store", "ttl", *_LOGS)},
+        **{name: SHARED[name] for name in ("etcd", "store", "ttl", "tokens", *_LOGS)},
         **CRAWLING,
         "masters": Setting(int, checks.between(1, 99)),
         "workers": Setting(int, checks.between(0, 99)),
@@ -99,8 +100,9 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
         return logs | crawling | {
             "masters": 3, "workers": 3, "data": str(data_home(environ) / "up"), "http": ":8081",
             "etcd": (), "store": None, "ttl": 10, "processes": None,
+            "tokens": None,
         }  # fmt: skip
-    absent = ("etcd_user", "etcd_password", "etcd_ca", "etcd_cert", "etcd_key", "pprof")
+    absent = ("etcd_user", "etcd_password", "etcd_ca", "etcd_cert", "etcd_key", "pprof", "tokens")
     node: dict[str, object] = logs | dict.fromkeys((*absent, "advertise", "podip")) | {
         "id": "1", "http": ":8081", "grpc": ":9091", "etcd": ("http://127.0.0.1:2379",),
         "store": sqlite_url(data_home(environ) / "crawler.db"), "ttl": 10, "insecure": False,

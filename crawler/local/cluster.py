@@ -46,6 +46,7 @@ class Plan:
     ttl_s: int = 10
     processes: int | None = None
     allow_private: tuple[str, ...] = ()
+    tokens: str | None = None
     log_level: str = "info"
     config_file: Path | None = None
     restart: bool = True
@@ -105,6 +106,8 @@ class LocalCluster:
         argv += [f"--grpc=127.0.0.1:{self._ports.take(f'{name} grpc')}", "--pprof="]
         argv.append(f"--etcd={','.join(self.endpoints)}")
         argv += [f"--ttl={plan.ttl_s}", "--log-format=json", f"--log-level={plan.log_level}"]
+        if plan.tokens is not None:
+            argv.append(f"--tokens={plan.tokens}")
         if role == "worker":
             if plan.allow_private:
                 argv.append(f"--allow-private={','.join(plan.allow_private)}")

@@ -30,6 +30,7 @@ def plan_of(config: UpConfig, cores: int) -> Plan:
         ttl_s=config.ttl_s,
         processes=config.processes or max(1, cores // max(1, config.workers)),
         allow_private=config.allow_private,
+        tokens=config.tokens,
         log_level=config.log_level,
         config_file=config.file,
     )

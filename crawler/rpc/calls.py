@@ -15,8 +15,10 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
+from crawler.access import acting_for
 from crawler.clock import Backoff, Clock, SystemClock
 from crawler.errors import Unavailable
+from crawler.rpc.admission import KEY
 from crawler.rpc.errors import from_rpc_error
 from crawler.rpc.incoming import HOP_KEY
 from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
@@ -189,10 +191,16 @@ class MasterCalls:
         left_s = timeout_s - (self._clock.elapsed() - before)
         try:
             return await method(channel)(
-                request, timeout=max(left_s, 0.001), metadata=self._metadata
+                request, timeout=max(left_s, 0.001), metadata=(*self._metadata, *_identity())
             )
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
+
+
+def _identity() -> tuple[tuple[str, str], ...]:
+    """The caller for whose sake this call is made; the other side looks at its token again."""
+    header = acting_for.get()
+    return ((KEY, header),) if header else ()
 
 
 def _master(channel: grpc.aio.Channel) -> crawler_pb2_grpc.CrawlerMasterAsyncStub:

@@ -14,7 +14,9 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from crawler.access import Access
 from crawler.errors import Misconfigured
+from crawler.rpc.admission import Admission
 from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
 from crawler.rpc.services import Service
 from crawler.tasks import bounded
@@ -52,14 +54,23 @@ class Listening:
 
 @asynccontextmanager
 async def serve(
-    address: str, services: Sequence[Service], *, flag: str = "--grpc", grace_s: float = 2.0
+    address: str,
+    services: Sequence[Service],
+    *,
+    access: Access | None = None,
+    flag: str = "--grpc",
+    grace_s: float = 2.0,
 ) -> AsyncIterator[Listening]:
-    """Serve on ``host:port`` with health and reflection until the block ends.
+    """Serve on ``host:port`` with health and reflection until the block ends. ``access`` says who
+    may call what; without it everybody may.
 
     The end tells health checks first, takes no more calls, and lets the running ones go on for
     ``grace_s``. Raises `Misconfigured`, naming the flag, where it cannot listen.
     """
-    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT)
+    asking = (Admission(access),) if access is not None and access.closed else ()
+    server = grpc.aio.server(
+        interceptors=asking, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT
+    )
     for service in services:
         server.add_generic_rpc_handlers(service.handlers())
     health_service = health.aio.HealthServicer()  # type: ignore[attr-defined]

@@ -22,9 +22,11 @@ from types import FrameType
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
+from crawler.access import Access, Role
 from crawler.config import Listen
-from crawler.errors import Misconfigured
+from crawler.errors import Misconfigured, Unauthenticated
 
 log = structlog.get_logger(__name__)
 
@@ -119,13 +121,26 @@ async def _cpu(request: web.Request) -> web.Response:
     return web.Response(text=text)
 
 
+def _admitted(access: Access) -> Middleware:
+    @web.middleware
+    async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            access.admit(request.headers.get("Authorization"), Role.READ)
+        except Unauthenticated as error:
+            raise web.HTTPUnauthorized(text=f"{error}\n") from error
+        return await handler(request)
+
+    return admitted
+
+
 @asynccontextmanager
-async def serve_profiles(listen: Listen) -> AsyncIterator[Listen]:
-    """Answer while the context lasts; yields the address with its true port.
+async def serve_profiles(listen: Listen, access: Access | None = None) -> AsyncIterator[Listen]:
+    """Answer while the context lasts; yields the address with its true port. ``access`` says who
+    may look (None: everybody).
 
     Raises `Misconfigured` when the address cannot be taken.
     """
-    site = web.Application()
+    site = web.Application(middlewares=[_admitted(access or Access())])
     site.router.add_get("/debug/", _index)
     for path, handler in {"tasks": _tasks, "stacks": _stacks, "cpu": _cpu, "heap": _heap}.items():
         site.router.add_get(f"/debug/{path}", handler)

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import Counter, Histogram
 
+from crawler.access import Access, Role, acting_for
 from crawler.errors import CrawlerError, Refused
 from crawler.rpc.calls import MasterCalls
 from crawler.telemetry.health import Health
@@ -52,29 +53,40 @@ def build_app(
     health: Health,
     *,
     loopback: bool,
+    access: Access | None = None,
     definition_schema: Mapping[str, Any] | None = None,
 ) -> web.Application:
     """A master's API. ``calls`` go to this master's own gRPC server; ``loopback`` says that the
-    server listens on loopback only and asks nobody who they are."""
+    server listens on loopback only, ``access`` who may call what (None: everybody everything)."""
+    access = access or Access()
     routes = (
         *Resources(calls, store).routes(),
         *Results(calls, store).routes(),
         *Nodes(calls).routes(),
         *greeter.routes(),
-        *probe.Probes(health).routes(),
+        *probe.Probes(health, access).routes(),
     )
-    return _assemble(routes, loopback, definition_schema)
+    return _assemble(routes, loopback, access, definition_schema)
 
 
-def build_worker_app(health: Health, *, loopback: bool) -> web.Application:
+def build_worker_app(
+    health: Health, *, loopback: bool, access: Access | None = None
+) -> web.Application:
     """A worker's API: its greeting and its probes."""
-    return _assemble((*greeter.routes(), *probe.Probes(health).routes()), loopback, None)
+    access = access or Access()
+    routes = (*greeter.routes(), *probe.Probes(health, access).routes())
+    return _assemble(routes, loopback, access, None)
 
 
 def _assemble(
-    routes: Sequence[AnyRoute], loopback: bool, definition_schema: Mapping[str, Any] | None
+    routes: Sequence[AnyRoute],
+    loopback: bool,
+    access: Access,
+    definition_schema: Mapping[str, Any] | None,
 ) -> web.Application:
-    app = web.Application(middlewares=[_recorded, _answered, _guarded(loopback)])
+    needs = {(route.method, route.path): route.need for route in routes}
+    guarded = _guarded(loopback and not access.closed)
+    app = web.Application(middlewares=[_recorded, _answered, guarded, _admitted(access, needs)])
     for route in routes:
         app.router.add_route(route.method, route.path, route.serve)
         if route.method == "GET":
@@ -141,6 +153,25 @@ def _guarded(loopback: bool) -> Middleware:
         return await handler(request)
 
     return guarded
+
+
+def _admitted(access: Access, needs: Mapping[tuple[str, str], Role]) -> Middleware:
+    """Ask who it is. What is not there needs a token like everything else."""
+
+    @web.middleware
+    async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        path = resource.canonical if resource is not None else ""
+        method = "GET" if request.method == "HEAD" else request.method
+        header = request.headers.get("Authorization")
+        if path in probe.OPEN and header is None:
+            return await handler(request)
+        need = needs.get((method, path), Role.READ if method in SAFE else Role.OPERATE)
+        access.admit(header, need)
+        acting_for.set(header or "")
+        return await handler(request)
+
+    return admitted
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -61,6 +61,8 @@ def answer_error(error: CrawlerError) -> web.Response:
     for kind, status, code in _STATUSES:
         if isinstance(error, kind):
             headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+            if status == 401:
+                headers["WWW-Authenticate"] = 'Bearer realm="crawler"'
             return shaped(status, code, str(error), _details(error), headers)
     return answer_fault()
 

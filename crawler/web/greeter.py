@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crawler.access import Role
 from crawler.rpc.greeting import greet
 from crawler.web.models import Greeted, Greeting, Nothing
 from crawler.web.route import Answer, AnyRoute, Asked, Route
@@ -13,4 +14,9 @@ async def hello(asked: Asked[Greeting, Nothing]) -> Answer:
 
 def routes() -> tuple[AnyRoute, ...]:
     """The one door of it."""
-    return (Route("POST", "/greeter/hello", "Greet", hello, Greeting, Nothing, Greeted),)
+    return (
+        Route(
+            "POST", "/greeter/hello", "Greet", hello,
+            Greeting, Nothing, Greeted, role=Role.READ,
+        ),
+    )  # fmt: skip

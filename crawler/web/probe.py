@@ -6,17 +6,22 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from crawler.access import Access, acting_for
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import exposition
 from crawler.web.models import Alive, Checked, Nothing, Ready
 from crawler.web.route import Answer, AnyRoute, Asked, Route
 
+OPEN = frozenset({"/healthz", "/readyz"})  # load balancers have no tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """Alive: the loop runs. Ready: every check of the process says so, otherwise 503."""
+    """Alive: the loop runs. Ready: every check of the process says so, otherwise 503; what each
+    of them says is for callers who said who they are, where these are asked."""
 
     health: Health
+    access: Access
 
     def routes(self) -> tuple[AnyRoute, ...]:
         """Both probes; `metrics` is no JSON and stands apart."""
@@ -34,7 +39,8 @@ class Probes:
     async def ready(self, asked: Asked[Nothing, Nothing]) -> Answer:
         del asked
         report = await self.health.report()
-        checks = {each.name: Checked(ok=each.ok, words=each.words) for each in report.checks}
+        shown = report.checks if not self.access.closed or acting_for.get() else ()
+        checks = {each.name: Checked(ok=each.ok, words=each.words) for each in shown}
         return Answer(Ready(ok=report.ok, checks=checks), 200 if report.ok else 503)
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
+from crawler.access import Role
 from crawler.errors import InvalidInput
 from crawler.web.body import parse_query, read_body
 
@@ -55,6 +56,12 @@ class Route(Generic[B, Q]):
     reply: type[BaseModel]
     statuses: tuple[int, ...] = (200,)
     check: Callable[[str], str] = str
+    role: Role | None = None  # what its callers need; READ for GET, else OPERATE, unless said
+
+    @property
+    def need(self) -> Role:
+        """What callers need where they are asked who they are."""
+        return self.role or (Role.READ if self.method == "GET" else Role.OPERATE)
 
     async def serve(self, request: web.Request) -> web.Response:
         """Read, do, answer; errors of ours pass through."""

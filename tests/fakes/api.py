@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from crawler.access import Access
 from crawler.rpc.calls import CallSettings, Channels, MasterCalls
 from crawler.rpc.server import serve as serve_grpc
 from crawler.telemetry.health import Health
@@ -24,6 +25,7 @@ class FakeCluster:
     results: FakeResults = field(default_factory=FakeResults)
     health: Health = field(default_factory=lambda: Health(deadline_s=0.2))
     url: str = ""
+    rpc: str = ""
 
 
 @asynccontextmanager
@@ -31,18 +33,23 @@ async def serve_api(
     *,
     loopback: bool = True,
     timeout_s: float = 5.0,
+    access: Access | None = None,
     definition_schema: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[FakeCluster]:
     """A running cluster of fakes; gRPC and HTTP are real."""
     cluster = FakeCluster()
     channels = Channels()
-    async with serve_grpc("127.0.0.1:0", cluster.master.services, grace_s=0.1) as listening:
+    async with serve_grpc(
+        "127.0.0.1:0", cluster.master.services, access=access, grace_s=0.1
+    ) as listening:
+        cluster.rpc = listening.address
         calls = MasterCalls(channels, listening.address, settings=CallSettings(timeout_s=timeout_s))
         app = build_app(
             calls,
             cluster.results,
             cluster.health,
             loopback=loopback,
+            access=access,
             definition_schema=definition_schema,
         )
         async with serve_http(app, "127.0.0.1", 0, grace_s=0.1) as port:

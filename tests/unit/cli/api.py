@@ -53,6 +53,7 @@ class Api:
     """Answers by "METHOD path": a JSON value, or a pair of status and value."""
 
     def __init__(self) -> None:
+        self.identities: list[str] = []
         self.url = ""
         self.asked: list[tuple[str, Any]] = []
         self.answers: dict[str, Any] = {
@@ -87,6 +88,7 @@ def serve_api() -> Iterator[Api]:
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
+            api.identities.append(self.headers.get("Authorization") or "")
             status, value = api.answer(f"{self.command} {self.path}", body)
             text = json.dumps(value).encode()
             self.send_response(status)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from crawler.access import Access, Role
 from crawler.cli.calls import connect
 from crawler.cli.main import run_command
 from crawler.errors import Unavailable
@@ -277,3 +278,48 @@ def test_a_node_that_is_not_there_is_looked_for_among_nodes(api: Api, run: Run) 
     path = "POST /crawler/node/go.micro.server.worker-9/drain"
     api.answers[path] = (404, {"code": 5, "message": "there is no worker 9", "details": []})
     assert "`crawler nodes` shows what there is" in run("drain", "9").err
+
+
+def test_a_token_is_made_told_once_and_kept_as_a_hash(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    for name, role in (("grafana", Role.READ), ("ci", Role.OPERATE)):
+        ended = run("token", name, "--role", role, "--file", str(file))
+        token = ended.out.strip()
+        assert ended.code == 0
+        assert token not in file.read_text()
+        assert Access(file).admit(f"Bearer {token}", Role.READ).name == name
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(file.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("x", "--role", "admin"), "--role admin: one of read, operate"),
+        (("a b",), "is no name for a token"),
+    ],
+)
+def test_wrong_tokens_are_not_made(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    file = tmp_path / "tokens"
+    ended = run("token", *arguments, "--file", str(file))
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+    assert not file.exists()
+
+
+def test_commands_say_who_they_are(
+    api: Api, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert run("ls").code == 0
+    monkeypatch.setenv("CRAWLER_TOKEN", "crw_one")
+    assert run("ls").code == 0
+    monkeypatch.delenv("CRAWLER_TOKEN")
+    (tmp_path / "token").write_text("crw_two\n")
+    monkeypatch.setenv("CRAWLER_TOKEN_FILE", str(tmp_path / "token"))
+    assert run("ls").code == 0
+    assert api.identities == ["", "Bearer crw_one", "Bearer crw_two"]
+    api.answers["GET /crawler/resource"] = (401, {"code": 16, "message": "who?", "details": []})
+    ended = run("ls")
+    assert "who?; set CRAWLER_TOKEN, or CRAWLER_TOKEN_FILE" in ended.err
