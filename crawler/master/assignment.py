@@ -125,9 +125,12 @@ def _keep(job: Job, seat: Seat, scales: Scales) -> Decision | None:
     if job.defined and not seat.node.native:
         return _evict(job, f"{job.node_id} does not take definitions", scales)
     if job.revision < seat.node.revision:
-        return Decision(job.name, seat.node, f"{job.node_id} registered anew", Kind.RESTAMP)
+        return Decision(
+            job.name, seat.node, f"{job.node_id} registered anew and keeps it", Kind.RESTAMP
+        )
     if job.address != seat.node.address:
-        return Decision(job.name, seat.node, f"{job.node_id} has another address", Kind.RESTAMP)
+        reason = f"{job.node_id} has another address now and keeps it"
+        return Decision(job.name, seat.node, reason, Kind.RESTAMP)
     return None
 
 

@@ -73,6 +73,7 @@ def test_a_worker_registered_anew_is_stamped_again_without_a_move() -> None:
     again = node(1, revision=200)
     (decision,) = plan(Situation((on("a", ONE),), seats(Seat(again, steady=False), Seat(TWO))))
     assert (decision.node, decision.kind) == (again, Kind.RESTAMP)
+    assert decision.reason == f"{ONE.id} registered anew and keeps it"
 
 
 def test_a_drained_worker_is_emptied() -> None:
