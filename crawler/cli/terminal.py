@@ -83,12 +83,13 @@ def print_rows(
 
 
 def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
-    """Unified difference of two definitions as indented JSON, without file headers."""
+    """Unified difference of two canonical definitions as indented JSON, without file headers. The
+    order of an item's fields is part of a definition."""
 
     def lines(value: Mapping[str, Any] | None) -> list[str]:
         if value is None:
             return []
-        return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
+        return json.dumps(value, indent=2, ensure_ascii=False).splitlines()
 
     found = list(difflib.unified_diff(lines(before), lines(after), lineterm="", n=2))
     return found[2:]

@@ -11,6 +11,7 @@ def test_the_difference_shows_what_changes() -> None:
     assert '-  "b": 2' in lines
     assert '+  "b": 3' in lines
     assert difference({"a": 1}, {"a": 1}) == []
+    assert difference({"a": 1, "b": 2}, {"b": 2, "a": 1})  # the order of fields is a change too
     assert all(not line.startswith("-") for line in difference(None, {"a": 1}))
 
 
