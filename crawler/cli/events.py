@@ -25,7 +25,7 @@ def events(
     master: options.Master = options.DEFAULT_MASTER,
     json_: options.Json = False,
 ) -> None:
-    """List what happened: claims, moves, pauses, ends."""
+    """List what happened: claims, moves, pauses, ends. With tabs between when piped."""
     with connect(master) as client:
         names = [name] if name is not None else [each.name for each in client.resources()]
         found = [entry for each in names for entry in _of_one(client, each, limit)]

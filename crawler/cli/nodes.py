@@ -17,7 +17,7 @@ def nodes(
     master: options.Master = options.DEFAULT_MASTER,
     json_: options.Json = False,
 ) -> None:
-    """List masters and workers: who leads, who has how much to do."""
+    """List masters and workers: who leads, who has how much to do. Names when piped."""
     with connect(master) as client:
         found = client.nodes()
     if json_:

@@ -43,7 +43,7 @@ def top(
     every: Annotated[float, typer.Option("--every", min=0.2, help="seconds between looks")] = 1.0,
     master: options.Master = options.DEFAULT_MASTER,
 ) -> None:
-    """Watch crawls and nodes live. One look when piped."""
+    """Watch crawls and nodes live. Piped: once, with the pace between two looks."""
     rates = Rates()
     with connect(master) as client:
         if not terminal.is_terminal():
