@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crawler.cli import options, terminal
-from crawler.cli.calls import as_json, connect, short_node
+from crawler.cli.calls import as_json, connect, look_after, standing
 from crawler.errors import NotFound
 from crawler.model import State
 
@@ -30,6 +30,8 @@ def apply(
 ) -> None:
     """Create a crawl, or change it; shows the difference.
 
+    Piped, standard output is the crawl's name; the difference goes to standard error.
+
     `crawler apply shop.toml -s download_delay=0.5`
     """
     from crawler.app.source import name_for, read_definition
@@ -41,31 +43,30 @@ def apply(
     resource = name_for(source, name)
     with connect(master) as client:
         try:
-            before = client.resource(resource)
+            before = client.resource(resource).definition
         except NotFound:
             before = None
         change = client.put(resource, wanted)
+        now = look_after(client, resource)
     if json_:
         terminal.print_json(as_json(change))
         return
     piped = not terminal.is_terminal()
     if piped:
         print(change.name)
-    terminal.print_difference(
-        terminal.difference(before.definition if before else None, wanted), stderr=piped
-    )
-    print(_told(change, before), file=sys.stderr if piped else sys.stdout)
+    terminal.print_difference(terminal.difference(before, wanted), stderr=piped)
+    print(_told(change, now), file=sys.stderr if piped else sys.stdout)
 
 
-def _told(change: Change, before: ResourceStatus | None) -> str:
+def _told(change: Change, now: ResourceStatus | None) -> str:
     what = "created" if change.created else "changed" if change.changed else "unchanged"
-    if before is not None and before.state in _OVER:
-        return f"{change.name} {what}; it is {before.state}: {_OVER[before.state]} {change.name}`"
-    where = short_node(change.assigned_node) if change.assigned_node else "no worker yet"
-    return f"{change.name} {what} ({where})"
+    way = _RESTING.get(now.state) if now is not None else None
+    return f"{change.name} {what}{standing(now)}" + (f"; {way} {change.name}`" if way else "")
 
 
-_OVER = {
+# How a crawl that rests comes to be crawled by its definition.
+_RESTING = {
+    State.ERROR: "begin its next run with `crawler start",
     State.FINISHED: "begin its next run with `crawler start",
     State.STOPPED: "begin its next run with `crawler start",
     State.PAUSED: "go on with `crawler resume",

@@ -7,13 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from crawler.errors import NoLeader, NotFound, OutcomeUnknown, Unauthenticated, Unavailable
-from crawler.model import MASTER_SERVICE, WORKER_SERVICE
+from crawler.errors import (
+    CrawlerError,
+    NoLeader,
+    NotFound,
+    OutcomeUnknown,
+    Unauthenticated,
+    Unavailable,
+)
+from crawler.model import MASTER_SERVICE, WORKER_SERVICE, State
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from crawler.client import SyncClient
+    from crawler.client import ResourceStatus, SyncClient
 
 # Long enough for a master that restarts; whoever waits for a new leader repeats the command.
 _RETRY_S = 3.0
@@ -59,6 +66,27 @@ def full_node(text: str) -> str:
         return text
     kind, _, number = text.rpartition("-")
     return f"{MASTER_SERVICE if kind == 'master' else WORKER_SERVICE}-{number}"
+
+
+def look_after(client: SyncClient, name: str) -> ResourceStatus | None:
+    """The crawl after a change of it; None where nobody answers, which does not undo the change."""
+    try:
+        return client.resource(name)
+    except CrawlerError:
+        return None
+
+
+def standing(found: ResourceStatus | None) -> str:
+    """How a crawl stands, in brackets behind what was done: its state, and whose it is or why it
+    does not go on. "" for None."""
+    if found is None:
+        return ""
+    reason = found.reason.replace("go.micro.server.", "")
+    if found.state in (State.PENDING, State.ASSIGNED, State.ERROR) and reason:
+        return f" ({found.state}: {reason})"
+    if found.state is State.RUNNING and found.assigned_node:
+        return f" ({found.state} on {short_node(found.assigned_node)})"
+    return f" ({found.state})"
 
 
 def as_json(value: DataclassInstance) -> dict[str, Any]:

@@ -52,5 +52,5 @@ def row(found: ResourceStatus) -> tuple[str, ...]:
         found.state,
         short_node(found.assigned_node) or "-",
         *(("-",) * 4 if figures is None else map(terminal.count, figures)),
-        found.reason or found.progress_error,
+        (found.reason if found.reason != found.state else "") or found.progress_error,
     )

@@ -7,6 +7,7 @@ import time
 
 from crawler.cli import options, terminal
 from crawler.cli.calls import as_json, connect, short_node
+from crawler.model import State
 
 _RUNS_SHOWN = 10
 
@@ -26,7 +27,7 @@ def show(
     lines = {
         "name": found.name,
         "id": found.id,
-        "state": f"{found.state} ({found.reason})" if found.reason else str(found.state),
+        "state": _state(found.state, found.reason),
         "worker": f"{short_node(found.assigned_node)} at {found.address}"
         if found.assigned_node
         else "none",
@@ -45,10 +46,10 @@ def show(
         lines["pages"] = found.progress_error
     for number, part in enumerate(found.parts):
         owner = short_node(part.assigned_node) or "nobody"
-        state = f"{part.state} ({part.reason})" if part.reason else str(part.state)
-        lines[f"part {number}"] = f"{owner}: {state}"
+        lines[f"part {number}"] = f"{owner}: {_state(part.state, part.reason)}"
     for each in runs[:-1][-_RUNS_SHOWN:]:
-        lines[f"run {each.run}"] = f"{each.done:,} pages, {each.items:,} items; {each.finished}"
+        end = each.finished or "stopped"
+        lines[f"run {each.run}"] = f"{each.done:,} pages, {each.items:,} items; {end}"
     for label, value in lines.items():
         if value:
             print(f"{label:10} {terminal.safe(value)}")
@@ -58,6 +59,10 @@ def show(
         print("definition")
         for line in json.dumps(found.definition, indent=2, ensure_ascii=False).splitlines():
             print("  " + terminal.safe(line))
+
+
+def _state(state: State, reason: str) -> str:
+    return state if reason in ("", state) else f"{state} ({reason})"
 
 
 def _date(seconds: float) -> str:

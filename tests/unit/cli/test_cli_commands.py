@@ -97,6 +97,20 @@ def test_show_tells_all(api: Api, run: Run) -> None:
         assert said in out
 
 
+def test_a_state_that_says_it_all_is_not_said_twice(api: Api, run: Run, watch: Run) -> None:
+    finished = {**RESOURCE, "run": 3, "state": "finished", "reason": "finished"}
+    api.answers["GET /crawler/resource/shop"] = finished
+    api.answers["GET /crawler/resource"] = {"resources": [finished], "next": ""}
+    stopped = {**RESOURCE["progress"], "run": 2}
+    runs = [{**stopped, "run": 1, "finished": "max_pages"}, stopped, {**stopped, "run": 3}]
+    api.answers["GET /crawler/resource/shop/runs"] = {"runs": runs}
+    lines = run("show", "shop").out.splitlines()
+    assert "state      finished" in lines
+    assert "run 1      1,000 pages, 990 items; max_pages" in lines
+    assert "run 2      1,000 pages, 990 items; stopped" in lines
+    assert plain(watch("ls").out)[1].count("finished") == 1
+
+
 def test_filters_travel(api: Api, run: Run) -> None:
     run("ls", "--state", "paused")
     run("pages", "shop", "--status", "failed")
@@ -130,7 +144,7 @@ def test_commands_become_calls(
     assert ended.code == 0
     assert ended.out == ""
     assert ended.err
-    assert api.asked == [(call, body)]
+    assert [each for each in api.asked if not each[0].startswith("GET ")] == [(call, body)]
 
 
 def test_apply_a_file_with_settings(api: Api, run: Run, tmp_path: Path) -> None:
@@ -138,8 +152,8 @@ def test_apply_a_file_with_settings(api: Api, run: Run, tmp_path: Path) -> None:
     file.write_text('start_urls = ["https://shop.example/"]')
     ended = run("apply", str(file), "-s", "download_delay=0.5", "-s", "max_pages=7")
     assert (ended.code, ended.out) == (0, "shop\n")
-    assert "shop changed (no worker yet)" in ended.err
-    assert api.asked[-1] == (
+    assert "shop changed (running on worker-2)" in ended.err
+    assert api.asked[1] == (
         "PUT /crawler/resource/shop",
         {"start_urls": ["https://shop.example/"], "download_delay": 0.5, "max_pages": 7},
     )
@@ -239,16 +253,27 @@ def test_text_from_outside_cannot_command_the_terminal(api: Api, run: Run) -> No
     [
         ("pause", True, "shop paused; go on with `crawler resume shop`"),
         ("pause", False, "shop was paused; go on with `crawler resume shop`"),
-        ("resume", True, "shop goes on with run 2"),
-        ("resume", False, "shop was not paused"),
+        ("resume", True, "shop goes on with run 2 (running on worker-2)"),
+        ("resume", False, "shop was not paused (running on worker-2)"),
         ("stop", True, "shop stopped in run 2; begin the next with `crawler start shop`"),
         (
             "stop",
             False,
-            "shop was over already, in run 2; begin the next with `crawler start shop`",
+            (
+                "shop was over already, in run 2 (running on worker-2); "
+                "begin the next with `crawler start shop`"
+            ),
         ),
-        ("start", True, "shop begins run 2; items of run 1: `crawler items shop --run 1`"),
-        ("start", False, "shop is in run 2 already; `crawler stop shop` ends it"),
+        (
+            "start",
+            True,
+            "shop begins run 2 (running on worker-2); items of run 1: `crawler items shop --run 1`",
+        ),
+        (
+            "start",
+            False,
+            "shop is in run 2 already (running on worker-2); `crawler stop shop` ends it",
+        ),
     ],
 )
 def test_what_really_happened_is_told(
@@ -258,6 +283,42 @@ def test_what_really_happened_is_told(
     assert run(action, "shop") == Ended(0, "", said + "\n")
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "said"),
+    [
+        ("pending", "every live worker is drained", "(pending: every live worker is drained)"),
+        (
+            "assigned",
+            "waiting for go.micro.server.worker-2 to begin",
+            "(assigned: waiting for worker-2 to begin)",
+        ),
+        ("error", "no such host", "(error: no such host)"),
+        ("finished", "finished", "(finished)"),
+    ],
+)
+def test_a_change_is_told_with_how_the_crawl_stands_then(
+    api: Api, run: Run, state: str, reason: str, said: str
+) -> None:
+    api.answers["GET /crawler/resource/shop"] = {**RESOURCE, "state": state, "reason": reason}
+    assert run("resume", "shop").err == f"shop goes on with run 2 {said}\n"
+    assert f"shop changed {said}" in run("apply", "https://x.example/", "--name", "shop").err
+
+
+def test_a_change_that_was_made_is_told_though_nobody_answers_then(api: Api, run: Run) -> None:
+    del api.answers["GET /crawler/resource/shop"]
+    assert run("resume", "shop") == Ended(0, "", "shop goes on with run 2\n")
+
+
+@pytest.mark.parametrize(
+    ("state", "way"),
+    [("error", "crawler start"), ("stopped", "crawler start"), ("paused", "crawler resume")],
+)
+def test_apply_says_what_a_crawl_that_rests_needs(api: Api, run: Run, state: str, way: str) -> None:
+    api.answers["GET /crawler/resource/shop"] = {**RESOURCE, "state": state, "reason": "x"}
+    ended = run("apply", "https://x.example/", "--name", "shop")
+    assert ended.err.rstrip().endswith(f" with `{way} shop`")
+
+
 def test_apply_to_what_is_over_says_how_to_go_on(api: Api, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "shop.toml"
     file.write_text('start_urls = ["https://shop.example/"]\ndepth_limit = 3\n')
@@ -265,7 +326,7 @@ def test_apply_to_what_is_over_says_how_to_go_on(api: Api, run: Run, tmp_path: P
     ended = run("apply", str(file))
     assert (ended.code, ended.out) == (0, "shop\n")
     assert '+  "depth_limit": 3' in ended.err
-    assert "it is finished: begin its next run with `crawler start shop`" in ended.err
+    assert "shop changed (finished); begin its next run with `crawler start shop`" in ended.err
 
 
 def test_earlier_runs_are_asked_for_by_number(api: Api, run: Run) -> None:
