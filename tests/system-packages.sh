@@ -12,6 +12,10 @@ if [ "${1:-}" != demo ]; then
     need nginx nginx-light
     need openssl openssl
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
+    need ip iproute2
+    need nft nftables
+    need gcc gcc
+    [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
     [ -d /usr/share/doc/python3/html ] || missing="$missing python3-doc"
 fi
 [ -n "$missing" ] || exit 0
