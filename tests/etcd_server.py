@@ -1,4 +1,5 @@
-"""A real etcd for tests: one member or three, on loopback, started and stopped by pid."""
+"""A real etcd for tests: one member or three, on loopback or on hosts of a laboratory, started and
+stopped by pid."""
 
 from __future__ import annotations
 
@@ -8,11 +9,13 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.lab.place import LOOPBACK, Place
 from tests.ports import free_port
 
 START_LIMIT_S = 30.0
@@ -57,28 +60,31 @@ class EtcdServer:
     """An etcd cluster in a directory of its own, which `close` removes.
 
     ``endpoints`` stay the same over `stop`, `kill` and `start`, and so does the data. Member
-    numbers count from 0; without one, a method concerns all members.
+    numbers count from 0; without one, a method concerns all members. With ``places``, each of them
+    gets one member.
     """
 
     def __init__(
         self,
         *,
         members: int = 1,
+        places: Sequence[Place] = (),
         certificates: Certificates | None = None,
         extra: tuple[str, ...] = (),
     ) -> None:
+        self._places = tuple(places) or (LOOPBACK,) * members
         self.directory = Path(tempfile.mkdtemp(prefix="etcd-"))
         self._certificates = certificates
         self._extra = extra
         self._scheme = "https" if certificates else "http"
-        self._processes: list[subprocess.Popen[bytes] | None] = [None] * members
+        self._processes: list[subprocess.Popen[bytes] | None] = [None] * len(self._places)
         self._draw_ports()
         self._user: tuple[str, str] | None = None
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         """Client URLs, one per member."""
-        return tuple(f"{self._scheme}://127.0.0.1:{port}" for port in self._clients)
+        return self._urls(self._scheme, self._clients)
 
     def pid(self, member: int = 0) -> int:
         """The process id of a running member."""
@@ -144,13 +150,14 @@ class EtcdServer:
         self.close()
 
     def ctl(self, *arguments: str, member: int | None = None, timeout_s: float = 10.0) -> str:
-        """Run etcdctl against one member or all; its output. A failure raises."""
+        """Run etcdctl against one member, beside it, or against all, beside the first; its output.
+        A failure raises."""
         endpoints = self.endpoints if member is None else (self.endpoints[member],)
         command = ["etcdctl", f"--endpoints={','.join(endpoints)}", *self._tls_arguments()]
         if self._user is not None:
             command.append(f"--user={':'.join(self._user)}")
         done = subprocess.run(
-            [*command, *arguments],
+            self._places[member or 0].command([*command, *arguments]),
             env={**os.environ, "ETCDCTL_API": "3"},
             capture_output=True,
             text=True,
@@ -185,9 +192,13 @@ class EtcdServer:
         self._clients = [free_port() for _ in self._processes]
         self._peers = [free_port() for _ in self._processes]
 
+    def _urls(self, scheme: str, ports: Sequence[int]) -> tuple[str, ...]:
+        pairs = zip(self._places, ports, strict=True)
+        return tuple(f"{scheme}://{place.address}:{port}" for place, port in pairs)
+
     def _spawn(self, member: int) -> subprocess.Popen[bytes]:
         client = self.endpoints[member]
-        peers = [f"http://127.0.0.1:{port}" for port in self._peers]
+        peers = self._urls("http", self._peers)
         names = ",".join(f"m{number}={peer}" for number, peer in enumerate(peers))
         command = [
             "etcd",
@@ -210,7 +221,11 @@ class EtcdServer:
         with (self.directory / f"member-{member}.log").open("ab") as output:
             # A session of its own: a Ctrl-C at the terminal is for the tests, which then stop it.
             return subprocess.Popen(
-                command, stdout=output, stderr=output, cwd=self.directory, start_new_session=True
+                self._places[member].command(command),
+                stdout=output,
+                stderr=output,
+                cwd=self.directory,
+                start_new_session=True,
             )
 
     def _tls_arguments(self) -> list[str]:

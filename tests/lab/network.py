@@ -59,10 +59,17 @@ class Host:
         return self.namespace.command(arguments)
 
     def start(
-        self, arguments: Sequence[str], *, output: int | IO[Any] | None = None, **options: Any
+        self,
+        arguments: Sequence[str],
+        *,
+        output: int | IO[bytes] | None = None,
+        error: int | IO[bytes] | None = None,
+        **options: Any,
     ) -> subprocess.Popen[bytes]:
-        """Start a process here; ``options`` are Popen's."""
-        process = subprocess.Popen(self.command(arguments), stdout=output, stderr=output, **options)
+        """Start a process here; ``error`` None: as ``output``; ``options`` are Popen's."""
+        process = subprocess.Popen(
+            self.command(arguments), stdout=output, stderr=error or output, **options
+        )
         self._started.append(process)
         return process
 
@@ -77,14 +84,19 @@ class Host:
 
         return Fault(remove)
 
-    def close(self) -> None:
-        """Kill what was started here and still runs, then let the namespace go."""
+    def clear(self) -> None:
+        """Kill what was started here and still runs."""
         for process in self._started:
             process.kill()
             process.wait(STOP_LIMIT_S)
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
+        self._started.clear()
+
+    def close(self) -> None:
+        """Clear the host and let the namespace go."""
+        self.clear()
         self.namespace.close()
 
     def _apply(self) -> None:
