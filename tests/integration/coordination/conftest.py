@@ -1,4 +1,4 @@
-"""Clients of a real etcd."""
+"""Clients of a real etcd, on loopback and on hosts whose network can be broken."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from crawler.clock import SystemClock
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from tests.etcd_server import EtcdServer
+from tests.integration.coordination.stage import CLIENTS, MEMBERS, Stage
+from tests.lab.network import Network
 
 
 @pytest.fixture
@@ -24,3 +26,22 @@ def trio() -> Iterator[EtcdServer]:
     """Three members."""
     with EtcdServer(members=3) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Hosts with three members, for many tests."""
+    with Network(*MEMBERS, *CLIENTS) as network:
+        places = [network[name] for name in MEMBERS]
+        with EtcdServer(places=places) as etcd:
+            yield Stage(network, etcd, tmp_path_factory.mktemp("actors"))
+
+
+@pytest.fixture
+def stage(theatre: Stage) -> Iterator[Stage]:
+    """The hosts healthy and etcd empty; whoever acted is gone afterwards."""
+    yield theatre
+    for client in CLIENTS:
+        theatre.network[client].clear()
+    theatre.settle()
+    theatre.etcd.ctl("del", "--prefix", "/")
