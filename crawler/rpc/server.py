@@ -30,9 +30,9 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", MAX_REPLY_BYTES),
-    # Our callers ping every 5 s, idle or not; without this they are taken for abusers and sent away
-    # (GOAWAY too_many_pings), as a server allows an idle client two pings in two hours.
-    ("grpc.http2.max_ping_strikes", 0),
+    # Our callers ping every 5 s, idle or not. Without this a server takes three pings within five
+    # minutes for abuse and sends the caller away (GOAWAY too_many_pings).
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 5_000),
     ("grpc.keepalive_timeout_ms", 2_000),
