@@ -19,6 +19,7 @@ GROUND = (
     "tasks",
     "address",
     "access",
+    "tls",
     "definition",
     "config",
     "telemetry",

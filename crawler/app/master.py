@@ -10,6 +10,7 @@ from crawler.app.node import (
     open_access,
     open_etcd,
     open_node_store,
+    open_pair,
     say_leader,
     serve_http,
     stop_signal,
@@ -45,7 +46,8 @@ async def run_master(config: MasterConfig) -> None:
         etcd = open_etcd(stack, config, clock)
         catalog = Catalog(etcd, clock, config.election_prefix)
         master = Master(etcd, catalog, store, clock)
-        channels = Channels()
+        pair = open_pair(config)
+        channels = Channels(pair)
         stack.push_async_callback(channels.close)
         router = Router(master, channels)
         services = (
@@ -55,9 +57,9 @@ async def run_master(config: MasterConfig) -> None:
         )
         access = open_access(config, clock)
         rpc = await stack.enter_async_context(
-            rpc_server.serve(str(config.grpc), services, access=access)
+            rpc_server.serve(str(config.grpc), services, access=access, pair=pair)
         )
-        calls = MasterCalls(channels, rpc.address)
+        calls = MasterCalls(channels, rpc.near)
         health = Health()
         app = build_app(
             calls,

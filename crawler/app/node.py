@@ -23,6 +23,7 @@ from crawler.store.contract import Store
 from crawler.tasks import on_signals
 from crawler.telemetry.health import Health
 from crawler.telemetry.profile import serve_profiles
+from crawler.tls import Pair, read_pair, server_context
 from crawler.web import server as web_server
 
 
@@ -44,6 +45,13 @@ def open_access(config: NodeConfig, clock: Clock) -> Access:
     return Access(Path(config.tokens) if config.tokens else None, clock)
 
 
+def open_pair(config: NodeConfig) -> Pair | None:
+    """What this node shows others; None: it speaks in clear. Raises `Misconfigured`."""
+    if config.tls_ca is None or config.tls_cert is None or config.tls_key is None:
+        return None
+    return read_pair(config.tls_ca, config.tls_cert, config.tls_key)
+
+
 def open_etcd(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Etcd:
     settings = EtcdSettings(
         endpoints=config.etcd,
@@ -60,8 +68,10 @@ def open_etcd(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Etcd:
 
 async def serve_http(stack: AsyncExitStack, app: Any, config: NodeConfig, access: Access) -> Listen:
     """Serve the API, and profiles where asked for; the address with its true port."""
+    pair = open_pair(config)
+    tls = server_context(pair) if pair is not None else None
     port = await stack.enter_async_context(
-        web_server.serve(app, config.http.host, config.http.port)
+        web_server.serve(app, config.http.host, config.http.port, tls=tls)
     )
     if config.pprof is not None:
         await stack.enter_async_context(serve_profiles(config.pprof, access))

@@ -18,6 +18,7 @@ from crawler.app.node import (
     open_access,
     open_etcd,
     open_node_store,
+    open_pair,
     serve_http,
     stop_signal,
     watch_etcd,
@@ -59,7 +60,9 @@ async def run_worker(config: WorkerConfig) -> None:
         supervisor = Supervisor(settings, CHILD_COMMAND, _hello(config), clock)
         access = open_access(config, clock)
         rpc = await stack.enter_async_context(
-            rpc_server.serve(str(config.grpc), (greeter(Greeter()),), access=access)
+            rpc_server.serve(
+                str(config.grpc), (greeter(Greeter()),), access=access, pair=open_pair(config)
+            )
         )
         health = Health()
         app = build_worker_app(health, loopback=config.http.loopback, access=access)

@@ -12,6 +12,7 @@ import typer
 from crawler import __version__
 from crawler.cli import (
     apply,
+    certs,
     check,
     demo,
     drain,
@@ -60,6 +61,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "top": top.top,
     "nodes": nodes.nodes,
     "token": token.token,
+    "certs": certs.certs,
     "drain": drain.drain,
     "run": run.run,
     "try": try_page.try_page,

@@ -77,6 +77,13 @@ Tokens = Annotated[
     str | None,
     typer.Option("--tokens", metavar="FILE", help="who may call; `crawler token` adds to it"),
 ]
+TlsCa = Annotated[
+    str | None, typer.Option("--tls-ca", metavar="FILE", help="who signs the nodes' certificates")
+]
+TlsCert = Annotated[
+    str | None, typer.Option("--tls-cert", metavar="FILE", help="this node's certificate")
+]
+TlsKey = Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="and its key")]
 ElectionPrefix = Annotated[
     str | None, typer.Option("--election-prefix", metavar="KEY", help="where masters elect")
 ]

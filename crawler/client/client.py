@@ -25,7 +25,7 @@ from crawler.client.results import (
     ResourceStatus,
     Wished,
 )
-from crawler.client.transport import Call, Patience, Transport
+from crawler.client.transport import Call, Identity, Patience, Transport
 from crawler.clock import Clock, SystemClock
 from crawler.errors import InvalidInput
 from crawler.model import Event, ItemRecord, PageRecord, PageState, State, check_name
@@ -38,7 +38,8 @@ Definition = Mapping[str, Any]
 
 class Client:
     """Calls to the masters at ``masters`` (one URL or several, tried in turn), in an
-    ``async with`` block. ``token`` is sent along, where masters ask who is calling.
+    ``async with`` block. ``token`` is sent along, where masters ask who is calling;
+    ``authority`` is the file of the certificate that theirs are signed with (https://).
 
     Errors: `InvalidInput` and its siblings where the master refused; `Unavailable` where nothing
     happened and ``retry_for_s`` is over; `OutcomeUnknown` where a change was sent and no answer
@@ -53,10 +54,13 @@ class Client:
         retry_for_s: float = 15.0,
         clock: Clock | None = None,
         token: str | None = None,
+        authority: str | None = None,
     ) -> None:
         urls = (masters,) if isinstance(masters, str) else masters
         patience = Patience(timeout_s=timeout_s, retry_for_s=retry_for_s)
-        self._transport = Transport(urls, patience, clock or SystemClock(), token)
+        self._transport = Transport(
+            urls, patience, clock or SystemClock(), Identity(token, authority)
+        )
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()

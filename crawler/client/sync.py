@@ -26,9 +26,15 @@ class SyncClient:
         retry_for_s: float = 15.0,
         clock: Clock | None = None,
         token: str | None = None,
+        authority: str | None = None,
     ) -> None:
         self._client = Client(
-            masters, timeout_s=timeout_s, retry_for_s=retry_for_s, clock=clock, token=token
+            masters,
+            timeout_s=timeout_s,
+            retry_for_s=retry_for_s,
+            clock=clock,
+            token=token,
+            authority=authority,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

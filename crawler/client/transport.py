@@ -6,8 +6,9 @@ never to have been sent.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import aiohttp
@@ -16,6 +17,7 @@ from yarl import URL
 from crawler.client.errors import from_answer
 from crawler.clock import Backoff, Clock
 from crawler.errors import InvalidInput, OutcomeUnknown, Unavailable
+from crawler.tls import client_context
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -45,16 +47,32 @@ class Call:
         return self.method == "GET"
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is calling, and whose certificates are trusted (None: those that the system trusts)."""
+
+    token: str | None = field(default=None, repr=False)
+    authority: str | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    @property
+    def trust(self) -> ssl.SSLContext | bool:
+        return client_context(self.authority) if self.authority else True
+
+
 class Transport:
     """The masters, and which of them answered last."""
 
     def __init__(
-        self, masters: Sequence[str], patience: Patience, clock: Clock, token: str | None = None
+        self, masters: Sequence[str], patience: Patience, clock: Clock, identity: Identity
     ) -> None:
         self._bases = tuple(_base(each) for each in masters)
         if not self._bases:
             raise InvalidInput("master: at least one URL is needed", field="master")
-        self._identity = {"Authorization": f"Bearer {token}"} if token else {}
+        self._identity = identity
         self._current = 0
         self._patience = patience
         self._clock = clock
@@ -62,7 +80,7 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True),
+            connector=aiohttp.TCPConnector(force_close=True, ssl=self._identity.trust),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=self._patience.timeout_s, sock_connect=self._patience.connect_s
@@ -102,7 +120,7 @@ class Transport:
     async def _once(self, base: URL, call: Call) -> bytes:
         assert self._session is not None, "use it in an async with block"
         url = URL(str(base).rstrip("/") + call.path, encoded=True).with_query(call.query)
-        headers = dict(self._identity)
+        headers = dict(self._identity.headers)
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         try:

@@ -11,6 +11,7 @@ from crawler.config.settings import MasterConfig, NodeConfig, UpConfig, WorkerCo
 from crawler.config.sources import (
     flag_name,
     master_config,
+    read_authority,
     read_file,
     read_networks,
     read_store,
@@ -30,6 +31,7 @@ __all__ = [
     "data_home",
     "flag_name",
     "master_config",
+    "read_authority",
     "read_file",
     "read_networks",
     "read_store",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,10 +18,12 @@ _OWN_KEYS = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where a server binds: an IP address (or name) and a port, 0 for any free one."""
+    """Where a server binds: an IP address (or name) and a port, 0 for any free one. ``implicit``:
+    no host was said, and loopback is the safe choice."""
 
     host: str
     port: int
+    implicit: bool = field(default=False, compare=False)
 
     @property
     def loopback(self) -> bool:
@@ -40,12 +42,12 @@ def listen(text: str) -> Listen:
     number = int(port) if port.isascii() and port.isdigit() else -1
     if not separator or not 0 <= number <= 65535:
         raise ValueError(f"expected HOST:PORT or :PORT, got {text!r}")
-    host = host.removeprefix("[").removesuffix("]")
+    host, implicit = host.removeprefix("[").removesuffix("]"), not host
     if host in ("", "localhost"):
         host = "127.0.0.1"
     elif re.fullmatch(r"[A-Za-z0-9.:_-]+", host) is None:
         raise ValueError(f"{host!r} is no host")
-    return Listen(host, number)
+    return Listen(host, number, implicit)
 
 
 def optional_listen(text: str) -> Listen | None:

@@ -30,6 +30,9 @@ class NodeConfig:
     podip: str | None
     insecure: bool
     tokens: str | None  # a file; None: nobody is asked who they are
+    tls_ca: str | None
+    tls_cert: str | None
+    tls_key: str | None
     election_prefix: str
     log_format: str  # auto, json, console
     log_level: str  # debug, info, warning, error
@@ -37,8 +40,14 @@ class NodeConfig:
     @property
     def exposed(self) -> tuple[str, ...]:
         """Addresses that others than this machine can reach, without authentication or with tokens
-        that travel in clear."""
-        return tuple(str(each) for each in self._listening() if not each.loopback)
+        that travel in clear. Profiles are never encrypted."""
+        plain = self._listening() if not self.locked else (self.pprof,)
+        return tuple(str(each) for each in plain if each is not None and not each.loopback)
+
+    @property
+    def locked(self) -> bool:
+        """Whether callers are asked who they are, over TLS."""
+        return self.tokens is not None and self.tls_cert is not None
 
     def __post_init__(self) -> None:
         if not self.etcd:
@@ -54,6 +63,8 @@ class NodeConfig:
                 "listen on :PORT (loopback only), or add --insecure if the network keeps "
                 "strangers out"
             )
+        if len({self.tls_ca is None, self.tls_cert is None, self.tls_key is None}) > 1:
+            raise Misconfigured("tls_ca, tls_cert and tls_key go together")
         self._check_etcd()
 
     def _check_etcd(self) -> None:

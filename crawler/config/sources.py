@@ -7,9 +7,11 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from crawler.config.checks import Listen
 from crawler.config.settings import MasterConfig, UpConfig, WorkerConfig
 from crawler.config.table import (
     CRAWLING,
@@ -22,6 +24,7 @@ from crawler.config.table import (
 )
 from crawler.errors import InvalidInput
 
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - only where callers are asked who they are, over TLS
 _KINDS = {str: "a string", int: "a whole number", bool: "true or false"}
 _TRUTH = {"true": True, "1": True, "yes": True, "on": True}
 _FALSEHOOD = {"false": False, "0": False, "no": False, "off": False}
@@ -131,6 +134,12 @@ def _merge(
     if values.get("cluster") is False and values["store"] == defaults(role, environ)["store"]:
         values["store"] = sqlite_url(data_home(environ) / "alone.db")  # not a cluster's
     values["ttl_s"] = values.pop("ttl")
+    if values.get("tokens") and values.get("tls_cert"):
+        # Whoever gets as far as a port is asked who it is, and nobody can listen in.
+        for name in ("http", "grpc"):
+            listen = values[name]
+            if isinstance(listen, Listen) and listen.implicit:
+                values[name] = replace(listen, host=_EVERYWHERE)
     return values
 
 
@@ -165,6 +174,15 @@ def read_token(environ: Mapping[str, str] = os.environ) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InvalidInput(f"CRAWLER_TOKEN_FILE: {file}: {reason}", field="token") from error
+
+
+def read_authority(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Whose certificates commands trust in masters at https://: ``CRAWLER_TLS_CA``, a file; None:
+    those that the system trusts."""
+    file: str | None = _value(
+        SHARED["tls_ca"], environ.get("CRAWLER_TLS_CA", ""), "CRAWLER_TLS_CA", "tls_ca", text=True
+    )
+    return file
 
 
 def master_config(

@@ -38,6 +38,9 @@ SHARED = {
     "ttl": Setting(int, checks.between(2, 300)),
     "insecure": Setting(bool),
     "tokens": Setting(str, checks.file),
+    "tls_ca": Setting(str, checks.file),
+    "tls_cert": Setting(str, checks.file),
+    "tls_key": Setting(str, checks.file),
     "advertise": Setting(str, checks.advertise),
     "podip": Setting(str, checks.ip),
     "election_prefix": Setting(str, checks.election),
@@ -102,7 +105,10 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
             "etcd": (), "store": None, "ttl": 10, "processes": None,
             "tokens": None,
         }  # fmt: skip
-    absent = ("etcd_user", "etcd_password", "etcd_ca", "etcd_cert", "etcd_key", "pprof", "tokens")
+    absent = (
+        *("etcd_user", "etcd_password", "etcd_ca", "etcd_cert", "etcd_key", "pprof", "tokens"),
+        *("tls_ca", "tls_cert", "tls_key"),
+    )
     node: dict[str, object] = logs | dict.fromkeys((*absent, "advertise", "podip")) | {
         "id": "1", "http": ":8081", "grpc": ":9091", "etcd": ("http://127.0.0.1:2379",),
         "store": sqlite_url(data_home(environ) / "crawler.db"), "ttl": 10, "insecure": False,

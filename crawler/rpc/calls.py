@@ -25,6 +25,7 @@ from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
 from crawler.rpc.pb import control_pb2 as control
 from crawler.rpc.pb import control_pb2_grpc, crawler_pb2_grpc
 from crawler.rpc.pb import crawler_pb2 as crawler
+from crawler.tls import Pair
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -60,17 +61,26 @@ class CallSettings:
 
 
 class Channels:
-    """One channel per address, kept open and reconnecting by itself."""
+    """One channel per address, kept open and reconnecting by itself; with ``pair`` over TLS, to
+    servers that show a certificate of its authority for their address."""
 
-    def __init__(self) -> None:
+    def __init__(self, pair: Pair | None = None) -> None:
         self._open: dict[str, grpc.aio.Channel] = {}
+        self._credentials = (
+            grpc.ssl_channel_credentials(pair.ca, pair.key, pair.cert) if pair else None
+        )
 
     def to(self, address: str) -> grpc.aio.Channel:
         """The channel to ``host:port``; made at its first use."""
         channel = self._open.get(address)
         if channel is None:
-            channel = self._open[address] = grpc.aio.insecure_channel(address, options=_OPTIONS)
+            channel = self._open[address] = self._make(address)
         return channel
+
+    def _make(self, address: str) -> grpc.aio.Channel:
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(address, options=_OPTIONS)
+        return grpc.aio.secure_channel(address, self._credentials, options=_OPTIONS)
 
     async def keep(self, addresses: set[str]) -> None:
         """Close the channels to all other addresses."""

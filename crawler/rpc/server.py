@@ -20,6 +20,7 @@ from crawler.rpc.admission import Admission
 from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
 from crawler.rpc.services import Service
 from crawler.tasks import bounded
+from crawler.tls import Pair
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,12 @@ class Listening:
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
+    @property
+    def near(self) -> str:
+        """The address from within this machine: nobody is called by a wildcard."""
+        near = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared with
+        return f"{near.get(self.host, self.host)}:{self.port}"
+
 
 @asynccontextmanager
 async def serve(
@@ -58,11 +65,13 @@ async def serve(
     services: Sequence[Service],
     *,
     access: Access | None = None,
+    pair: Pair | None = None,
     flag: str = "--grpc",
     grace_s: float = 2.0,
 ) -> AsyncIterator[Listening]:
     """Serve on ``host:port`` with health and reflection until the block ends. ``access`` says who
-    may call what; without it everybody may.
+    may call what; without it everybody may. With ``pair`` it speaks TLS and wants a certificate of
+    the same authority from callers.
 
     The end tells health checks first, takes no more calls, and lets the running ones go on for
     ``grace_s``. Raises `Misconfigured`, naming the flag, where it cannot listen.
@@ -79,7 +88,7 @@ async def serve(
     reflection.enable_server_reflection(
         (*plain, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
-    listening = _bind(server, address, flag)
+    listening = _bind(server, address, flag, pair)
     for name in (health.OVERALL_HEALTH, *(n for service in services for n in service.names)):
         await health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
     await server.start()
@@ -91,12 +100,17 @@ async def serve(
         await bounded(server.stop(grace_s), grace_s + 1.0, "grpc server")
 
 
-def _bind(server: grpc.aio.Server, address: str, flag: str) -> Listening:
+def _bind(server: grpc.aio.Server, address: str, flag: str, pair: Pair | None) -> Listening:
     host, separator, port = address.rpartition(":")
     if not separator or not host or not port.isdecimal():
         raise Misconfigured(f"{flag}={address}: expected HOST:PORT")
     try:
-        bound = server.add_insecure_port(address)
+        if pair is None:
+            bound = server.add_insecure_port(address)
+        else:
+            keys = [(pair.key, pair.cert)]
+            wanted = grpc.ssl_server_credentials(keys, pair.ca, require_client_auth=True)
+            bound = server.add_secure_port(address, wanted)
     except RuntimeError as error:
         reason = _why_not(host, int(port))
         raise Misconfigured(f"{flag}={address}: cannot listen there: {reason}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -29,9 +30,16 @@ _server_log.addFilter(_own_fault)
 
 @asynccontextmanager
 async def serve(
-    app: web.Application, host: str, port: int, *, flag: str = "--http", grace_s: float = 2.0
+    app: web.Application,
+    host: str,
+    port: int,
+    *,
+    tls: ssl.SSLContext | None = None,
+    flag: str = "--http",
+    grace_s: float = 2.0,
 ) -> AsyncIterator[int]:
-    """Serve ``app`` until the block ends; yields the port (the real one where 0 was asked for).
+    """Serve ``app`` until the block ends, over TLS with ``tls``; yields the port (the real one
+    where 0 was asked for).
 
     The end takes no more requests and lets the running ones go on for ``grace_s``. Raises
     `Misconfigured`, naming the flag, where it cannot listen.
@@ -41,7 +49,7 @@ async def serve(
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, reuse_port=False)
+        site = web.TCPSite(runner, host, port, ssl_context=tls, reuse_port=False)
         try:
             await site.start()
         except OSError as error:

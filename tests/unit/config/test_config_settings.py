@@ -241,3 +241,37 @@ def test_the_example_file_shows_the_defaults() -> None:
     assert master_config(flags, {}) == master_config({}, {})
     assert worker_config(flags, {}) == worker_config({}, {})
     assert up_config(flags, {}).masters == up_config({}, {}).masters
+
+
+def lock(folder: Path) -> dict[str, object]:
+    """The flags of a node that asks who calls, over TLS."""
+    names = ("tokens", "tls_ca", "tls_cert", "tls_key")
+    for name in names:
+        (folder / name).touch()
+    return {name: str(folder / name) for name in names}
+
+
+def test_a_locked_node_listens_everywhere_and_needs_no_flag_for_that(tmp_path: Path) -> None:
+    config = master_config(lock(tmp_path), {})
+    assert (config.http.host, config.grpc.host) == ("0.0.0.0", "0.0.0.0")
+    assert config.exposed == ()
+    chosen = master_config({**lock(tmp_path), "http": "127.0.0.1:8081", "pprof": ":9981"}, {})
+    assert chosen.http.host == "127.0.0.1"
+    assert chosen.pprof is not None
+    assert chosen.pprof.loopback
+
+
+def test_tokens_in_clear_stay_on_this_machine(tmp_path: Path) -> None:
+    flags = {"tokens": lock(tmp_path)["tokens"]}
+    assert master_config(flags, {}).http.loopback
+    with pytest.raises(Misconfigured, match="tokens would travel there in clear"):
+        master_config({**flags, "http": "10.0.0.1:8081"}, {})
+    with pytest.raises(Misconfigured, match="can be reached"):
+        master_config({**lock(tmp_path), "pprof": "10.0.0.1:9981"}, {})
+
+
+def test_the_files_of_tls_go_together(tmp_path: Path) -> None:
+    flags = lock(tmp_path)
+    del flags["tls_key"]
+    with pytest.raises(Misconfigured, match="go together"):
+        master_config(flags, {})

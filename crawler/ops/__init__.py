@@ -1,0 +1,1 @@
+"""What an operator does beside crawling: certificates to begin with."""
