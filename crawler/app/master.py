@@ -24,6 +24,7 @@ from crawler.coordination.catalog import Catalog
 from crawler.coordination.election import Election, election_value
 from crawler.coordination.registry import register
 from crawler.coordination.session import Session
+from crawler.coordination.signing import read_seal
 from crawler.definition import json_schema
 from crawler.master.master import Master
 from crawler.master.service import ControlService, MasterService, Router
@@ -44,7 +45,8 @@ async def run_master(config: MasterConfig) -> None:
         stop = await stack.enter_async_context(stop_signal())
         store = await open_node_store(stack, config, clock)
         etcd = open_etcd(stack, config, clock)
-        catalog = Catalog(etcd, clock, config.election_prefix)
+        seal = read_seal(config.secret)
+        catalog = Catalog(etcd, clock, config.election_prefix, seal=seal)
         master = Master(etcd, catalog, store, clock)
         pair = open_pair(config)
         channels = Channels(pair)
@@ -76,7 +78,7 @@ async def run_master(config: MasterConfig) -> None:
         leader = election_value(config.id, node.address)
 
         async def lead(session: Session) -> NoReturn:
-            await register(etcd, session, node)
+            await register(etcd, session, node, seal)
             election = Election(etcd, session, config.election_prefix, leader)
             await master.run(session, election)
 

@@ -31,6 +31,7 @@ from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd
 from crawler.coordination.registry import register
 from crawler.coordination.session import Session
+from crawler.coordination.signing import read_seal
 from crawler.model import WORKER_SERVICE, Node
 from crawler.rpc import server as rpc_server
 from crawler.rpc.greeting import Greeter
@@ -104,10 +105,11 @@ async def _follow_cluster(
     clock: Clock,
 ) -> NoReturn:
     """Crawl what the cluster assigns to this worker, in one session after the other."""
-    catalog = Catalog(etcd, clock, config.election_prefix)
+    seal = read_seal(config.secret)
+    catalog = Catalog(etcd, clock, config.election_prefix, seal=seal)
 
     async def follow(session: Session) -> NoReturn:
-        registration = await register(etcd, session, node)
+        registration = await register(etcd, session, node, seal)
         writer = EtcdWriter(etcd, session.lease, node.id)
         await supervisor.follow(session, registration, catalog, writer)
 

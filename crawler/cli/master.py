@@ -27,6 +27,7 @@ def master(
     tls_ca: options.TlsCa = None,
     tls_cert: options.TlsCert = None,
     tls_key: options.TlsKey = None,
+    secret: options.Secret = None,
     election_prefix: options.ElectionPrefix = None,
     log_format: options.LogFormat = None,
     log_level: options.LogLevel = None,

@@ -77,6 +77,10 @@ Tokens = Annotated[
     str | None,
     typer.Option("--tokens", metavar="FILE", help="who may call; `crawler token` adds to it"),
 ]
+Secret = Annotated[
+    str | None,
+    typer.Option("--secret", metavar="FILE", help="signs node records; the same on every node"),
+]
 TlsCa = Annotated[
     str | None, typer.Option("--tls-ca", metavar="FILE", help="who signs the nodes' certificates")
 ]

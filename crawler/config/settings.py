@@ -33,6 +33,7 @@ class NodeConfig:
     tls_ca: str | None
     tls_cert: str | None
     tls_key: str | None
+    secret: str | None  # a file; None: node records are not signed
     election_prefix: str
     log_format: str  # auto, json, console
     log_level: str  # debug, info, warning, error

@@ -38,6 +38,7 @@ SHARED = {
     "ttl": Setting(int, checks.between(2, 300)),
     "insecure": Setting(bool),
     "tokens": Setting(str, checks.file),
+    "secret": Setting(str, checks.file),
     "tls_ca": Setting(str, checks.file),
     "tls_cert": Setting(str, checks.file),
     "tls_key": Setting(str, checks.file),
@@ -107,7 +108,7 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
         }  # fmt: skip
     absent = (
         *("etcd_user", "etcd_password", "etcd_ca", "etcd_cert", "etcd_key", "pprof", "tokens"),
-        *("tls_ca", "tls_cert", "tls_key"),
+        *("tls_ca", "tls_cert", "tls_key", "secret"),
     )
     node: dict[str, object] = logs | dict.fromkeys((*absent, "advertise", "podip")) | {
         "id": "1", "http": ":8081", "grpc": ":9091", "etcd": ("http://127.0.0.1:2379",),

@@ -47,6 +47,7 @@ from crawler.coordination.records import (
     encode_status,
     encode_wish,
 )
+from crawler.coordination.signing import Seal
 from crawler.errors import Compacted, Fenced, Misconfigured, SessionLost, Unavailable
 from crawler.model import Node, Resource
 from crawler.tasks import start_loop
@@ -108,6 +109,7 @@ class Catalog:
         clock: Clock,
         election_prefix: str = DEFAULT_PREFIX,
         *,
+        seal: Seal = Seal(),  # noqa: B008 - frozen
         relist_s: float = RELIST_S,
     ) -> None:
         if not in_span(f"{election_prefix}/"):
@@ -117,7 +119,8 @@ class Catalog:
         self._etcd = etcd
         self._clock = clock
         self._election_prefix = election_prefix
-        self._index = Index(election_prefix)
+        self._seal = seal
+        self._index = Index(election_prefix, seal)
         self._relist_s = relist_s
         self._chance = random.Random()
         self._synced = asyncio.Event()
@@ -213,7 +216,7 @@ class Catalog:
         snapshot = await self._read_all()
         if snapshot.revision < floor:
             # What was known is of another history; the next `run` begins with nothing.
-            self._index, self.revision = Index(self._election_prefix), 0
+            self._index, self.revision = Index(self._election_prefix, self._seal), 0
             raise SessionLost(f"etcd went back from revision {floor} to {snapshot.revision}")
         news = self._index.merge(snapshot)
         log.debug("listed", keys=len(snapshot.kvs), news=news, revision=snapshot.revision)

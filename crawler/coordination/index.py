@@ -35,6 +35,7 @@ from crawler.coordination.records import (
     decode_wish,
 )
 from crawler.coordination.registry import parse_node
+from crawler.coordination.signing import Seal
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE, Node
 
 log = structlog.get_logger(__name__)
@@ -62,19 +63,31 @@ class Index:
     of its deletion where that came later. Nothing older than that is taken.
     """
 
-    def __init__(self, election_prefix: str) -> None:
+    def __init__(self, election_prefix: str, seal: Seal = Seal()) -> None:  # noqa: B008 - frozen
+        self._seal = seal
         self.entries: dict[str, Entry] = {}
         self.workers: dict[str, Node] = {}
         self.masters: dict[str, Node] = {}
         self.loads: dict[str, Load] = {}
         self.drained: frozenset[str] = frozenset()
         self.cluster: Cluster | None = None
-        self.leader: Leader | None = None
+        self._leader: Leader | None = None
         self._election = f"{election_prefix.rstrip('/')}/"
         self._candidates: dict[str, KeyValue] = {}
         self._known: dict[str, int] = {}
         self._gone: dict[str, int] = {}
         self._listed = 0
+
+    @property
+    def leader(self) -> Leader | None:
+        """Who leads. With a secret only a master that is registered, signed, under the very lease
+        of its candidacy and at the address that this names: calls are forwarded there."""
+        found = self._leader
+        if found is None or self._seal.secret is None:
+            return found
+        holders = {f"{node.lease:x}": node.address for node in self.masters.values()}
+        lease = found.key.rpartition("/")[2]
+        return found if holders.get(lease) == found.address else None
 
     def put(self, kv: KeyValue) -> bool:
         """Take a key as it was written; whether that was news."""
@@ -147,13 +160,21 @@ class Index:
 
     def _store_candidate(self, key: str, kv: KeyValue | None) -> bool:
         _set(self._candidates, key, kv)
-        self.leader = leader_of(self._candidates.values())
+        self._leader = leader_of(self._candidates.values())
         return True
 
     def _store_node(self, key: str, kv: KeyValue | None) -> bool:
         service, _, node_id = key.removeprefix(NODES).partition("/")
         nodes = {WORKER_SERVICE: self.workers, MASTER_SERVICE: self.masters}.get(service)
-        return nodes is not None and _set(nodes, node_id, kv and parse_node(kv))
+        return nodes is not None and _set(nodes, node_id, kv and self._genuine(kv))
+
+    def _genuine(self, kv: KeyValue) -> Node | None:
+        """The node, unless somebody wrote it who does not have the cluster's secret."""
+        node = parse_node(kv)
+        if node is not None and not self._seal.genuine(node):
+            log.warning("node record is not signed by this cluster", key=kv.key)
+            return None
+        return node
 
     def _store_part(self, key: str, name: str, part: int, kv: KeyValue | None) -> bool:
         """One of the keys that make up an entry."""

@@ -28,6 +28,7 @@ from crawler.coordination.etcd import (
     put,
 )
 from crawler.coordination.session import Session
+from crawler.coordination.signing import Seal
 from crawler.errors import IdTaken, OutcomeUnknown
 from crawler.model import Assignment, Node
 
@@ -171,13 +172,20 @@ def _to_node(kv: KeyValue, service: Any, entry: Mapping[str, Any]) -> Node | Non
     )
 
 
-async def register(etcd: Etcd, session: Session, node: Node) -> Node:
-    """Take the place of ``node.id`` under the session's lease; the node with its revision.
+async def register(
+    etcd: Etcd,
+    session: Session,
+    node: Node,
+    seal: Seal = Seal(),  # noqa: B008 - frozen
+) -> Node:
+    """Take the place of ``node.id`` under the session's lease, signed; the node with its revision.
 
     Create-if-absent. A record of the same id, address and host identity was left by a process
     that is gone, because its port is ours now: its lease is revoked and its place taken. Every
     other live record raises `IdTaken`.
     """
+    # What is signed is what is read: a record holds the metadata of go-micro too.
+    node = seal.sign(replace(node, metadata={**_MICRO_METADATA, **node.metadata}), session.lease)
     key, record = registry_key(node), node_record(node)
     lost: OutcomeUnknown | None = None
     for _ in range(_MAX_ATTEMPTS):

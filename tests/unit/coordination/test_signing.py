@@ -1,0 +1,113 @@
+"""Node records: who may write them, and what follows from one that somebody else wrote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from crawler.coordination.election import election_value
+from crawler.coordination.etcd import KeyValue
+from crawler.coordination.index import Index
+from crawler.coordination.registry import native_metadata, node_record, registry_key
+from crawler.coordination.signing import SIGNATURE, Seal, read_seal
+from crawler.errors import Misconfigured
+from crawler.model import MASTER_SERVICE, WORKER_SERVICE, Node
+
+PREFIX = "/resources/election"
+OURS, THEIRS = Seal(b"a secret of this cluster"), Seal(b"a secret of another one")
+WORKER = Node(f"{WORKER_SERVICE}-1", WORKER_SERVICE, "10.0.0.1:9090", native_metadata("1"))
+MASTER = Node(f"{MASTER_SERVICE}-1", MASTER_SERVICE, "10.0.0.2:9091", native_metadata("1"))
+LEASE = 0x694DA1FD57466A05
+
+
+def record(node: Node, lease: int = LEASE) -> KeyValue:
+    return KeyValue(registry_key(node), node_record(node), 3, 3, lease)
+
+
+def accepted(node: Node, lease: int = LEASE) -> bool:
+    index = Index(PREFIX, OURS)
+    index.put(record(node, lease))
+    return node.id in index.workers or node.id in index.masters
+
+
+def full(node: Node, lease: int = LEASE, seal: Seal = OURS) -> Node:
+    """As it is written: the metadata of go-micro are signed too."""
+    index = Index(PREFIX)
+    index.put(record(node))
+    known = {**index.workers, **index.masters}[node.id]
+    return seal.sign(replace(node, metadata=known.metadata), lease)
+
+
+def test_a_signed_record_counts() -> None:
+    assert accepted(full(WORKER))
+    assert accepted(full(MASTER))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        WORKER,
+        full(WORKER, seal=THEIRS),
+        replace(full(WORKER), address="10.6.6.6:9090"),
+        replace(full(WORKER), metadata={**full(WORKER).metadata, "http": "10.6.6.6:80"}),
+        replace(full(WORKER), metadata={**full(WORKER).metadata, SIGNATURE: "é"}),
+        replace(full(WORKER), id=f"{WORKER_SERVICE}-2"),
+    ],
+    ids=["unsigned", "another secret", "address", "metadata", "garbage", "another id"],
+)
+def test_anything_else_is_no_node(forged: Node) -> None:
+    assert not accepted(forged)
+
+
+def test_a_record_is_worth_nothing_under_another_lease() -> None:
+    assert not accepted(full(WORKER), lease=LEASE + 1)
+
+
+def test_without_a_secret_everything_is_believed() -> None:
+    index = Index(PREFIX)
+    index.put(record(WORKER))
+    assert WORKER.id in index.workers
+    assert Seal().sign(WORKER, 7) == WORKER
+
+
+def candidate(address: str, lease: int = LEASE) -> KeyValue:
+    value = election_value("1", address).encode()
+    return KeyValue(f"{PREFIX}/{lease:x}", value, 4, 4, lease)
+
+
+def leader(index: Index) -> str:
+    """Where calls would be forwarded to; "": nowhere."""
+    return index.leader.address if index.leader is not None else ""
+
+
+def test_calls_go_to_a_leader_that_is_registered_only() -> None:
+    index = Index(PREFIX, OURS)
+    index.put(candidate(MASTER.address))
+    assert leader(index) == ""
+    index.put(record(full(MASTER)))
+    assert leader(index) == MASTER.address
+
+
+@pytest.mark.parametrize(
+    "forged", [candidate("10.6.6.6:9091"), candidate(MASTER.address, LEASE + 1)]
+)
+def test_a_forged_leader_is_sent_nothing(forged: KeyValue) -> None:
+    index = Index(PREFIX, OURS)
+    index.put(record(full(MASTER)))
+    index.put(forged)
+    assert leader(index) == ""
+
+
+def test_a_secret_that_could_be_guessed_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("short\n")
+    with pytest.raises(Misconfigured, match="holds 5 bytes; 16 or more"):
+        read_seal(str(file))
+    file.write_text("0123456789abcdef\n")
+    assert read_seal(str(file)).secret == b"0123456789abcdef"
+    assert "0123" not in repr(read_seal(str(file)))
+    with pytest.raises(Misconfigured, match="No such file"):
+        read_seal(str(tmp_path / "none"))
+    assert read_seal(None) == Seal()
