@@ -12,7 +12,7 @@ from crawler.access import ANYBODY, Access, Caller, Role, line_of, new_token, re
 from crawler.clock import SystemClock
 from crawler.errors import Misconfigured, Refused, Unauthenticated
 
-READER, OPERATOR = new_token(), new_token()
+READER, OPERATOR = "crw_" + "r" * 43, "crw_" + "o" * 43
 
 
 class Hands(SystemClock):
@@ -58,6 +58,12 @@ def test_tokens_have_their_roles(file: Path) -> None:
 def test_anything_else_is_nobody(file: Path, header: str | None) -> None:
     with pytest.raises(Unauthenticated):
         Access(file).admit(header, Role.READ)
+
+
+def test_tokens_are_long_and_never_the_same() -> None:
+    made = {new_token() for _ in range(100)}
+    assert len(made) == 100
+    assert {len(each) for each in made} == {len(READER)}
 
 
 def test_the_file_holds_no_token(file: Path) -> None:

@@ -12,12 +12,12 @@ from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from crawler.access import Access, Role, line_of, new_token
+from crawler.access import Access, Role, line_of
 from crawler.rpc.pb import control_pb2, control_pb2_grpc, crawler_pb2, crawler_pb2_grpc
 from tests.fakes.api import FakeCluster, serve_api
 
-TOKENS = {role: new_token() for role in Role}
-NOBODY, STRANGER = None, new_token()
+TOKENS = {role: f"crw_{role}" + "x" * 30 for role in Role}
+NOBODY, STRANGER = None, "crw_stranger" + "x" * 30
 OPEN = {"/healthz", "/readyz"}
 
 
