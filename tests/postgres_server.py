@@ -8,6 +8,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -29,17 +31,25 @@ def program(name: str) -> str:
 
 class PostgresServer:
     """One cluster in the sense of PostgreSQL. ``durable`` False trades safety in a crash of the
-    machine, which no test can cause, for speed; commits survive kill -9 either way."""
+    machine, which no test can cause, for speed; commits survive kill -9 either way.
+    ``settings``: more of the server's own. ``parent``: where its directory is made."""
 
     def __init__(
-        self, *, durable: bool = False, address: str = "127.0.0.1", prefix: tuple[str, ...] = ()
+        self,
+        *,
+        durable: bool = False,
+        address: str = "127.0.0.1",
+        prefix: tuple[str, ...] = (),
+        settings: Mapping[str, str] | None = None,
+        parent: Path | None = None,
     ) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="postgres-", dir=parent))
         self.port = free_port()
         self.address = address
         self._prefix = prefix
         self._data = self.directory / "data"
         self._durable = durable
+        self._settings = settings or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._schemas = count(1)
 
@@ -80,10 +90,29 @@ class PostgresServer:
             self._process.wait(START_LIMIT_S)
             self._process = None
 
-    def sql(self, statement: str) -> str:
-        """Run it as superuser; the rows, one per line, columns separated by ``|``."""
+    def freeze(self) -> None:
+        """Stop all its processes where they stand; the postmaster first, so that none is added."""
+        os.kill(self.pid, signal.SIGSTOP)
+        for pid in self._children():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        for pid in (*self._children(), self.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def _children(self) -> list[int]:
+        tasks = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in tasks.read_text().split()]
+
+    def sql(self, *statements: str) -> str:
+        """Run them as superuser, one by one; the rows, one per line, columns separated by
+        ``|``."""
+        commands = [f"--command={each}" for each in statements]
         done = subprocess.run(
-            [*self._prefix, "psql", "--no-psqlrc", "-qAtc", statement, self.url()],
+            [*self._prefix, "psql", "--no-psqlrc", "-qAt", *commands, self.url()],
             capture_output=True,
             text=True,
             timeout=30,
@@ -128,6 +157,7 @@ class PostgresServer:
             "max_connections": 200,
             "fsync": "on" if self._durable else "off",
             "log_min_messages": "fatal",
+            **self._settings,
         }
         command = [program("postgres"), "-D", str(self._data)]
         command += [f"--{name}={value}" for name, value in settings.items()]

@@ -11,11 +11,12 @@ if [ "${1:-}" != demo ]; then
     need etcdctl etcd-client
     need nginx nginx-light
     need openssl openssl
-    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
     need ip iproute2
     need nft nftables
     need gcc gcc
     [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
+    # Debian keeps the server's programs off the PATH.
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
     [ -d /usr/share/doc/python3/html ] || missing="$missing python3-doc"
 fi
 [ -n "$missing" ] || exit 0
@@ -23,17 +24,18 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "please install:$missing   (Debian and Ubuntu: sudo apt-get install --no-install-recommends$missing)" >&2
     exit 1
 fi
-# Debian starts a server on installation; a policy of "not now" keeps the ports free. Tests make
-# database clusters of their own; Debian's would only take room.
-if [ ! -e /etc/postgresql-common ]; then
-    mkdir -p /etc/postgresql-common
-    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
-fi
+# Debian starts a server on installation; a policy of "not now" keeps the ports free.
 policy=/usr/sbin/policy-rc.d
+# It also makes a database cluster of its own; the tests make theirs.
+clusters=/etc/postgresql-common/createcluster.d
+made=$clusters/crawler-tests.conf
+trap 'rm -f $made; rmdir "$clusters" 2>/dev/null || true' EXIT
+mkdir -p "$clusters"
+echo 'create_main_cluster = false' >"$made"
 if [ ! -e "$policy" ]; then
+    made="$made $policy"
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod +x "$policy"
-    trap 'rm -f "$policy"' EXIT
 fi
 apt-get update -qq
 # Container images leave documentation out by default; the documentation set is a test's input.

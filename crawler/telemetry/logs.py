@@ -18,8 +18,14 @@ from crawler.telemetry.metrics import LOG_LINES
 from crawler.telemetry.redaction import redact_field
 
 _ORDER = ("ts", "level", "logger", "msg")
-# Libraries that say at INFO what we say ourselves, or say at WARNING what is our daily bread.
-_QUIET = {"aiohttp.access": logging.WARNING, "asyncio": logging.WARNING, "grpc": logging.ERROR}
+# Libraries that say at INFO what we say ourselves, or say at WARNING what is our daily bread, as
+# that a connection broke: whoever needed it gets an error, and says so.
+_QUIET = {
+    "aiohttp.access": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "grpc": logging.ERROR,
+    "psycopg": logging.ERROR,
+}
 
 
 def configure(

@@ -14,6 +14,8 @@ _SECRET_KEY = re.compile(
 )
 # user:password@ of a URL; the user stays, because it helps to find the mistake.
 _URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s@]+@", re.IGNORECASE)
+# In the query of a URL or in a connection string, which libpq takes both.
+_SETTING = re.compile(r"\b((?:ssl)?password\s*=\s*)(?:'[^']*'|[^\s&'\"]+)", re.IGNORECASE)
 # A header inside a text, up to the end of its line (or of the quoted text it stands in).
 _HEADER = re.compile(
     r"\b((?:proxy-)?authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+",
@@ -23,10 +25,11 @@ _MAX_DEPTH = 6
 
 
 def redact_text(text: str) -> str:
-    """The text without passwords in URLs and without values of credential headers."""
+    """The text without passwords in URLs and connection strings, and without the values of
+    credential headers."""
     if "://" in text:
         text = _URL_PASSWORD.sub(r"\1:***@", text)
-    return _HEADER.sub(rf"\1\2{HIDDEN}", text)
+    return _HEADER.sub(rf"\1\2{HIDDEN}", _SETTING.sub(r"\1***", text))
 
 
 def redact(value: object, depth: int = 0) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -93,3 +94,12 @@ async def test_fields_of_every_type_are_stored(store: Store) -> None:
         "bytes": "x",
         "set": ["a", "b"],
     }
+
+
+async def test_the_longest_host_of_a_url_is_stored(store: Store) -> None:
+    """No index of a backend refuses it, and no commit fails for what stands on a page."""
+    host = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789-", k=2000))
+    frontier = await seeded(store, PAGE)
+    assert (await frontier.commit([done(PAGE, request("x", host))])).known == 2
+    assert [each.host for each in (await frontier.window(9, 9, frozenset())).requests] == [host]
+    assert (await store.budgets("a").reserve({host: 0.0}))[host].held

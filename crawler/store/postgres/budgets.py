@@ -37,6 +37,7 @@ class PostgresBudgets:
     async def _reserve(self, tx: Transaction, hosts: Mapping[str, float]) -> dict[str, HostGrant]:
         keys = {host: clean_text(host) for host in hosts}
         turns = await _lock_turns(tx, sorted(set(keys.values())))
+        tx = await tx.later()  # by an older time, a turn begun meanwhile would look like none
         waiters = await _waiters(tx, list(turns))
         decisions = {
             host: decide(
@@ -63,6 +64,7 @@ class PostgresBudgets:
     async def _release(self, tx: Transaction, hosts: Mapping[str, float]) -> None:
         keys = {host: clean_text(host) for host in hosts}
         turns = await _lock_turns(tx, sorted(set(keys.values())))
+        tx = await tx.later()
         given = {
             key: give_back(turns[key], self._holder, _theirs(hosts[host], tx.lag_s), tx.now)
             for host, key in keys.items()
@@ -76,10 +78,8 @@ class PostgresBudgets:
 
 
 async def _lock_turns(tx: Transaction, hosts: list[str]) -> dict[str, Turn]:
+    await tx.run(_SQL["add_turns"], (hosts,))
     rows = await tx.all(_SQL["lock_turns"], (hosts,))
-    if len(rows) < len(hosts):
-        await tx.run(_SQL["add_turns"], (hosts,))
-        rows = await tx.all(_SQL["lock_turns"], (hosts,))
     return {row[0]: Turn(*row[1:]) for row in rows}
 
 

@@ -9,33 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
-import structlog
 from psycopg import AsyncCursor
 from psycopg.pq import TransactionStatus
-from psycopg_pool import AsyncConnectionPool
 
 from crawler.clock import Backoff, Clock
 from crawler.errors import OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit
 from crawler.store.postgres import server
-from crawler.store.postgres.faults import foreign_errors, translated
+from crawler.store.postgres.faults import foreign_errors
+from crawler.store.postgres.pool import Pool
 from crawler.store.postgres.server import Connection
-
-log = structlog.get_logger(__name__)
-
-_OPEN = {TransactionStatus.INTRANS, TransactionStatus.INERROR}
 
 T = TypeVar("T")
 Parameters = Sequence[Any] | dict[str, Any]
 
 RETRY = Backoff(base_s=0.02, cap_s=1.0)
-POOL_SIZE = 4
-IDLE_S = 60.0
-REDIAL_S = 3.0  # the pool's own tries end then, and the next call begins anew, without its delays
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 TRANSACTION_S = 15.0  # a server that stands still is noticed by nothing else
 
@@ -48,6 +41,7 @@ class Transaction:
     cursor: AsyncCursor[tuple[Any, ...]]
     now: float
     lag_s: float
+    clock: Callable[[], Awaitable[float]]
 
     async def run(self, statement: str, parameters: Parameters = ()) -> int:
         """The number of rows that it concerned."""
@@ -63,6 +57,10 @@ class Transaction:
         """Its first row."""
         await self.cursor.execute(statement.encode(), parameters)
         return await self.cursor.fetchone()
+
+    async def later(self) -> Transaction:
+        """The same, with the time of now: whoever waited for locks is behind."""
+        return replace(self, now=await self.clock())
 
 
 Work = Callable[[Transaction], Awaitable[T]]
@@ -86,18 +84,7 @@ class Database:
         self._clock = clock
         self._now = now
         self._patience_s = patience_s
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            kwargs={**arguments, "autocommit": True},
-            min_size=0,
-            max_size=POOL_SIZE,
-            max_idle=IDLE_S,
-            reconnect_timeout=REDIAL_S,
-            configure=server.prepare,
-            open=False,
-        )
-
-    async def open(self) -> None:
-        await self._pool.open()
+        self._pool = Pool(partial(server.redial, arguments), clock, patience_s=patience_s)
 
     async def close(self) -> None:
         """Idempotent."""
@@ -117,22 +104,21 @@ class Database:
         return await self._patiently(lambda: self._transaction(verb, work))
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Repeat what had no effect and may pass, for about ``patience_s``, jittered."""
+        """Repeat what the database gave up or could not take, for about ``patience_s``."""
         waited_s = 0.0
         for delay_s in RETRY.delays():
             began = self._clock.elapsed()
             try:
                 return await attempt()
-            except StoreUnavailable:
+            except StoreUnavailable as error:
                 waited_s += self._clock.elapsed() - began + delay_s
-                if waited_s >= self._patience_s:
+                if waited_s >= self._patience_s or not isinstance(error.__cause__, psycopg.Error):
                     raise
             await self._clock.sleep(delay_s)
         raise AssertionError("delays never end")
 
     async def _transaction(self, verb: str, work: Work[T]) -> T:
-        with foreign_errors():
-            connection = await self._pool.getconn(timeout=self._patience_s)
+        connection = await self._pool.take()
         try:
             with foreign_errors():
                 result = await self._begin(connection, verb, work)
@@ -150,9 +136,11 @@ class Database:
                 now = await self._now(connection)
                 await connection.execute("BEGIN" if verb else _SNAPSHOT)
                 async with connection.cursor() as cursor:
+                    lag_s = now - self._clock.wall()
+                    transaction = Transaction(cursor, now, lag_s, partial(self._now, connection))
                     if verb:
                         await hit(f"store.in_{verb}")
-                    result = await work(Transaction(cursor, now, now - self._clock.wall()))
+                    result = await work(transaction)
                     if verb:
                         await hit(f"store.before_{verb}")
                     return result
@@ -160,10 +148,11 @@ class Database:
             raise StoreUnavailable("the database does not answer") from error
 
     async def _give_back(self, connection: Connection) -> None:
-        """A connection in any other state than idle is not used again."""
-        if connection.info.transaction_status is not TransactionStatus.IDLE:
-            await _to_the_end(_roll_back(connection))
-        await self._pool.putconn(connection)
+        """Where the database failed a transaction, its session goes too: its settings may be the
+        cause, as of one begun while the database could only be read."""
+        if connection.info.transaction_status is TransactionStatus.INTRANS:
+            await _roll_back(connection)
+        await self._pool.give_back(connection)
 
 
 async def _commit(connection: Connection) -> None:
@@ -174,7 +163,8 @@ async def _commit(connection: Connection) -> None:
             cursor = await connection.execute("COMMIT")
     except (psycopg.Error, TimeoutError) as error:
         if isinstance(error, psycopg.Error) and _definite(error):
-            raise translated(error) or error from error
+            with foreign_errors():
+                raise
         raise OutcomeUnknown("the answer of the database to a commit was lost") from error
     if cursor.statusmessage != "COMMIT":
         raise StoreUnavailable("the database gave up this transaction")
@@ -189,20 +179,24 @@ def _definite(error: psycopg.Error) -> bool:
 
 async def _roll_back(connection: Connection) -> None:
     with suppress(psycopg.Error, TimeoutError):
-        if connection.info.transaction_status in _OPEN:
-            async with asyncio.timeout(1.0):
-                await connection.execute("ROLLBACK")
-                return
-    await connection.close()
+        async with asyncio.timeout(1.0):
+            await connection.execute("ROLLBACK")
 
 
 async def _to_the_end(work: Awaitable[T]) -> T:
-    """Await ``work`` although the caller is cancelled meanwhile; the cancellation then goes on."""
+    """Await ``work`` although the caller is cancelled meanwhile, however often; the cancellation
+    then goes on."""
     task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # the caller is gone; nobody else asks for it
-        raise
+    cancelled = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except BaseException:  # noqa: BLE001 - told below
+            break
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # the caller is gone; nobody else asks for it
+    raise cancelled

@@ -13,19 +13,26 @@ from crawler.errors import CrawlerError, Misconfigured, StoreUnavailable
 # SQLSTATE classes and codes: postgresql.org/docs/current/errcodes-appendix.html
 _PASSING_CLASSES = {
     "08": "the connection to the database failed",
+    "28": "the database refuses this login",
+    "3D": "the database is not there",
+    "3F": "the schema is not there",
     "40": "the database gave up this transaction in favour of another",
     "53": "the database is out of a resource",
     "54": "a limit of the database is reached",
     "55": "somebody else holds what this transaction needs",
     "57": "the database is stopping or starting",
     "58": "the disk of the database failed",
+    "XX": "the database reports a fault of its own",
 }
 _PASSING = {
     "25P02": "the transaction had failed already",
     "25P03": "the database ended a transaction that stood still",
     "25P04": "the database ended a transaction that took too long",
     "25006": "the database cannot be written",
+    "42501": "the database does not permit this",
+    "42P01": "a table is not there",
     "53100": "no space is left for the database",
+    "57014": "the database took too long over a statement",
 }
 _SETUP_CLASSES = {"28", "3D", "3F", "42"}  # login, database, schema, rights
 # A refused connection has no SQLSTATE in libpq. Where a server speaks another language, what it

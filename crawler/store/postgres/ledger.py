@@ -6,6 +6,7 @@ Locks are taken in one order: the resource, its fence, its pages, its run; of ep
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from crawler.errors import Conflict, Fenced, StoreUnavailable
 from crawler.model import Event, Stamp
@@ -147,6 +148,13 @@ async def mirror(tx: Transaction, entries: Sequence[Memo]) -> None:
 async def mirrored(tx: Transaction) -> list[Mirrored]:
     """All that are not buried, by ID."""
     return [Mirrored(*row) for row in await tx.all(_SQL["select_resources"])]
+
+
+async def health(tx: Transaction) -> tuple[Any, ...]:
+    """Version, bytes, synchronous_commit, whether it is a standby, connections and their limit."""
+    row = await tx.one(_SQL["select_health"])
+    assert row is not None
+    return row
 
 
 async def standing_fence(tx: Transaction, stamp: Stamp) -> Fence | None:

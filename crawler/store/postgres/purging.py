@@ -21,7 +21,7 @@ async def purge(tx: Transaction, resource_ids: Sequence[str], limit: int) -> int
     left = limit
     for resource_id in resource_ids:
         async for statement, key in _steps(tx, resource_id):
-            left -= await tx.run(_SQL[statement], (key, left))
+            left -= await tx.run(_SQL[statement], {"key": key, "limit": left})
             if left == 0:
                 return limit
     return limit - left

@@ -24,7 +24,7 @@ async def seed(tx: Transaction, claim: Claim, requests: Sequence[Request]) -> Pr
     assert seeded is not None
     if not seeded[0]:
         rows = [page_row(claim, each, each.parent) for each in requests]
-        await _add(tx, claim, Delta(known=await _insert_pages(tx, rows)))
+        await _add(tx, claim, Delta(known=len(await _insert_pages(tx, rows))))
         await tx.run(_SQL["set_seeded"], (claim.run_id,))
     return await progress(tx, claim.run_id)
 
@@ -99,29 +99,23 @@ async def _insert_links(tx: Transaction, claim: Claim, batch: Batch) -> None:
     if not found:
         return
     known = {bytes(row[0]) for row in await tx.all(_SQL["select_known"], (claim.run_id, found))}
-    links, excluded = batch.new_links(claim, known), batch.new_excluded(claim, known)
-    followed, refused = await _insert_apart(tx, links, excluded)
-    again = await _refused(tx, claim, [key for key in batch.links if key in known])
+    rows = [*batch.new_links(claim, known), *batch.new_excluded(claim, known)]
+    new = await _insert_pages(tx, rows)
+    # Not new is also what another part has inserted since we looked, and it may have refused it.
+    again = await _refused(tx, claim, [key for key in batch.links if key not in new])
     revived = 0
     if again:
-        rows = [batch.revival(claim, key) for key in again]
-        revived = await tx.run(_SQL["revive_pages"], columns(rows))
-    batch.delta.known += followed + refused
-    batch.delta.excluded += refused - revived
+        changes = [batch.revival(claim, key) for key in again]
+        revived = await tx.run(_SQL["revive_pages"], columns(changes))
+    batch.delta.known += len(new)
+    batch.delta.excluded += sum(state == PageState.EXCLUDED for state in new.values()) - revived
 
 
-async def _insert_apart(tx: Transaction, links: list[Row], excluded: list[Row]) -> tuple[int, int]:
-    """How many of each were new. One statement, so that all rows go in in one order."""
-    if not links and not excluded:
-        return 0, 0
-    rows = await tx.all(_SQL["insert_pages"], columns([*links, *excluded]))
-    refused = sum(1 for row in rows if row[0] == PageState.EXCLUDED)
-    return len(rows) - refused, refused
-
-
-async def _insert_pages(tx: Transaction, rows: list[Row]) -> int:
-    followed, refused = await _insert_apart(tx, rows, [])
-    return followed + refused
+async def _insert_pages(tx: Transaction, rows: list[Row]) -> dict[bytes, str]:
+    """The states of those that were new. One statement, so that all go in in one order."""
+    if not rows:
+        return {}
+    return {bytes(row[0]): row[1] for row in await tx.all(_SQL["insert_pages"], columns(rows))}
 
 
 async def _refused(tx: Transaction, claim: Claim, fingerprints: Sequence[bytes]) -> list[bytes]:

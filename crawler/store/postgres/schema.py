@@ -8,7 +8,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from crawler.errors import Misconfigured, StoreUnavailable
+from crawler.errors import Misconfigured
 from crawler.store import statements
 from crawler.store.postgres.faults import opening
 from crawler.store.postgres.server import Connection
@@ -52,14 +52,6 @@ async def _migrate(connection: Connection) -> str:
     await connection.execute(_LEDGER["insert_store"].encode(), row)
     log.info("schema ready", version=VERSION)
     return store_id
-
-
-async def version_of(connection: Connection) -> int:
-    """The schema version that stands now."""
-    found = await _standing(connection)
-    if found is None:
-        raise StoreUnavailable("the database has no schema of ours any more")
-    return found[1]
 
 
 async def run_script(connection: Connection, script: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -10,16 +12,18 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
-from crawler.errors import Misconfigured
-from crawler.store.postgres.faults import opening
+from crawler.errors import Misconfigured, StoreUnavailable
+from crawler.store.postgres.faults import foreign_errors, opening
 
 log = structlog.get_logger(__name__)
 
 OLDEST_MAJOR = 14
 DEFAULT_SCHEMA = "crawler"
+_DURABLE = "synchronous_commit"
 CONNECT_S = 5
 
 Connection = AsyncConnection[tuple[Any, ...]]
+Step = Callable[[Connection], Awaitable[None]]
 
 # libpq's (postgresql.org/docs/current/libpq-connect.html): whoever gets no acknowledgement for ten
 # seconds, or no answer to three probes, is told so. A URL may say otherwise.
@@ -42,6 +46,8 @@ _SESSION = {
     "tcp_keepalives_interval": "2s",
     "tcp_keepalives_count": "3",
     "client_connection_check_interval": "2s",
+    "default_transaction_isolation": "read committed",
+    "jit": "off",
 }
 
 
@@ -55,7 +61,7 @@ def parse_url(url: str) -> dict[str, Any]:
             "--store: this is no connection URL; write postgresql://user@host:5432/database, with "
             "special characters in user and password percent-encoded"
         ) from error
-    return {**_LINK, **given}
+    return {**_LINK, **given, "client_encoding": "UTF8"}
 
 
 def place(url: str) -> str:
@@ -66,27 +72,37 @@ def place(url: str) -> str:
 
 
 async def connect(arguments: dict[str, Any]) -> Connection:
-    """A connection of its own, checked and set. Raises `Misconfigured`, `StoreUnavailable`."""
+    """A first connection: the server is checked. Raises `Misconfigured`, `StoreUnavailable`."""
     with opening():
-        connection: Connection = await AsyncConnection.connect(**arguments, autocommit=True)
+        return await _connect(arguments, _check, _set, _warn)
+
+
+async def redial(arguments: dict[str, Any]) -> Connection:
+    """One more connection. The server was good when the store was opened: what is wrong with it
+    now, somebody may mend. Raises `StoreUnavailable`."""
+    with foreign_errors():
+        return await _connect(arguments, _keep_durable, _set)
+
+
+async def _connect(arguments: dict[str, Any], *steps: Step) -> Connection:
+    connection: Connection = await AsyncConnection.connect(**arguments, autocommit=True)
     try:
-        await prepare(connection)
-        await _warn(connection)
-    except BaseException:
+        async with asyncio.timeout(CONNECT_S):
+            for step in steps:
+                await step(connection)
+    except BaseException as error:
         await connection.close()
+        if isinstance(error, TimeoutError):
+            raise StoreUnavailable("the database does not answer") from error
         raise
     return connection
 
 
-async def prepare(connection: Connection) -> None:
-    """Check the server and set the session; on every new connection, as somebody may change
-    the server's settings while we run. Raises `Misconfigured`."""
-    with opening():
-        await _check(connection)
-        settings = [text for pair in _SESSION.items() for text in pair]
-        calls = ", ".join(["set_config(%s, %s, false)"] * len(_SESSION))
-        await connection.execute(f"SELECT {calls}".encode(), settings)
-        await _choose_schema(connection)
+async def _set(connection: Connection) -> None:
+    settings = [text for pair in _SESSION.items() for text in pair]
+    calls = ", ".join(["set_config(%s, %s, false)"] * len(_SESSION))
+    await connection.execute(f"SELECT {calls}".encode(), settings)
+    await _choose_schema(connection)
 
 
 async def _check(connection: Connection) -> None:
@@ -97,15 +113,22 @@ async def _check(connection: Connection) -> None:
         )
     if await _setting(connection, "server_encoding") != "UTF8":
         raise Misconfigured("--store: the database must be of encoding UTF8 (createdb -E UTF8)")
-    level = await _setting(connection, "synchronous_commit")
-    if level == "off":
+    if await _setting(connection, _DURABLE) == "off":
         raise Misconfigured(
             "--store: synchronous_commit is off: PostgreSQL would acknowledge commits that a crash "
             "then loses, and pages would be lost with them. Set it to on, for the role or the "
             "database: ALTER DATABASE … SET synchronous_commit = on"
         )
-    # Kept for the session: a change of the server's configuration must not take it away.
-    await connection.execute("SELECT set_config('synchronous_commit', %s, false)", (level,))
+
+
+async def _keep_durable(connection: Connection) -> None:
+    """For the session, which a change of the server's configuration then does not reach. What was
+    switched off after the store was opened stays on for us."""
+    level = await _setting(connection, _DURABLE)
+    if level == "off":
+        log.warning("the database would lose commits; this session keeps them", setting=_DURABLE)
+    kept = "on" if level == "off" else level
+    await connection.execute("SELECT set_config(%s, %s, false)", (_DURABLE, kept))
 
 
 async def _warn(connection: Connection) -> None:

@@ -10,14 +10,8 @@ from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, St
 from crawler.store.contract import Job, Memo, Mirrored
 from crawler.store.postgres import ledger, purging, results, schema, server
 from crawler.store.postgres.budgets import PostgresBudgets
-from crawler.store.postgres.connection import Database, Now, Transaction, server_time
+from crawler.store.postgres.connection import Database, Now, server_time
 from crawler.store.postgres.frontier import PostgresFrontier
-
-_HEALTH = (
-    "SELECT current_setting('server_version'), pg_database_size(current_database()), "
-    "current_setting('synchronous_commit'), pg_is_in_recovery(), "
-    "(SELECT count(*) FROM pg_stat_activity), current_setting('max_connections')::int"
-)
 
 
 async def open_postgres(
@@ -31,7 +25,6 @@ async def open_postgres(
     finally:
         await connection.close()
     database = Database(arguments, clock, now, patience_s=locked_for_s)
-    await database.open()
     return PostgresStore(server.place(url), store_id, database)
 
 
@@ -115,12 +108,8 @@ class PostgresStore:
         return await self._database.read(lambda tx: results.events(tx, resource_id, after, limit))
 
     async def check(self) -> Mapping[str, Any]:
-        async def health(tx: Transaction) -> tuple[Any, ...]:
-            row = await tx.one(_HEALTH)
-            assert row is not None
-            return row
-
-        version, size, level, standby, connections, most = await self._database.read(health)
+        row = await self._database.read(ledger.health)
+        version, size, level, standby, connections, most = row
         return {
             "backend": "postgresql",
             "id": self._id,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[3]
+_LONGEST_ANSWER = 2**22
 
 
 class Refusal(Exception):
@@ -67,13 +68,17 @@ class Troupe:
         self.url = url
         self.players: list[Player] = []
 
-    async def start(self, failpoints: str = "", locked_for_s: float = 0.5) -> Player:
+    async def start(
+        self, failpoints: str = "", locked_for_s: float = 0.5, ahead_s: float = 0.0
+    ) -> Player:
         """A new actor that has opened the store."""
-        player = await self.launch(failpoints, locked_for_s)
+        player = await self.launch(failpoints, locked_for_s, ahead_s)
         await player.answer()
         return player
 
-    async def launch(self, failpoints: str = "", locked_for_s: float = 5.0) -> Player:
+    async def launch(
+        self, failpoints: str = "", locked_for_s: float = 5.0, ahead_s: float = 0.0
+    ) -> Player:
         """A new actor; its first answer, the store's id, is still to come."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -81,10 +86,12 @@ class Troupe:
             "tests.integration.store.actor",
             self.url,
             str(locked_for_s),
+            str(ahead_s),
             cwd=ROOT,
             env={**os.environ, "CRAWLER_FAILPOINTS": failpoints},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            limit=_LONGEST_ANSWER,
         )
         player = Player(process)
         self.players.append(player)

@@ -15,6 +15,7 @@ from crawler.store.sqlite.links import asking
 
 ROOM = Path(statements.__file__).parent
 SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging")
+BACKENDS = ("sqlite", "postgres")
 ALL = [
     (subject, name, sql)
     for subject in SUBJECTS
@@ -67,16 +68,20 @@ def test_statements_fit_the_schema(
         assert "TEMP B-TREE FOR ORDER BY" not in steps, steps
 
 
-def test_statements_are_used_and_written_once() -> None:
-    names = [name for _, name, _ in ALL]
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_statements_are_used_and_written_once(backend: str) -> None:
+    names = [name for each in SUBJECTS for name in statements.statements(backend, each)]
     assert len(names) == len(set(names))
-    sources = "".join(path.read_text() for path in ROOM.rglob("*.py"))
+    shared, own = ROOM.glob("*.py"), (ROOM / backend).glob("*.py")
+    sources = "".join(path.read_text() for path in (*shared, *own))
     composed = {name for name in names if name.startswith("list_pages")}
     assert [name for name in names if f'"{name}"' not in sources and name not in composed] == []
 
 
-def test_sql_is_nowhere_else() -> None:
-    words = re.compile(r'"(SELECT|INSERT|UPDATE|DELETE) ')
-    for path in (ROOM / "sqlite").glob("*.py"):
-        found = [line for line in path.read_text().splitlines() if words.search(line)]
-        assert all("sqlite_schema" in line for line in found), path
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_sql_is_nowhere_else(backend: str) -> None:
+    """But for what asks the database about itself and its settings."""
+    tables = re.findall(r"^CREATE TABLE (\w+)", statements.schema(backend), re.MULTILINE)
+    words = re.compile(rf"\b(FROM|INTO|UPDATE|TABLE) ({'|'.join(tables)})\b")
+    for path in (ROOM / backend).glob("*.py"):
+        assert words.search(path.read_text()) is None, path

@@ -73,6 +73,17 @@ def test_levels_hold_for_libraries_too() -> None:
     assert [line["msg"] for line in written(stream)] == ["loud 1"]
 
 
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_broken_connections_are_told_once_by_whoever_needed_them(level: str) -> None:
+    stream = io.StringIO()
+    logs.configure(level, stream=stream)
+    logging.getLogger("psycopg").warning("query cancellation failed")
+    logging.getLogger("psycopg").debug("connection attempt: host: 'db'")
+    logging.getLogger("grpc._cython").warning("reset")
+    logging.getLogger("psycopg").error("a mistake of ours")
+    assert [line["msg"] for line in written(stream)] == ["a mistake of ours"]
+
+
 def test_a_later_call_replaces_the_first() -> None:
     first, second = io.StringIO(), io.StringIO()
     logger = structlog.get_logger("x")
@@ -105,6 +116,8 @@ def test_secrets_stay_out() -> None:
         headers={"Authorization": "Bearer abc", "Accept": "text/html", "Set-Cookie": "id=abc"},
         etcd_password="abc",
         url="postgresql://me:abc@db/x",
+        other="postgresql://db/x?user=me&password=abc&sslmode=require",
+        words="host=db sslpassword = abc password='abc abc' dbname=x",
         note="sent Cookie: id=abc; more=abc",
         nested=[{"api_key": "abc"}],
     )
@@ -112,6 +125,8 @@ def test_secrets_stay_out() -> None:
     (line,) = written(stream)
     assert line["headers"]["Accept"] == "text/html"
     assert line["url"] == "postgresql://me:***@db/x"
+    assert line["other"] == "postgresql://db/x?user=me&password=***&sslmode=require"
+    assert line["words"] == "host=db sslpassword = *** password=*** dbname=x"
 
 
 @pytest.mark.parametrize(

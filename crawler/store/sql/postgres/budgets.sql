@@ -1,9 +1,10 @@
 -- Turns on hosts.
 
 -- name: add_turns
--- So that there is a row to lock.
+-- So that there is a row to lock. In the order in which they are locked, and before any is: two
+-- that ask for hosts nobody knew would wait for each other in a circle.
 INSERT INTO turns (host, holder, until, not_before)
-SELECT host, '', 0, 0 FROM unnest(%s::text[]) AS new (host) ORDER BY host
+SELECT host, '', 0, 0 FROM unnest(%s::text[]) AS new (host) ORDER BY host COLLATE "C"
 ON CONFLICT (host) DO NOTHING;
 
 -- name: lock_turns

@@ -57,7 +57,7 @@ ORDER BY not_before LIMIT 1;
 SELECT 1 FROM pages
 WHERE run_id = %(run_id)s AND part = %(part)s AND state = 'pending' AND not_before > 0
     AND not_before > %(horizon)s
-LIMIT 1;
+ORDER BY not_before DESC LIMIT 1;
 
 -- name: promote_due
 UPDATE pages SET not_before = 0 WHERE seq = ANY (ARRAY(
@@ -72,11 +72,11 @@ UPDATE pages SET not_before = 0 WHERE seq = ANY (ARRAY(
     SELECT seq FROM pages
     WHERE run_id = %(run_id)s AND part = %(part)s AND state = 'pending' AND not_before > 0
         AND not_before > %(horizon)s
-    LIMIT %(limit)s
+    ORDER BY not_before DESC LIMIT %(limit)s
 )) AND state = 'pending';
 
 -- name: insert_pages
--- The first committed link to a URL wins; the count of inserted rows says what was new. seq is
+-- The first committed link to a URL wins; the inserted rows say what was new. seq is
 -- drawn in the order found; the rows go in by fingerprint, so that two parts that find the same
 -- links at once wait for each other in one order.
 INSERT INTO pages (seq, run_id, part, state, reason, fingerprint, url, host, method, body, depth,
@@ -97,23 +97,21 @@ FROM (
 ) AS numbered
 ORDER BY fingerprint
 ON CONFLICT (run_id, fingerprint) DO NOTHING
-RETURNING state;
+RETURNING fingerprint, state;
 
 -- name: select_known
 -- Asked before rows are made of links: most links of a page are known already.
 SELECT fingerprint FROM pages WHERE run_id = %s AND fingerprint = ANY (%s::bytea[]);
 
 -- name: has_excluded
--- The order makes the planner take the index: where other runs have many, it would else read the
--- table until it meets one.
-SELECT 1 FROM pages WHERE run_id = %s AND state = 'excluded'
-ORDER BY run_id, state, seq LIMIT 1;
+SELECT 1 FROM counters WHERE run_id = %s HAVING sum(excluded) > 0;
 
 -- name: select_refused
 -- Excluded when they were found (for their depth): no visit ended them, as robots.txt would.
 -- Locked in one order, and looked at again once locked.
 SELECT fingerprint FROM pages
-WHERE run_id = %s AND fingerprint = ANY (%s::bytea[]) AND state = 'excluded' AND fetched_at = 0
+WHERE run_id = %s AND fingerprint = ANY (%s::bytea[])
+    AND state = 'excluded' AND fetched_at = 0
 ORDER BY fingerprint FOR UPDATE;
 
 -- name: revive_pages
@@ -127,11 +125,12 @@ WHERE pages.run_id = new.run_id AND pages.fingerprint = new.fingerprint
     AND pages.state = 'excluded' AND pages.fetched_at = 0;
 
 -- name: select_pending
--- Locked: nobody else completes them meanwhile, and nobody ever waits for these for long, as
--- only the claimant of the part does so.
+-- Locked: nobody else completes them meanwhile. Only the claimant of the part does so, and waits
+-- for itself only, where it repeats a commit of which the first is not over yet.
 SELECT fingerprint, seq, attempts FROM pages
-WHERE run_id = %s AND part = %s AND fingerprint = ANY (%s::bytea[]) AND state = 'pending'
-FOR UPDATE;
+WHERE run_id = %s AND part = %s AND fingerprint = ANY (%s::bytea[])
+    AND state = 'pending'
+ORDER BY fingerprint FOR UPDATE;
 
 -- name: select_strikes
 SELECT seq, strikes FROM pages

@@ -7,6 +7,11 @@ SELECT id, version FROM store;
 INSERT INTO store (id, version) VALUES (%(id)s, %(version)s)
 ON CONFLICT (one) DO UPDATE SET version = excluded.version;
 
+-- name: select_health
+SELECT current_setting('server_version'), pg_database_size(current_database()),
+    current_setting('synchronous_commit'), pg_is_in_recovery(),
+    (SELECT count(*) FROM pg_stat_activity), current_setting('max_connections')::int;
+
 -- name: lock_epochs
 -- Epochs are opened one after the other; readers of the table do not wait.
 LOCK TABLE epochs IN SHARE ROW EXCLUSIVE MODE;

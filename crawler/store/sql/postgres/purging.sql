@@ -1,4 +1,5 @@
--- What buried resources left. Each statement deletes at most so many rows.
+-- What buried resources left. Each statement deletes at most so many rows, found in the order of an
+-- index: the planner would else read the table for them, however few are left.
 
 -- name: select_remains
 -- Buried resources of which anything is left; pages, items and counters hang on their run.
@@ -15,28 +16,28 @@ SELECT id FROM runs WHERE resource_id = %s;
 
 -- name: purge_items
 DELETE FROM items WHERE seq = ANY (ARRAY(
-    SELECT seq FROM items WHERE run_id = %s ORDER BY run_id, seq LIMIT %s
+    SELECT seq FROM items WHERE run_id = %(key)s ORDER BY fingerprint, ordinal LIMIT %(limit)s
 ));
 
 -- name: purge_pages
 DELETE FROM pages WHERE seq = ANY (ARRAY(
-    SELECT seq FROM pages WHERE run_id = %s ORDER BY run_id, state, seq LIMIT %s
+    SELECT seq FROM pages WHERE run_id = %(key)s ORDER BY fingerprint LIMIT %(limit)s
 ));
 
 -- name: purge_counters
 DELETE FROM counters WHERE (run_id, part) IN (
-    SELECT run_id, part FROM counters WHERE run_id = %s LIMIT %s
+    SELECT run_id, part FROM counters WHERE run_id = %(key)s LIMIT %(limit)s
 );
 
 -- name: purge_runs
-DELETE FROM runs WHERE id = ANY (ARRAY(SELECT id FROM runs WHERE resource_id = %s LIMIT %s));
+DELETE FROM runs WHERE id = ANY (ARRAY(SELECT id FROM runs WHERE resource_id = %(key)s LIMIT %(limit)s));
 
 -- name: purge_events
 DELETE FROM events WHERE seq = ANY (ARRAY(
-    SELECT seq FROM events WHERE resource_id = %s LIMIT %s
+    SELECT seq FROM events WHERE resource_id = %(key)s ORDER BY seq LIMIT %(limit)s
 ));
 
 -- name: purge_fences
 DELETE FROM fences WHERE (resource_id, part) IN (
-    SELECT resource_id, part FROM fences WHERE resource_id = %s LIMIT %s
+    SELECT resource_id, part FROM fences WHERE resource_id = %(key)s LIMIT %(limit)s
 );

@@ -25,31 +25,53 @@ GROUP BY runs.id, runs.resource_id, runs.run, seeded, finished;
 
 -- name: list_pages
 -- The four states are merged in the order of seq, each read from its end of the index.
-(SELECT seq FROM pages WHERE run_id = %(run_id)s AND state = 'pending' AND seq > %(after)s
+(SELECT seq FROM pages
+    WHERE run_id = %(run_id)s AND state = 'pending' AND seq > %(after)s AND seq > 0
     ORDER BY seq LIMIT %(limit)s)
 UNION ALL
-(SELECT seq FROM pages WHERE run_id = %(run_id)s AND state = 'done' AND seq > %(after)s
+(SELECT seq FROM pages
+    WHERE run_id = %(run_id)s AND state = 'done' AND seq > %(after)s AND seq > 0
     ORDER BY seq LIMIT %(limit)s)
 UNION ALL
-(SELECT seq FROM pages WHERE run_id = %(run_id)s AND state = 'failed' AND seq > %(after)s
+(SELECT seq FROM pages
+    WHERE run_id = %(run_id)s AND state = 'failed' AND seq > %(after)s AND seq > 0
     ORDER BY seq LIMIT %(limit)s)
 UNION ALL
-(SELECT seq FROM pages WHERE run_id = %(run_id)s AND state = 'excluded' AND seq > %(after)s
+(SELECT seq FROM pages
+    WHERE run_id = %(run_id)s AND state = 'excluded' AND seq > %(after)s AND seq > 0
     ORDER BY seq LIMIT %(limit)s)
 ORDER BY seq LIMIT %(limit)s;
 
 -- name: list_pages_of_state
-SELECT seq FROM pages WHERE run_id = %(run_id)s AND state = %(state)s AND seq > %(after)s
+SELECT seq FROM pages
+WHERE run_id = %(run_id)s AND state = %(state)s AND seq > %(after)s AND seq > 0
 ORDER BY seq LIMIT %(limit)s;
 
 -- name: list_pages_of_status
-SELECT seq FROM pages
-WHERE run_id = %(run_id)s AND status = %(status)s AND status <> 0 AND seq > %(after)s
+(SELECT seq FROM pages
+    WHERE run_id = %(run_id)s AND state = 'pending' AND status = %(status)s AND status <> 0
+        AND seq > %(after)s
+    ORDER BY seq LIMIT %(limit)s)
+UNION ALL
+(SELECT seq FROM pages
+    WHERE run_id = %(run_id)s AND state = 'done' AND status = %(status)s AND status <> 0
+        AND seq > %(after)s
+    ORDER BY seq LIMIT %(limit)s)
+UNION ALL
+(SELECT seq FROM pages
+    WHERE run_id = %(run_id)s AND state = 'failed' AND status = %(status)s AND status <> 0
+        AND seq > %(after)s
+    ORDER BY seq LIMIT %(limit)s)
+UNION ALL
+(SELECT seq FROM pages
+    WHERE run_id = %(run_id)s AND state = 'excluded' AND status = %(status)s AND status <> 0
+        AND seq > %(after)s
+    ORDER BY seq LIMIT %(limit)s)
 ORDER BY seq LIMIT %(limit)s;
 
 -- name: list_pages_of_state_and_status
 SELECT seq FROM pages
-WHERE run_id = %(run_id)s AND status = %(status)s AND status <> 0 AND state = %(state)s
+WHERE run_id = %(run_id)s AND state = %(state)s AND status = %(status)s AND status <> 0
     AND seq > %(after)s
 ORDER BY seq LIMIT %(limit)s;
 
@@ -65,10 +87,13 @@ ORDER BY page.seq;
 -- name: list_items
 SELECT items.seq, pages.url, items.rule, ordinal, definition_revision, fields::text,
     missing::text, stored_at
-FROM items
+FROM (
+    SELECT * FROM items
+    WHERE run_id = %(run_id)s AND seq > %(after)s AND seq > 0
+    ORDER BY seq LIMIT %(limit)s
+) AS items
 JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint
-WHERE items.run_id = %(run_id)s AND items.seq > %(after)s
-ORDER BY items.seq LIMIT %(limit)s;
+ORDER BY items.seq;
 
 -- name: list_events
 SELECT seq, at, kind, detail, node FROM events
