@@ -1,8 +1,9 @@
 """A shop to crawl: the same pages every time, some of them troublesome, every hit logged.
 
-``python -m crawler.local.site --port 0 --log FILE`` serves it on loopback. What a crawl of it must
-find is `products`; `pages` are the paths that must be fetched. The access log holds one JSON
-object per answer: ``time`` (Unix seconds, when the request came), ``path``, ``status``.
+``python -m crawler.local.site --port 0 --log FILE`` serves it, on loopback unless ``--host`` says
+otherwise. What a crawl of it must find is `products`; `pages` are the paths that must be fetched.
+The access log holds one JSON object per answer: ``time`` (Unix seconds, when the request came),
+``path``, ``status``.
 
 Every product is listed in its category and linked from others. Some stand behind a permanent
 redirect, some answer 500 to the first request for them.
@@ -209,9 +210,13 @@ def _html(text: str) -> web.Response:
 
 @asynccontextmanager
 async def serve_shop(
-    port: int, log_path: Path, count: int = 1000, delay_s: float = 0.0
+    port: int,
+    log_path: Path,
+    count: int = 1000,
+    delay_s: float = 0.0,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[str]:
-    """Serve on loopback while the context lasts; yields the URL. Port 0 takes any free one."""
+    """Serve while the context lasts; yields the URL. Port 0 takes any free one."""
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("a", encoding="utf-8") as log:
         runner = web.AppRunner(
@@ -219,21 +224,23 @@ async def serve_shop(
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", port).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+            await web.TCPSite(runner, host, port).start()
+            yield f"http://{host}:{runner.addresses[0][1]}"
         finally:
             await runner.cleanup()
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    async with serve_shop(options.port, options.log, options.products, options.delay) as url:
+    place = (options.delay, options.host)
+    async with serve_shop(options.port, options.log, options.products, *place) as url:
         print(url, flush=True)
         await asyncio.Event().wait()
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m crawler.local.site", description="A shop.")
-    parser.add_argument("--port", type=int, default=0, help="on loopback; 0: any free one")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--log", type=Path, required=True, help="access log, JSON lines")
     parser.add_argument("--products", type=int, default=1000)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds per product page")

@@ -104,7 +104,7 @@ class Proxy:
     async def accept(self) -> None:
         """Take connections, on the same port as before."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
     def cut_after(self, wanted: bytes | None) -> None:
@@ -119,13 +119,8 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _look_for(self, needle: Needle | None) -> Needle | None:
-        """What this connection is searched for now."""
-        if needle is not None and needle.wanted == self._wanted:
-            return needle
-        return Needle(self._wanted) if self._wanted else None
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward one client's connection until both sides have ended."""
         try:
             server = await asyncio.open_connection(*self._target)
         except OSError:
@@ -144,11 +139,17 @@ class Proxy:
             for each in pair.writers.values():
                 each.close()
 
+    def _look_for(self, needle: Needle | None) -> Needle | None:
+        """What this connection is searched for now."""
+        if needle is not None and needle.wanted == self._wanted:
+            return needle
+        return Needle(self._wanted) if self._wanted else None
+
     async def _forward(self, pair: Pair, way: Way) -> None:
         """Until that side has ended; the other side is told so."""
         reader, writer = pair.readers[way], pair.writers[way]
         needle: Needle | None = None
-        with suppress(ConnectionError):
+        with suppress(OSError):  # whatever ended one side ends this way
             while piece := await reader.read(_CHUNK_BYTES):
                 if self.latency_s:
                     await asyncio.sleep(self.latency_s)
