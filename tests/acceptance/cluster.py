@@ -23,6 +23,7 @@ import psycopg
 from crawler.clock import SystemClock
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from tests.etcd_server import EtcdServer
+from tests.lab.place import LOOPBACK, Place
 from tests.ports import free_port
 from tests.postgres_server import PostgresServer
 
@@ -96,20 +97,14 @@ class Process:
 class Site:
     """The bundled shop in its own process, with its own access log."""
 
-    def __init__(self, folder: Path, products: int) -> None:
+    def __init__(self, folder: Path, products: int, place: Place = LOOPBACK) -> None:
         self.products = products
         self.log = folder / "access.jsonl"
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.process = Process(
-            "site",
-            [
-                *(sys.executable, "-m", "crawler.local.site"),
-                *("--port", str(self.port), "--log", str(self.log)),
-                *("--products", str(products)),
-            ],
-            folder / "site.log",
-        )
+        self.url = f"http://{place.address}:{self.port}"
+        arguments = [sys.executable, "-m", "crawler.local.site", f"--host={place.address}"]
+        arguments += [f"--port={self.port}", f"--log={self.log}", f"--products={products}"]
+        self.process = Process("site", place.command(arguments), folder / "site.log")
 
     def hits(self) -> Counter[str]:
         """How often each path was answered, robots.txt left out."""
@@ -145,15 +140,28 @@ class Cluster:
         self._http: dict[str, int] = {}
         self._ports: dict[str, int] = {}
 
+    def place(self, node: str) -> Place:
+        """Where that node runs."""
+        return LOOPBACK
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Of etcd, as they are reached from here."""
+        return self.etcd.endpoints
+
     def _start(self, role: str, node: str, *options: str, **environment: str) -> Process:
         name = f"{role}-{node}"
+        place = self.place(name)
         http = self._http.setdefault(name, free_port())
         grpc = self._ports.setdefault(name, free_port())
         arguments = [sys.executable, "-m", "crawler", role, f"--id={node}"]
-        arguments += [f"--http=127.0.0.1:{http}", f"--grpc=127.0.0.1:{grpc}"]
+        arguments += [f"--http={place.address}:{http}", f"--grpc={place.address}:{grpc}"]
         arguments += [f"--etcd={','.join(self.etcd.endpoints)}", f"--ttl={self.ttl_s}"]
         arguments += [f"--store={self.store}", *options]
-        return Process(name, arguments, self.folder / f"{name}.log", **environment)
+        if place is not LOOPBACK:
+            arguments.append("--insecure")
+        log = self.folder / f"{name}.log"
+        return Process(name, place.command(arguments), log, **environment)
 
     def start_master(self, node: str, **environment: str) -> Process:
         self.masters[node] = self._start("master", node, **environment)
@@ -161,7 +169,7 @@ class Cluster:
 
     def start_worker(self, node: str, **environment: str) -> Process:
         self.workers[node] = self._start(
-            "worker", node, "--allow-private=127.0.0.0/8", **environment
+            "worker", node, "--allow-private=127.0.0.0/8,10.99.0.0/24", **environment
         )
         return self.workers[node]
 
@@ -206,7 +214,7 @@ class Cluster:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Etcd]:
-        etcd = Etcd(EtcdSettings(tuple(self.etcd.endpoints)), SystemClock())
+        etcd = Etcd(EtcdSettings(self.endpoints), SystemClock())
         try:
             yield etcd
         finally:

@@ -91,12 +91,16 @@ def unstored(incidents: int, delay_s: float) -> int:
     return incidents * (PER_HOST + math.ceil(BATCH_S / delay_s) + 1)
 
 
-def check_shop(cluster: Cluster, site: Site, at_most_twice: int) -> None:
+def check_shop(cluster: Cluster, site: Site, at_most_twice: int, name: str = "shop") -> None:
     """Nothing lost, nothing stored twice; so many fetches repeated at the most."""
+    resources = f"SELECT id FROM resources WHERE name = '{name}'"
+    runs = f"(SELECT id FROM runs WHERE resource_id IN ({resources}))"
     with cluster.sql() as sql:
-        texts = sql.execute("SELECT CAST(fields AS TEXT) FROM items")
+        texts = sql.execute(f"SELECT CAST(fields AS TEXT) FROM items WHERE run_id IN {runs}")
         found = Counter(json.loads(row[0])["sku"] for row in texts)
-        states = Counter(row[0] for row in sql.execute("SELECT state FROM pages"))
+        states = Counter(
+            row[0] for row in sql.execute(f"SELECT state FROM pages WHERE run_id IN {runs}")
+        )
         if cluster.postgres is None:
             assert sql.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     expected = {each.sku for each in products(site.products)}
