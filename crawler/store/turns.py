@@ -2,7 +2,7 @@
 
 A turn is exclusive and lasts `HOLD_S` unless renewed. Who is refused is remembered as waiting
 for `WAIT_S`; the one who waits longest comes next, before the holder may have it again. The
-store's clock may step: what lies further ahead than it can is not believed.
+store's clock may step: a row that was written in its future counts from now on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ STEPPED_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A host's row. ``holder`` "": nobody. ``not_before``: of the next request, whoever sends."""
+    """A host's row. ``holder`` "": nobody, and ``until`` is when the row was written.
+    ``not_before``: of the next request, whoever sends."""
 
     holder: str = ""
     until: float = 0.0
@@ -49,8 +50,9 @@ def decide(
     turn: Turn, waiters: Sequence[Waiter], holder: str, earliest: float, now: float
 ) -> Decision:
     """Grant or refuse ``holder`` the turn. ``earliest``: its knowledge of the next request."""
+    turn = _present(turn, now)
     not_before = later(turn.not_before, earliest, now)
-    present = turn.holder if now < turn.until <= now + 2 * HOLD_S else ""
+    present = turn.holder if now < turn.until else ""
     alive = [each for each in waiters if abs(now - each.seen) <= WAIT_S]
     mine = next((each for each in alive if each.holder == holder), None)
     others = [each for each in alive if each.holder not in {holder, present}]
@@ -62,7 +64,7 @@ def decide(
             None,
         )
     until = min(turn.until, now + ASK_AGAIN_S) if present else now + ASK_AGAIN_S
-    kept = Turn(present, turn.until if present else 0.0, not_before)
+    kept = Turn(present, turn.until if present else now, not_before)
     # Behind everybody who waits already, within one tick of the clock too.
     since = mine.since if mine else max([now, *(each.since + 1e-6 for each in others)])
     return Decision(HostGrant(False, until, not_before), kept, Waiter(holder, since, now))
@@ -70,10 +72,20 @@ def decide(
 
 def give_back(turn: Turn, holder: str, earliest: float, now: float) -> Turn:
     """The row after ``holder`` released; somebody else's turn stays, the knowledge is kept."""
+    turn = _present(turn, now)
     not_before = later(turn.not_before, earliest, now)
-    if turn.holder == holder:
-        return Turn(not_before=not_before)
+    if turn.holder == holder or now >= turn.until:
+        return Turn("", now, not_before)
     return Turn(turn.holder, turn.until, not_before)
+
+
+def _present(turn: Turn, now: float) -> Turn:
+    """The row as it would stand had the clock always been what it is: one that ends later than any
+    turn lasts was written before the clock stepped back, and its wait goes on from now."""
+    stepped_s = turn.until - now
+    if stepped_s <= 2 * HOLD_S:
+        return turn
+    return Turn("", now, max(0.0, min(turn.not_before - stepped_s, now + STEPPED_S)))
 
 
 def later(kept: float, earliest: float, now: float) -> float:

@@ -6,6 +6,7 @@ import pytest
 
 from crawler.model import HostGrant
 from crawler.store.contract import Budgets, Store
+from crawler.store.turns import HOLD_S
 from tests.contract.backends import EVERYWHERE, Opener
 from tests.contract.rows import NOON, SetClock
 
@@ -143,12 +144,19 @@ async def test_a_clock_that_stepped_back_holds_nobody_up(
     assert (await ask(store.budgets("c"))).held
 
 
-async def test_times_from_before_a_step_back_are_not_believed(
-    store: Store, clock: SetClock
+@pytest.mark.parametrize("step_s", [60, 3600, 7200])
+@pytest.mark.parametrize("released", [True, False])
+async def test_a_wait_from_before_a_step_back_goes_on_from_now(
+    store: Store, clock: SetClock, step_s: float, *, released: bool
 ) -> None:
-    await ask(store.budgets("a"), NOON + 3000)
-    clock.now -= 7200
-    assert (await ask(store.budgets("a"))).not_before == 0.0
+    wait_s = 30.0
+    await ask(store.budgets("a"), NOON + wait_s)
+    if released:
+        await store.budgets("a").release({HOST: NOON + wait_s})
+    clock.now -= step_s
+    grant = await ask(store.budgets("b"))
+    assert grant.held
+    assert clock.now + wait_s - HOLD_S <= grant.not_before <= clock.now + wait_s
 
 
 @pytest.mark.parametrize("earliest", [1e300, float("inf")])

@@ -249,10 +249,14 @@ async def test_an_attempt_told_twice_counts_once(store: Store) -> None:
     assert due.attempts == 1
 
 
-async def test_waits_set_by_a_clock_that_stepped_back_end(store: Store, clock: SetClock) -> None:
+@pytest.mark.parametrize("step_s", [60, 3600, 7 * 24 * 3600])
+@pytest.mark.parametrize("retry_at", [NOON + 30, math.inf])
+async def test_waits_set_by_a_clock_that_stepped_back_end(
+    store: Store, clock: SetClock, step_s: float, retry_at: float
+) -> None:
     frontier = await seeded(store, PAGE)
-    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_at=math.inf)])
-    clock.now -= 7 * 24 * 3600
+    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_at=retry_at)])
+    clock.now -= step_s
     assert await urls(frontier) == [PAGE.url]
 
 

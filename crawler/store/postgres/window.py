@@ -7,7 +7,6 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from crawler.store import statements
-from crawler.store.batch import LONGEST_WAIT_S
 from crawler.store.dealing import HOST, Choice, Row, dealt
 from crawler.store.fencing import Claim
 from crawler.store.postgres.connection import Transaction
@@ -42,10 +41,11 @@ async def choose(
 
 
 async def promote(tx: Transaction, claim: Claim) -> None:
-    """Make waiting rows due whose time has come, the earliest first."""
-    part = {"run_id": claim.run_id, "part": claim.part, "limit": PROMOTE_LIMIT}
-    await tx.run(_SQL["promote_due"], {**part, "now": tx.now})
-    await tx.run(_SQL["promote_stepped"], _horizon(part, tx.now))
+    """Make waiting rows due whose time has come, the earliest first; or, where the earliest was
+    set by a clock that has stepped back since, all those that were."""
+    part = {"run_id": claim.run_id, "part": claim.part, "limit": PROMOTE_LIMIT, "now": tx.now}
+    if not await tx.run(_SQL["promote_due"], part):
+        await tx.run(_SQL["promote_stepped"], part)
 
 
 async def targets(tx: Transaction, claim: Claim, fingerprints: Sequence[bytes]) -> list[str]:
@@ -75,11 +75,5 @@ async def _waiting(tx: Transaction, part: dict[str, Any]) -> tuple[float | None,
     row = await tx.one(_SQL["select_next_at"], part)
     if row is None:
         return None, False
-    next_at = float(row[0])
-    if next_at <= tx.now:
-        return next_at, True
-    return next_at, await tx.one(_SQL["select_stepped"], _horizon(part, tx.now)) is not None
-
-
-def _horizon(part: dict[str, Any], now: float) -> dict[str, Any]:
-    return {**part, "horizon": now + LONGEST_WAIT_S + 60.0}
+    next_at, began_at = float(row[0]), float(row[1])
+    return next_at, next_at <= tx.now or began_at > tx.now

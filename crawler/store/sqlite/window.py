@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from crawler.store import statements
-from crawler.store.batch import LONGEST_WAIT_S
 from crawler.store.dealing import FINGERPRINT, HOST, Choice, Row, dealt
 from crawler.store.fencing import Claim
 
@@ -43,22 +42,18 @@ def choose(
                 by_host[host] = _first_due(connection, part, host, count, skip)
     requests = dealt(list(by_host.values()), limit)
     row = connection.execute(_SQL["select_next_at"], part).fetchone()
-    next_at = None if row is None else float(row[0])
-    overdue = next_at is not None and (
-        next_at <= now or connection.execute(_SQL["select_stepped"], _horizon(part, now)).fetchone()
-    )
-    return Choice(requests, last_host, next_at, bool(overdue))
+    next_at, began_at = (None, 0.0) if row is None else (float(row[0]), float(row[1]))
+    overdue = next_at is not None and (next_at <= now or began_at > now)
+    return Choice(requests, last_host, next_at, overdue)
 
 
 def promote(connection: sqlite3.Connection, claim: Claim, now: float) -> None:
-    """Make waiting rows due whose time has come, the earliest first."""
-    part = {"run_id": claim.run_id, "part": claim.part, "limit": PROMOTE_LIMIT}
-    connection.execute(_SQL["promote_due"], {**part, "now": now})
-    connection.execute(_SQL["promote_stepped"], _horizon(part, now))
-
-
-def _horizon(part: dict[str, int], now: float) -> dict[str, float]:
-    return {**part, "horizon": now + LONGEST_WAIT_S + 60.0}
+    """Make waiting rows due whose time has come, the earliest first; or, where the earliest was
+    set by a clock that has stepped back since, all those that were."""
+    part = {"run_id": claim.run_id, "part": claim.part, "limit": PROMOTE_LIMIT, "now": now}
+    changed = connection.execute(_SQL["promote_due"], part).rowcount
+    if not changed:
+        connection.execute(_SQL["promote_stepped"], part)
 
 
 def _bests(

@@ -48,16 +48,10 @@ WHERE run_id = %s AND fingerprint = ANY (%s::bytea[]) AND state = 'done'
 ORDER BY array_position(%s::bytea[], fingerprint);
 
 -- name: select_next_at
-SELECT not_before FROM pages
+-- With the time at which the wait began; in the future, the clock has stepped back since.
+SELECT not_before, fetched_at FROM pages
 WHERE run_id = %(run_id)s AND part = %(part)s AND state = 'pending' AND not_before > 0
 ORDER BY not_before LIMIT 1;
-
--- name: select_stepped
--- Waits that begin further ahead than any we set: the clock has stepped back since.
-SELECT 1 FROM pages
-WHERE run_id = %(run_id)s AND part = %(part)s AND state = 'pending' AND not_before > 0
-    AND not_before > %(horizon)s
-ORDER BY not_before DESC LIMIT 1;
 
 -- name: promote_due
 UPDATE pages SET not_before = 0 WHERE seq = ANY (ARRAY(
@@ -68,10 +62,11 @@ UPDATE pages SET not_before = 0 WHERE seq = ANY (ARRAY(
 )) AND state = 'pending';
 
 -- name: promote_stepped
+-- Waits that began in the future.
 UPDATE pages SET not_before = 0 WHERE seq = ANY (ARRAY(
     SELECT seq FROM pages
-    WHERE run_id = %(run_id)s AND part = %(part)s AND state = 'pending' AND not_before > 0
-        AND not_before > %(horizon)s
+    WHERE run_id = %(run_id)s AND part = %(part)s AND state = 'pending' AND not_before > %(now)s
+        AND fetched_at > %(now)s
     ORDER BY not_before DESC LIMIT %(limit)s
 )) AND state = 'pending';
 

@@ -23,16 +23,10 @@ WHERE run_id = :run_id AND fingerprint = :fingerprint AND state = 'done'
     AND final_url NOT IN ('', url);
 
 -- name: select_next_at
-SELECT not_before FROM pages
+-- With the time at which the wait began; in the future, the clock has stepped back since.
+SELECT not_before, fetched_at FROM pages
 WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > 0
 ORDER BY not_before LIMIT 1;
-
--- name: select_stepped
--- Waits that begin further ahead than any we set: the clock has stepped back since.
-SELECT 1 FROM pages
-WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > 0
-    AND not_before > :horizon
-LIMIT 1;
 
 -- name: promote_due
 UPDATE pages SET not_before = 0 WHERE seq IN (
@@ -43,10 +37,11 @@ UPDATE pages SET not_before = 0 WHERE seq IN (
 );
 
 -- name: promote_stepped
+-- Waits that began in the future.
 UPDATE pages SET not_before = 0 WHERE seq IN (
     SELECT seq FROM pages
-    WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > 0
-        AND not_before > :horizon
+    WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > :now
+        AND fetched_at > :now
     LIMIT :limit
 );
 
