@@ -106,13 +106,17 @@ def _read_table(
 
 
 def _unknown(name: str, settings: Mapping[str, Setting], prefix: str) -> str:
-    near = difflib.get_close_matches(name.replace("-", "_"), settings, n=1)
-    roles = [role for role in ROLES if name in ROLES[role]]
-    if near:
-        return f"unknown key {prefix}{name}; did you mean {prefix}{near[0]}?"
-    if not prefix and roles:
-        return f"unknown key {name}; it belongs into the table [{roles[0]}]"
-    return f"unknown key {prefix}{name}"
+    elsewhere = {} if prefix else {key: role for role in reversed(ROLES) for key in ROLES[role]}
+    near = difflib.get_close_matches(name.replace("-", "_"), {**elsewhere, **settings}, n=1)
+    unknown = f"unknown key {prefix}{name}"
+    if not near:
+        return unknown
+    if near[0] in settings:
+        return f"{unknown}; did you mean {prefix}{near[0]}?"
+    table = f"the table [{elsewhere[near[0]]}]"
+    if near[0] == name:
+        return f"{unknown}; it belongs into {table}"
+    return f"{unknown}; did you mean {near[0]}, in {table}?"
 
 
 def _merge(

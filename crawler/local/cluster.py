@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 _WORKER_GRACE_S = 5.0
 _MASTER_GRACE_S = 4.0
 _READY_S = 45.0
+_SOON_S = 5.0  # whoever is not ready by then is told of
+_ASK_S = 3.0  # a node that is not ready takes its time to say why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,24 +138,19 @@ class LocalCluster:
         """
         for member in self.members:
             await member.kept.start()
-        deadline = self._clock.elapsed() + _READY_S
+        began = self._clock.elapsed()
         async with aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=2.0), trust_env=False
+            timeout=aiohttp.ClientTimeout(total=_ASK_S), trust_env=False
         ) as http:
+            told = False
             for master in self.masters:
-                while not await _is_ready(http, master.url):
-                    self._check_start(master, deadline)
+                while missing := await _missing(http, master.url):
+                    waited_s = self._clock.elapsed() - began
+                    _check_start(master.kept, missing, waited_s)
+                    if waited_s > _SOON_S and not told:
+                        log.warning("waiting", name=master.kept.name, why=missing)
+                        told = True
                     await self._clock.sleep(0.1)
-
-    def _check_start(self, member: Member, deadline: float) -> None:
-        kept = member.kept
-        words = last_line(kept.log_path)[:400]
-        if kept.pid is None:
-            raise Misconfigured(f"{kept.name} ended at once ({kept.log_path}): {words}")
-        if self._clock.elapsed() > deadline:
-            raise Unavailable(
-                f"{kept.name} is not ready after {_READY_S:g} s ({kept.log_path}): {words}"
-            )
 
     async def watch(self) -> NoReturn:
         """Restart what dies. Raises `Misconfigured` where a restart cannot help."""
@@ -176,12 +173,25 @@ def _environment(*, own_etcd: bool) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
 
 
-async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
+def _check_start(kept: Kept, missing: str, waited_s: float) -> None:
+    if kept.pid is None:
+        words = last_line(kept.log_path)[:400]
+        raise Misconfigured(f"{kept.name} ended at once ({kept.log_path}): {words}")
+    if waited_s > _READY_S:
+        raise Unavailable(
+            f"{kept.name} is not ready after {_READY_S:g} s: {missing} (its log: {kept.log_path})"
+        )
+
+
+async def _missing(http: aiohttp.ClientSession, url: str) -> str:
+    """What a node says it still lacks; "" once it is ready."""
     try:
         async with http.get(f"{url}/readyz") as answer:
-            return answer.status == 200
-    except (aiohttp.ClientError, TimeoutError):
-        return False
+            checks = (await answer.json())["checks"]
+    except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError):
+        return "it does not answer yet"
+    unwell = (f"{name}: {check['words']}" for name, check in checks.items() if not check["ok"])
+    return "; ".join(unwell)
 
 
 async def _stop_all(members: Sequence[Member], grace_s: float) -> None:

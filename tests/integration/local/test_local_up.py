@@ -20,7 +20,7 @@ from crawler.local.ports import PortBook
 class Up:
     """One `crawler up` with its output in a file."""
 
-    def __init__(self, data: Path, port: int) -> None:
+    def __init__(self, data: Path, port: int, *options: str) -> None:
         self.data, self.port = data, port
         self.output = data.with_suffix(".out")
         with self.output.open("wb") as output:
@@ -36,6 +36,7 @@ class Up:
                     f"--http=:{port}",
                     "--ttl=3",
                     "--processes=1",
+                    *options,
                 ],
                 stdout=output,
                 stderr=output,
@@ -123,3 +124,18 @@ def test_it_lives_alone_mends_itself_and_goes_cleanly(tmp_path: Path) -> None:
         assert all(map(gone, pids))
         assert "stopped; the data is in" in up.text()
         assert "killed" not in up.text().rpartition("stopping")[2], "all stopped in time"
+
+
+def test_it_says_what_it_waits_for(tmp_path: Path) -> None:
+    """An etcd that does not answer, for example: the user named it, so the user can see to it."""
+    book = PortBook(tmp_path / "ports")
+    nobody = f"--etcd=http://127.0.0.1:{book.take('nobody')}"
+    up = Up(tmp_path / "up", book.take("api"), nobody)
+    try:
+        eventually(lambda: "no master leads" in up.text(), f"a word: {up.text()}")
+        assert "etcd: " in up.text()
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(20) == 0
+    finally:
+        up.process.kill()
+        up.process.wait()

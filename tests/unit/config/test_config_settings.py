@@ -71,6 +71,7 @@ def test_the_file_may_be_named_in_the_environment(tmp_path: Path) -> None:
     [
         ("tll = 3", "unknown key tll; did you mean ttl?"),
         ("http = ':80'", "unknown key http; it belongs into the table [master]"),
+        ("mastres = 2", "unknown key mastres; did you mean masters, in the table [up]?"),
         ("[master]\nprocesses = 3", "unknown key master.processes"),
         ("[worker]\nallow-private = []", "did you mean worker.allow_private?"),
         ("ttl = '3'", "ttl: expected a whole number, got '3'"),
