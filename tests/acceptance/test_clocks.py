@@ -27,7 +27,7 @@ async def test_steps_of_the_wall_clock_change_nothing(
     await cluster.wait_leader()
     cluster.start_master("2")
     cluster.start_worker("1", **clock.environment)
-    await start_shop(cluster, "1", small_shop, delay_s=0.02)
+    await start_shop(cluster, "1", small_shop, delay_s=0.01)
     done = await wait_done(cluster, "1", 10, 30)
     before = await keys_of_nodes(cluster)
     assert len(before) == 5

@@ -225,7 +225,7 @@ async def state(cluster: HostedCluster, master: str, name: str) -> Any:
 @pytest.mark.timeout(240)
 async def test_a_worker_cut_from_etcd_crawls_until_it_is_fenced(cluster: HostedCluster) -> None:
     delay_s = 0.05
-    site = Site(cluster.folder, 220, cluster.network["site"])
+    site = Site(cluster.folder, 180, cluster.network["site"])
     try:
         leader = await cluster.wait_leader()
         await start_shop(cluster, leader, site, delay_s=delay_s)

@@ -133,10 +133,10 @@ def test_a_reset_is_felt_on_one_side(scene: Scene) -> None:
 
 
 def test_losses_are_about_as_many_as_asked_for(scene: Scene) -> None:
-    assert scene.count("a", "b", 400) == 400
+    assert scene.count("a", "b", 200) == 200
     with scene.network.lose("b", 30):
-        assert 0.55 * 400 < scene.count("a", "b", 400) < 0.85 * 400
-    assert scene.count("a", "b", 400) == 400
+        assert 0.55 * 200 < scene.count("a", "b", 200) < 0.85 * 200
+    assert scene.count("a", "b", 200) == 200
 
 
 def test_a_bad_line_delays_doubles_and_loses(scene: Scene) -> None:
@@ -149,9 +149,9 @@ def test_a_bad_line_delays_doubles_and_loses(scene: Scene) -> None:
         assert scene.line("c", "b").say()[1] < 0.05
     assert line.say()[1] < 0.05
     with scene.network.disturb("a", Disturbance(duplicates=0.5)):
-        assert 1.35 * 400 < scene.count("a", "b", 400) < 1.65 * 400
+        assert 1.35 * 200 < scene.count("a", "b", 200) < 1.65 * 200
     with scene.network.disturb("a", Disturbance(losses=0.25)):
-        assert 0.6 * 400 < scene.count("a", "b", 400) < 0.9 * 400
+        assert 0.6 * 200 < scene.count("a", "b", 200) < 0.9 * 200
 
 
 def test_nothing_is_left_after_an_error() -> None:
