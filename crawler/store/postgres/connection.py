@@ -35,7 +35,7 @@ TRANSACTION_S = 15.0  # a server that stands still is noticed by nothing else
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """An open transaction. ``now`` is its time by the store's clock; ``lag_s`` is how far this
+    """An open transaction. ``now`` is its time by the store's ``clock``; ``lag_s`` is how far this
     process's own wall clock stands behind that."""
 
     cursor: AsyncCursor[tuple[Any, ...]]

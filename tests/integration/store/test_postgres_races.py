@@ -34,6 +34,7 @@ from tests.postgres_server import PostgresServer
 CLAIMS = 60
 PARTS = 2
 TOTAL = 1500
+ROUNDS = 20
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -54,9 +55,13 @@ async def stage(own_server: PostgresServer) -> AsyncIterator[Stage]:
 
 @pytest.fixture
 async def stores(own_server: PostgresServer) -> AsyncIterator[tuple[Store, Store]]:
-    """Two that do not know of each other, on one database."""
+    """Two that do not know of each other, on one database, and that repeat nothing: where they
+    waited in a circle, one would say so."""
     url = own_server.fresh_url()
-    pair = await open_store(url, SystemClock()), await open_store(url, SystemClock())
+    pair = (
+        await open_store(url, SystemClock(), locked_for_s=0.0),
+        await open_store(url, SystemClock(), locked_for_s=0.0),
+    )
     await pair[0].open_epoch(CLUSTER, 1)
     yield pair
     failpoint.arm("")
@@ -123,6 +128,25 @@ async def polled_items(reader: Store, crawling: asyncio.Future[list[object]]) ->
             polled += [item.seq for item in found]
         await asyncio.sleep(0)
     return polled
+
+
+async def test_parts_that_find_the_same_links_wait_in_one_order(
+    stores: tuple[Store, Store],
+) -> None:
+    hosts = [next(h for h in names() if part_of(h, PARTS) == part) for part in range(PARTS)]
+    parts = [
+        await store.claim(stamp(10 + part, part=part), job(parts=PARTS))
+        for part, store in enumerate(stores)
+    ]
+    pages = [[request(f"start-{n}", host) for n in range(ROUNDS)] for host in hosts]
+    await parts[0].seed([*pages[0], *pages[1]])
+    for number in range(ROUNDS):
+        links = [request(f"{number}/{n}", hosts[n % PARTS]) for n in range(400)]
+        await asyncio.gather(
+            parts[0].commit([done(pages[0][number], *links)]),
+            parts[1].commit([done(pages[1][number], *reversed(links))]),
+        )
+    assert (await parts[0].progress()).known == ROUNDS * (PARTS + 400)
 
 
 async def test_what_one_part_refuses_while_another_follows_it_is_followed(

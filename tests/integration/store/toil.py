@@ -88,11 +88,12 @@ def crossing(number: int, **fields: Any) -> Request:
 
 
 def _crossing(page: Request, total: int) -> Visit:
-    """Neighbours find the same links; every other finds the last of them too deep."""
+    """Neighbours find the same links, in opposite order; every other finds half of them too
+    deep."""
     number = int(page.url.rpartition("/")[2])
     first = number // 2 * LINKS
     numbers = [each for each in range(first + 1, first + LINKS + 1) if each < total]
-    links = [crossing(each) for each in numbers]
+    links = [crossing(each) for each in (numbers[::-1] if number % 2 else numbers)]
     cut = len(links) // 2 if number % 2 else len(links)
     return Visit(
         page,
