@@ -54,10 +54,14 @@ async def stage(own_server: PostgresServer) -> AsyncIterator[Stage]:
 
 
 @pytest.fixture
-async def stores(own_server: PostgresServer) -> AsyncIterator[tuple[Store, Store]]:
+def url(own_server: PostgresServer) -> str:
+    return own_server.fresh_url()
+
+
+@pytest.fixture
+async def stores(url: str) -> AsyncIterator[tuple[Store, Store]]:
     """Two that do not know of each other, on one database, and that repeat nothing: where they
     waited in a circle, one would say so."""
-    url = own_server.fresh_url()
     pair = (
         await open_store(url, SystemClock(), locked_for_s=0.0),
         await open_store(url, SystemClock(), locked_for_s=0.0),
@@ -176,8 +180,34 @@ def names() -> Iterator[str]:
         number += 1
 
 
+async def test_turns_on_a_host_that_was_new_wait_in_one_order(
+    url: str, stores: tuple[Store, Store]
+) -> None:
+    """While the first waits for a host that it knew, others ask for one that nobody knew when it
+    began, and that it wants too."""
+    await reserve(stores[0], "z", "known.example")
+    await stores[0].budgets("z").release({"known.example": 0.0})
+    blocker = await locking(url, "known.example")
+    calls = []
+    both = ("a.new", "known.example")
+    for number, wanted in enumerate((both, ("a.new",), both)):
+        calls.append(asyncio.create_task(reserve(stores[number % 2], f"{number}", *wanted)))
+        await asyncio.sleep(0.3)
+    await blocker.close()
+    held = [grants["a.new"].held for grants in await asyncio.gather(*calls)]
+    assert held.count(True) == 1
+
+
+async def locking(url: str, host: str) -> Connection:
+    """A session that holds the row of a host until it is closed."""
+    blocker = await Connection.connect(url, autocommit=True)
+    await blocker.execute("BEGIN")
+    await blocker.execute("SELECT 1 FROM turns WHERE host = %s FOR UPDATE", (host,))
+    return blocker
+
+
 async def test_turns_are_decided_by_the_time_after_the_wait_for_them(
-    own_server: PostgresServer,
+    url: str,
 ) -> None:
     """Whoever waited long for the lock of one host must not take the turn that another had begun
     on a second one meanwhile for one of a clock gone wrong."""
@@ -186,14 +216,11 @@ async def test_turns_are_decided_by_the_time_after_the_wait_for_them(
     async def now(_: Connection) -> float:
         return clock.wall()
 
-    url = own_server.fresh_url()
     store = await open_postgres(url, clock, locked_for_s=5.0, now=now)
     hosts = {"slow.example": 0.0, "taken.example": 0.0}
     await store.budgets("a").reserve(hosts)
     await store.budgets("a").release(hosts)
-    blocker = await Connection.connect(url, autocommit=True)
-    await blocker.execute("BEGIN")
-    await blocker.execute("SELECT 1 FROM turns WHERE host = 'slow.example' FOR UPDATE")
+    blocker = await locking(url, "slow.example")
     waiting: asyncio.Task[dict[str, HostGrant]] = asyncio.create_task(
         reserve(store, "b", "slow.example", "taken.example")
     )
