@@ -28,14 +28,14 @@ def apply(
     master: options.Master = options.DEFAULT_MASTER,
     json_: options.Json = False,
 ) -> None:
-    """Create a crawl, or change it; shows the difference.
+    """Create a crawl, or change it; shows the difference, without values of cookies and secrets.
 
     Piped, standard output is the crawl's name; the difference goes to standard error.
 
     `crawler apply shop.toml -s download_delay=0.5`
     """
     from crawler.app.source import name_for, read_definition
-    from crawler.definition import doubts
+    from crawler.definition import doubts, masked
 
     definition = read_definition(source, settings or ())
     terminal.warn(source, doubts(definition))
@@ -54,7 +54,10 @@ def apply(
     piped = not terminal.is_terminal()
     if piped:
         print(change.name)
-    terminal.print_difference(terminal.difference(before, wanted), stderr=piped)
+    lines = terminal.difference(before, masked(wanted))
+    terminal.print_difference(lines, stderr=piped)
+    if change.changed and not change.created and not lines:
+        print("only values that are not shown differ", file=sys.stderr if piped else sys.stdout)
     print(_told(change, now), file=sys.stderr if piped else sys.stdout)
 
 

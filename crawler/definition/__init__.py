@@ -10,6 +10,7 @@ from crawler.definition.loading import (
     load_text,
     override,
 )
+from crawler.definition.masking import masked
 from crawler.definition.schema import Definition, Follow, ItemField, Next, Rule, Value
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "from_json",
     "json_schema",
     "load_text",
+    "masked",
     "override",
 ]

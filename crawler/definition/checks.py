@@ -12,6 +12,7 @@ from typing import Any, Final
 import ada_url
 from pydantic_core import PydanticCustomError
 
+from crawler.definition.masking import MASK
 from crawler.errors import InvalidInput
 
 MAX_URL_CHARS: Final = 2_048
@@ -127,6 +128,8 @@ def _check_sent(name: str, value: str) -> None:
         raise wrong(f"the value of {name} is longer than {_MAX_HEADER_CHARS} characters")
     if not value.isascii() or not value.isprintable():
         raise wrong(f"the value of {name} must be one line of printable ASCII")
+    if value == MASK:
+        raise wrong(f"the value of {name} is {MASK}, which is only how it is shown; write it out")
     if "${" in value:
         raise wrong(f"the value of {name} is sent as it stands; ${{...}} is not replaced")
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 
 from crawler.coordination.catalog import Entry, View, state_of, units_of
 from crawler.coordination.election import Leader
 from crawler.coordination.entry import state_of_unit
+from crawler.definition import masked
 from crawler.model import Node
 from crawler.rpc.pb.control_pb2 import NodeView, PartView, ResourceView
 
 
 def show_resource(entry: Entry, live: Collection[str], *, definition: bool) -> ResourceView:
-    """One resource; ``live`` are the ids of the live workers. It must exist."""
+    """One resource; ``live`` are the ids of the live workers. It must exist. Credentials in its
+    definition are not shown to anybody."""
     resource, wish, decision = entry.resource, entry.wish, entry.decision
     assert resource is not None
     state, reason = state_of(entry, live)
@@ -28,12 +31,23 @@ def show_resource(entry: Entry, live: Collection[str], *, definition: bool) -> R
         reason=reason,
         run=wish.run if wish is not None else 1,
         revision=resource.revision,
-        definition_json=(entry.definition or "") if definition else "",
+        definition_json=_masked(entry.definition) if definition and entry.definition else "",
         definition_revision=entry.definition_revision,
         decision=decision.reason if decision is not None else "",
         decided_at=decision.at if decision is not None else 0.0,
         parts=[_show_part(unit, live) for unit in units] if len(units) > 1 else (),
     )
+
+
+def _masked(definition: str) -> str:
+    """The definition's JSON; "" where somebody else wrote what is none."""
+    try:
+        read = json.loads(definition)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(read, dict):
+        return ""
+    return json.dumps(masked(read), ensure_ascii=False, separators=(",", ":"))
 
 
 def _show_part(unit: Entry, live: Collection[str]) -> PartView:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
+from crawler.coordination.operations import put as put_op
 from crawler.errors import (
     Conflict,
     CrawlerError,
@@ -85,6 +86,21 @@ async def test_every_write_through_a_follower(etcd: EtcdServer, fence: MemoryFen
         assert [r.name for r in (await calls.list_resources()).resources] == ["a"]
         await calls.delete_resource(ResourceSpec(name="a"))
         assert not (await calls.list_resources()).resources
+
+
+async def test_credentials_are_kept_but_not_shown(etcd: EtcdServer, fence: MemoryFence) -> None:
+    sent = {**json.loads(definition()), "cookies": {"session": "q7"}}
+    async with pair(etcd, fence) as (leader, follower, _):
+        put = PutRequest(name="a", definition_json=json.dumps(sent))
+        assert (await follower.calls.put_resource(put)).created
+        for master in (leader, follower):
+            view = await master.calls.get_resource(NameRequest(name="a"))
+            assert json.loads(view.definition_json)["cookies"] == {"session": "***"}
+        assert not (await follower.calls.put_resource(put)).changed
+        for garbage in ("{", "7", "[" * 100_000):
+            await leader.etcd.txn([], [put_op("/crawler/definitions/a", garbage.encode())])
+            view = await follower.calls.get_resource(NameRequest(name="a"))
+            assert view.definition_json == ""
 
 
 async def test_errors_pass_through_a_follower(etcd: EtcdServer, fence: MemoryFence) -> None:

@@ -165,6 +165,23 @@ def test_apply_shows_the_difference(api: Api, watch: Run) -> None:
     assert "\x1b[31m" not in out
 
 
+@pytest.mark.parametrize(("same", "said"), [(True, True), (False, False)])
+def test_apply_shows_no_credentials_and_says_when_only_they_differ(
+    api: Api, run: Run, tmp_path: Path, same: bool, said: bool
+) -> None:
+    file = tmp_path / "shop.toml"
+    file.write_text('start_urls = ["https://shop.example/"]\ncookies = { session = "q7" }\n')
+    shown = {"cookies": {"session": "***"}, "start_urls": ["https://shop.example/"]}
+    before = shown if same else RESOURCE["definition"]
+    api.answers["GET /crawler/resource/shop"] = {**RESOURCE, "definition": before}
+    ended = run("apply", str(file))
+    assert ended.code == 0
+    assert "q7" not in ended.out + ended.err
+    assert ("only values that are not shown differ" in ended.err) is said
+    assert ('+  "cookies"' in ended.err) is not said
+    assert api.asked[1][1]["cookies"] == {"session": "q7"}
+
+
 def test_apply_a_new_site(api: Api, run: Run) -> None:
     api.answers["PUT /crawler/resource/new.example"] = {
         "id": "2", "name": "new.example", "assigned_node": "go.micro.server.worker-1",

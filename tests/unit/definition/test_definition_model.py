@@ -17,6 +17,7 @@ from crawler.definition import (
     from_json,
     json_schema,
     load_text,
+    masked,
     override,
 )
 from crawler.errors import InvalidInput
@@ -145,6 +146,25 @@ def test_settings_from_a_command_line_stand_above_the_file() -> None:
     assert changed.retry_http_codes == (500,)
     assert changed.rules == shop.rules
     assert override(changed, ["max_pages=6"]).max_pages == 6
+
+
+def test_credentials_are_masked_where_a_definition_is_shown() -> None:
+    given: dict[str, Any] = {
+        "start_urls": ["https://shop.example/"],
+        "headers": {"authorization": "Bearer q7", "X-Api-Key": "q7", "Accept-Language": "de"},
+        "cookies": {"session": "q7"},
+    }
+    shown = masked(json.loads(from_data(given).canonical()))
+    assert shown["headers"] == {"authorization": "***", "X-Api-Key": "***", "Accept-Language": "de"}
+    assert shown["cookies"] == {"session": "***"}
+    assert given["cookies"] == {"session": "q7"}
+    assert masked({"headers": 7, "cookies": None}) == {"headers": 7, "cookies": None}
+
+
+@pytest.mark.parametrize("field", ["headers", "cookies"])
+def test_a_mask_does_not_become_the_credential(field: str) -> None:
+    with pytest.raises(InvalidInput, match="only how it is shown"):
+        from_data({"start_urls": ["https://shop.example/"], field: {"Authorization": "***"}})
 
 
 @pytest.mark.parametrize(
