@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import Counter, Histogram
 
 from crawler.access import Access, Role, acting_for
+from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, Refused
 from crawler.rpc.calls import MasterCalls
 from crawler.telemetry.health import Health
@@ -22,6 +23,7 @@ from crawler.web.errors import answer_error, answer_fault, answer_refusal
 from crawler.web.guard import SAFE, refusal
 from crawler.web.nodes import Nodes
 from crawler.web.openapi import document
+from crawler.web.rate import Rates
 from crawler.web.resources import Counts, Resources
 from crawler.web.results import Records, Results
 from crawler.web.route import AnyRoute
@@ -54,10 +56,12 @@ def build_app(
     *,
     loopback: bool,
     access: Access | None = None,
+    rates: Rates | None = None,
     definition_schema: Mapping[str, Any] | None = None,
 ) -> web.Application:
     """A master's API. ``calls`` go to this master's own gRPC server; ``loopback`` says that the
-    server listens on loopback only, ``access`` who may call what (None: everybody everything)."""
+    server listens on loopback only, ``access`` who may call what (None: everybody everything) and
+    ``rates`` how often."""
     access = access or Access()
     routes = (
         *Resources(calls, store).routes(),
@@ -66,7 +70,8 @@ def build_app(
         *greeter.routes(),
         *probe.Probes(health, access).routes(),
     )
-    return _assemble(routes, loopback, access, definition_schema)
+    rates = rates or Rates(SystemClock())
+    return _assemble(routes, loopback, access, rates, definition_schema)
 
 
 def build_worker_app(
@@ -75,18 +80,20 @@ def build_worker_app(
     """A worker's API: its greeting and its probes."""
     access = access or Access()
     routes = (*greeter.routes(), *probe.Probes(health, access).routes())
-    return _assemble(routes, loopback, access, None)
+    return _assemble(routes, loopback, access, Rates(SystemClock()), None)
 
 
 def _assemble(
     routes: Sequence[AnyRoute],
     loopback: bool,
     access: Access,
+    rates: Rates,
     definition_schema: Mapping[str, Any] | None,
 ) -> web.Application:
     needs = {(route.method, route.path): route.need for route in routes}
     guarded = _guarded(loopback and not access.closed)
-    app = web.Application(middlewares=[_recorded, _answered, guarded, _admitted(access, needs)])
+    admitted = _admitted(access, rates, needs)
+    app = web.Application(middlewares=[_recorded, _answered, guarded, admitted])
     for route in routes:
         app.router.add_route(route.method, route.path, route.serve)
         if route.method == "GET":
@@ -155,8 +162,8 @@ def _guarded(loopback: bool) -> Middleware:
     return guarded
 
 
-def _admitted(access: Access, needs: Mapping[tuple[str, str], Role]) -> Middleware:
-    """Ask who it is. What is not there needs a token like everything else."""
+def _admitted(access: Access, rates: Rates, needs: Mapping[tuple[str, str], Role]) -> Middleware:
+    """Ask who it is, and count it. What is not there needs a token like everything else."""
 
     @web.middleware
     async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -167,7 +174,7 @@ def _admitted(access: Access, needs: Mapping[tuple[str, str], Role]) -> Middlewa
         if path in probe.OPEN and header is None:
             return await handler(request)
         need = needs.get((method, path), Role.READ if method in SAFE else Role.OPERATE)
-        access.admit(header, need)
+        rates.take(access.admit(header, need).name)
         acting_for.set(header or "")
         return await handler(request)
 

@@ -12,6 +12,7 @@ from crawler.rpc.calls import CallSettings, Channels, MasterCalls
 from crawler.rpc.server import serve as serve_grpc
 from crawler.telemetry.health import Health
 from crawler.web.app import build_app
+from crawler.web.rate import Rates
 from crawler.web.server import serve as serve_http
 from tests.fakes.control import FakeMaster
 from tests.fakes.results import FakeResults
@@ -34,6 +35,7 @@ async def serve_api(
     loopback: bool = True,
     timeout_s: float = 5.0,
     access: Access | None = None,
+    rates: Rates | None = None,
     definition_schema: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[FakeCluster]:
     """A running cluster of fakes; gRPC and HTTP are real."""
@@ -50,6 +52,7 @@ async def serve_api(
             cluster.health,
             loopback=loopback,
             access=access,
+            rates=rates,
             definition_schema=definition_schema,
         )
         async with serve_http(app, "127.0.0.1", 0, grace_s=0.1) as port:
