@@ -90,7 +90,8 @@ def store(text: str) -> str:
 
 
 def _masked(url: str) -> str:
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
+    """Without user and password, whatever signs these hold: to the last @, that is."""
+    return re.sub(r"://.*@", "://***@", url, flags=re.DOTALL)
 
 
 def networks(texts: tuple[str, ...]) -> tuple[str, ...]:

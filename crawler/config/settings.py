@@ -24,7 +24,7 @@ class NodeConfig:
     etcd_ca: str | None
     etcd_cert: str | None
     etcd_key: str | None
-    store: str
+    store: str = field(repr=False)
     ttl_s: int
     advertise: str | None  # host or host:port that others reach this node at
     podip: str | None
@@ -121,7 +121,7 @@ class UpConfig:
     data: Path
     http: Listen
     etcd: tuple[str, ...]
-    store: str | None
+    store: str | None = field(repr=False)
     ttl_s: int
     processes: int | None
     allow_private: tuple[str, ...]

@@ -23,6 +23,7 @@ _LABEL: Final = re.compile(r"[^\W\d][\w-]{0,62}")
 _RULE_NAME: Final = re.compile(r"\w[\w.-]{0,63}")
 _JSONLD: Final = re.compile(r"@|[^.\s]+(?:\.[^.\s]+)*")
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_PASSWORD: Final = re.compile(r":[^/:\s]*@")
 _SET_ELSEWHERE: Final = {
     "user-agent": "set user_agent instead",
     "cookie": "set cookies instead",
@@ -187,8 +188,8 @@ def check_default(kind: str | None, many: bool, value: Any) -> None:
 
 
 def shortened(value: object) -> str:
-    """The value as people may read it in a message."""
-    text = repr(value)
+    """The value as people may read it in a message: without what may be a password in a URL."""
+    text = _PASSWORD.sub(f":{MASK}@", repr(value))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -13,7 +13,7 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 # user:password@ of a URL; the user stays, because it helps to find the mistake.
-_URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s@]+@", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s]+@", re.IGNORECASE)
 # In the query of a URL or in a connection string, which libpq takes both.
 _SETTING = re.compile(r"\b((?:ssl)?password\s*=\s*)(?:'[^']*'|[^\s&'\"]+)", re.IGNORECASE)
 # A header inside a text, up to the end of its line (or of the quoted text it stands in).

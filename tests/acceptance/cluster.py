@@ -157,9 +157,10 @@ class Cluster:
         arguments = [sys.executable, "-m", "crawler", role, f"--id={node}"]
         arguments += [f"--http={place.address}:{http}", f"--grpc={place.address}:{grpc}"]
         arguments += [f"--etcd={','.join(self.etcd.endpoints)}", f"--ttl={self.ttl_s}"]
-        arguments += [f"--store={self.store}", *options]
+        arguments += options
         if place is not LOOPBACK:
             arguments.append("--insecure")
+        environment = {"CRAWLER_STORE": self.store, **environment}  # it may hold a password
         log = self.folder / f"{name}.log"
         return Process(name, place.command(arguments), log, **environment)
 

@@ -124,13 +124,22 @@ def test_a_wrong_flag_is_refused_by_name(name: str, value: str, said: str) -> No
     assert caught.value.field == name
 
 
-def test_a_secret_is_never_repeated() -> None:
+@pytest.mark.parametrize(
+    "password", ["hunter2", "a/hunter2", "a@hunter2", "a:hunter2", "a\nhunter2"]
+)
+@pytest.mark.parametrize("name", ["store", "etcd"])
+def test_a_secret_is_never_repeated(name: str, password: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        master_config({"store": "mysql://me:hunter2@x"}, {})
+        master_config({name: f"mysql://me:{password}@x"}, {})
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_is_not_shown_by_the_settings_that_hold_it() -> None:
     config = master_config({"etcd_user": "me"}, {"CRAWLER_ETCD_PASSWORD": "hunter2"})
     assert config.etcd_password == "hunter2"
     assert "hunter2" not in repr(config)
+    assert "hunter2" not in repr(master_config({"store": "postgresql://me:hunter2@x/y"}, {}))
+    assert "hunter2" not in repr(up_config({"store": "postgresql://me:hunter2@x/y"}, {}))
 
 
 def test_a_wrong_variable_is_refused_by_name() -> None:

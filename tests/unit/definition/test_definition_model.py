@@ -161,6 +161,16 @@ def test_credentials_are_masked_where_a_definition_is_shown() -> None:
     assert masked({"headers": 7, "cookies": None}) == {"headers": 7, "cookies": None}
 
 
+@pytest.mark.parametrize(
+    "url", ["https://me:q7@a b/", "https://me:q7@[::x]/", "ftp://me:q7@a/", "https://me:q7@a/"]
+)
+def test_a_refused_url_is_repeated_without_its_password(url: str) -> None:
+    for field in ("start_urls", "allowed_domains"):
+        with pytest.raises(InvalidInput) as caught:
+            from_data({"start_urls": ["https://shop.example/"], field: [url]})
+        assert "q7" not in str(caught.value)
+
+
 @pytest.mark.parametrize("field", ["headers", "cookies"])
 def test_a_mask_does_not_become_the_credential(field: str) -> None:
     with pytest.raises(InvalidInput, match="only how it is shown"):

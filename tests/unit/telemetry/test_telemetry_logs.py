@@ -137,6 +137,10 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert redact_text(text) == text
 
 
+def test_a_password_with_an_at_sign_is_hidden_to_its_end() -> None:
+    assert redact_text("postgresql://me:a@abc@db/x y@z") == "postgresql://me:***@db/x y@z"
+
+
 def test_what_belongs_to_the_caller_is_not_changed() -> None:
     given = {"password": "abc", "list": ["http://u:abc@h"]}
     assert redact(given) == {"password": HIDDEN, "list": ["http://u:***@h"]}
