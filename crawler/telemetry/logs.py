@@ -6,6 +6,7 @@ for, as the Go original writes them. Lines of libraries that use `logging` take 
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -74,14 +75,15 @@ def _formatter(
 ) -> structlog.stdlib.ProcessorFormatter:
     if console:
         last: list[Processor] = [
-            structlog.dev.ConsoleRenderer(colors=colour, timestamp_key="ts", pad_event_to=0)
+            _printable,
+            structlog.dev.ConsoleRenderer(colors=colour, timestamp_key="ts", pad_event_to=0),
         ]
     else:
         last = [
             structlog.processors.EventRenamer("msg"),
             _upper_level,
             _in_order,
-            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+            structlog.processors.JSONRenderer(_dumps, ensure_ascii=False, default=str),
         ]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -110,6 +112,28 @@ def _hide_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 def _count(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     LOG_LINES.labels(level=event.get("level", "info")).inc()
+    return event
+
+
+def _escaped(text: str, keep: str = "") -> str:
+    """What a terminal or a reader of lines would obey becomes what JSON writes for it."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in keep else json.dumps(each)[1:-1] for each in text
+    )
+
+
+def _dumps(value: object, **options: Any) -> str:
+    """JSON on one line for every reader: some break lines at U+2028 too."""
+    return _escaped(json.dumps(value, **options))
+
+
+def _printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Only tracebacks have lines; nothing has control characters, which others may have sent."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = _escaped(value, "\n" if key == "exception" else "")
     return event
 
 

@@ -108,6 +108,36 @@ def test_tracebacks_are_one_line() -> None:
     assert "hunter2" not in stream.getvalue()
 
 
+HOSTILE = "a\nlevel=error \r\x1b[2J \x9b31m \u2028 \x85 \u202e \udc80 \x00 \x7f \U000e0001 b"
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_what_others_sent_forges_no_line_and_commands_no_terminal(format_: str) -> None:
+    buffer = io.BytesIO()
+    stream = io.TextIOWrapper(buffer, encoding="utf-8", write_through=True)
+    logs.configure(format=format_, stream=stream)
+    structlog.get_logger("x").info(HOSTILE, path=HOSTILE, nested=[HOSTILE], word="grün")
+    logging.getLogger("somebody").warning("%s", HOSTILE)
+    lines = buffer.getvalue().decode().splitlines()
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    assert "grün" in lines[0]
+    if format_ == "json":
+        assert json.loads(lines[0])["path"] == HOSTILE
+        assert json.loads(lines[1])["msg"] == HOSTILE
+
+
+def test_a_traceback_on_a_terminal_has_lines_and_no_commands() -> None:
+    stream = io.StringIO()
+    logs.configure(format="console", stream=stream)
+    try:
+        raise ValueError("\x1b[2J")
+    except ValueError:
+        structlog.get_logger("x").exception("failed")
+    assert "\x1b" not in stream.getvalue()
+    assert len(stream.getvalue().splitlines()) > 3
+
+
 def test_secrets_stay_out() -> None:
     stream = io.StringIO()
     logs.configure(stream=stream)
