@@ -42,6 +42,15 @@ _SPECIAL = (
     IPv4Network("192.88.99.0/24"),  # 6to4 relay anycast, the same
 )
 _DEFAULT_PORTS = (80, 443)
+# Ports of other protocols, which a request could be taken for (mail and chat above all): the "bad
+# ports" of the Fetch standard (fetch.spec.whatwg.org, "Port blocking").
+_OTHER_PORTS = frozenset({
+    0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101,
+    102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427,
+    465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990,
+    993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667,
+    6668, 6669, 6679, 6697, 10080,
+})  # fmt: skip
 
 
 def unwrap(address: Address) -> Address:
@@ -101,7 +110,8 @@ class AddressRefused(PermissionError):
 
 
 class Guard:
-    """Decides by address. Public ones may be reached, others only as far as they are allowed.
+    """Decides by address. Public ones may be reached, but for ports of other protocols than the
+    web's; others only as far as they are allowed.
 
     ``allowed``: networks, as CIDR texts, that may be reached although they are not public.
     ``hosts``: IP literals or ``localhost``, as ``host`` (ports 80 and 443) or ``host:port``, that
@@ -126,7 +136,9 @@ class Guard:
     def allows(self, address: Address, port: int | None = None) -> bool:
         """Whether ``port`` of this address may be connected to."""
         inner = unwrap(address)
-        if is_public(address) or (port is not None and (inner, port) in self._exact):
+        if port is not None and (inner, port) in self._exact:
+            return True
+        if is_public(address) and port not in _OTHER_PORTS:
             return True
         return any(inner in network or address in network for network in self._networks)
 
@@ -137,7 +149,10 @@ class Guard:
         except ValueError as error:
             raise Refused(f"not an address: {address!r}") from error
         if not self.allows(parsed, port):
-            raise Refused(f"{parsed} is not a public address")
+            reason = (
+                f"port {port} is not the web's" if is_public(parsed) else "not a public address"
+            )
+            raise Refused(f"{parsed}: {reason}")
 
     def open_socket(self, info: AddressInfo) -> socket.socket:
         """A fresh socket for this entry of getaddrinfo; `AddressRefused` (an OSError) if refused.

@@ -70,6 +70,19 @@ def test_what_is_no_address_is_refused() -> None:
         Guard().check("example.com")
 
 
+@pytest.mark.parametrize("port", [0, 22, 25, 110, 143, 587, 6000, 6667])
+def test_ports_of_other_protocols_are_refused_unless_they_are_allowed(port: int) -> None:
+    with pytest.raises(Refused, match="not the web's"):
+        Guard().check("8.8.8.8", port)
+    Guard(["8.8.8.0/24"]).check("8.8.8.8", port)
+    Guard(hosts=[f"8.8.8.8:{port}"]).check("8.8.8.8", port)
+
+
+@pytest.mark.parametrize("port", [80, 443, 81, 3000, 8000, 8080, 8443])
+def test_ports_of_the_web_are_many(port: int) -> None:
+    Guard().check("8.8.8.8", port)
+
+
 def test_networks_may_be_allowed_in_whatever_disguise_they_come() -> None:
     guard = Guard(["10.0.0.0/8", "fd00::/8"])
     guard.check("10.1.2.3", 8080)
