@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import socket
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +19,7 @@ from crawler.address import Guard
 from crawler.clock import SystemClock
 from crawler.definition import from_data
 from crawler.engine.fetch import HttpFetch, Page, follow
-from crawler.engine.urls import Scope
+from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed
 from tests.integration.engine.servers import Handler, serving, speaking
 
@@ -112,6 +113,8 @@ async def test_codings_are_undone(coding: str, encode: Callable[[bytes], bytes])
     ("headers", "body", "reason"),
     [
         ({"Content_Encoding": "br"}, b"x", "content coding not offered"),
+        ({"Content_Encoding": "zstd"}, b"x", "content coding not offered"),
+        ({"Content_Encoding": "gzip, br"}, b"x", "content coding not offered"),
         ({"Content_Encoding": "gzip, gzip"}, b"x", "content coding not offered"),
         ({"Content_Encoding": "gzip"}, b"not gzip", "broken content coding"),
         ({"Content_Encoding": "gzip"}, gzip.compress(b"x" * 999)[:-9], "incomplete body"),
@@ -124,11 +127,68 @@ async def test_bodies_that_are_refused(headers: dict[str, str], body: bytes, rea
     assert error.reason == reason
 
 
-async def test_a_bomb_is_not_inflated() -> None:
-    bomb = gzip.compress(bytes(50_000_000))
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_bomb_is_not_inflated(coding: str) -> None:
+    zeros = bytes(50_000_000)
+    bomb = gzip.compress(zeros) if coding == "gzip" else zlib.compress(zeros)
     started = time.monotonic()
-    assert (await failure(answering(bomb, Content_Encoding="gzip"))).reason == "decompression bomb"
+    assert (await failure(answering(bomb, Content_Encoding=coding))).reason == "decompression bomb"
     assert time.monotonic() - started < 1
+
+
+async def test_a_bomb_in_many_members_or_within_a_bomb_is_none_either() -> None:
+    member = gzip.compress(bytes(500_000))
+    assert (await failure(answering(member * 100, Content_Encoding="gzip"))).reason == (
+        "decompression bomb"
+    )
+    nested = gzip.compress(gzip.compress(bytes(50_000_000)))
+    page = await fetched(answering(nested, Content_Encoding="gzip"))
+    assert len(page.body) < 100_000  # one coding is undone, never a second
+
+
+async def test_a_small_page_of_one_letter_is_no_bomb() -> None:
+    page = await fetched(answering(gzip.compress(b" " * 1_000_000), Content_Encoding="gzip"))
+    assert len(page.body) == 1_000_000
+
+
+async def test_an_endless_error_is_given_up() -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=500)
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(bytes(65536))
+        return response
+
+    page = await fetched(handle)
+    assert (page.status, page.body) == (500, b"")
+    assert page.size_bytes < 1_000_000
+
+
+class Leaping(SystemClock):
+    """Five seconds pass between any two looks at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def elapsed(self) -> float:
+        self.now += 5.0
+        return self.now
+
+
+async def test_a_body_that_trickles_is_given_up_before_the_budget_ends() -> None:
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        await _drip(writer, b"x")
+
+    async with speaking(drip) as origin:
+        definition = from_data({"start_urls": [f"{origin}/"], "download_timeout": 20})
+        guard = Guard(["127.0.0.0/8"])
+        async with HttpFetch(definition, Scope(definition), guard, Leaping()) as fetch:
+            started = time.monotonic()
+            with pytest.raises(FetchFailed, match="too slow"):
+                await fetch.get(f"{origin}/")
+            assert time.monotonic() - started < 3
 
 
 async def test_an_endless_body_is_cut_by_size() -> None:
@@ -210,7 +270,7 @@ async def test_names_that_do_not_resolve() -> None:
         assert caught.value.reason in ("request impossible", "name not resolved")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:7f00:1]"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:7f00:1]", "[::ffff:0:7f00:1]"])
 async def test_private_addresses_are_refused_by_literal_and_by_name(host: str) -> None:
     hits = []
 
@@ -226,8 +286,102 @@ async def test_private_addresses_are_refused_by_literal_and_by_name(host: str) -
     assert not hits
 
 
-async def test_a_proxy_in_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "①②⑦.⓪.⓪.①", "127。0。0。1"]
+)
+async def test_odd_spellings_lead_nowhere_else(host: str) -> None:
+    """As they are written, and as they are written after canonicalisation."""
+    hits = []
+
+    async def handle(request: web.Request) -> web.Response:
+        hits.append(request.path)
+        return web.Response()
+
+    async with serving(handle) as origin, fetching(origin, private=()) as fetch:
+        port = origin.rpartition(":")[2]
+        written = f"http://{host}:{port}/"
+        for url in (written, canonical(written)):
+            with pytest.raises(FetchFailed) as caught:
+                await fetch.get(url)
+            refused = {"address refused"} | ({"request impossible"} if url == written else set())
+            assert caught.value.reason in refused
+            assert not caught.value.retry
+    assert not hits
+
+
+@asynccontextmanager
+async def counting(host: str, port: int) -> AsyncIterator[list[str]]:
+    """A server that only notes who connects."""
+    seen: list[str] = []
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(host)
+        writer.close()
+
+    server = await asyncio.start_server(serve, host, port)
+    try:
+        yield seen
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_name_that_resolves_to_something_else_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """DNS rebinding: what counts is where a socket is about to be connected to."""
+    good, bad = "127.0.0.1", "127.0.0.2"
+    turns = [[good], [bad], [bad, good]]
+    loop = asyncio.get_running_loop()
+    real = loop.getaddrinfo
+
+    async def changing(host: str, port: int, **more: Any) -> Any:
+        if host != "rebind.example":
+            return await real(host, port, **more)
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, (address, port)) for address in turns.pop(0)]
+
+    monkeypatch.setattr(loop, "getaddrinfo", changing)
+    async with serving(answering(b"hi")) as origin:
+        port = int(origin.rpartition(":")[2])
+        url = f"http://rebind.example:{port}/"
+        async with counting(bad, port) as seen:
+            async with fetching(origin, private=(good,)) as fetch:
+                assert (await fetch.get(url)).body == b"hi"
+                assert (await fetch.get(url)).body == b"hi"  # by the first answer, kept a while
+            async with fetching(origin, private=(good,)) as fetch:
+                with pytest.raises(FetchFailed, match="address refused"):
+                    await fetch.get(url)
+            async with fetching(origin, private=(good,)) as fetch:
+                assert (await fetch.get(url)).body == b"hi"
+    assert turns == []
+    assert seen == []
+
+
+async def test_a_redirect_to_a_private_address_is_refused_at_its_hop() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": request.query["to"]})
+
+    async def anywhere(_: Page) -> bool:
+        return True
+
+    async with serving(handle) as origin, fetching(origin, private=("127.0.0.1",)) as fetch:
+        port = int(origin.rpartition(":")[2])
+        async with counting("127.0.0.2", port) as seen:
+            for host in ("127.0.0.2", "2130706434", "[::ffff:127.0.0.2]", "169.254.169.254", "0"):
+                url = canonical(f"{origin}/?to=http://{host}:{port}/")
+                with pytest.raises(FetchFailed, match="address refused"):
+                    await follow(fetch, url, gate=anywhere)
+            with pytest.raises(FetchFailed, match="redirect to nowhere"):
+                await follow(fetch, f"{origin}/?to=file:///etc/passwd", gate=anywhere)
+    assert seen == []
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"])
+async def test_a_proxy_in_the_environment_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
     assert (await fetched(answering(b"direct"))).body == b"direct"
 
 
