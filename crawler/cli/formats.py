@@ -20,7 +20,7 @@ from crawler.errors import InvalidInput
 from crawler.model import ItemRecord
 
 # A spreadsheet takes what begins so for a formula (OWASP, "CSV injection"); plain numbers are not.
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 

@@ -53,9 +53,33 @@ def test_csv_has_a_column_for_every_field_of_any_item() -> None:
     assert rows[2]["c"] == 'quote " and\nline'
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-cmd|' /C calc'!A0", "@SUM(1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+cmd",
+        "-cmd|' /C calc'!A0",
+        "@SUM(1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "＝1",
+        "＋1",
+        "－1",
+        "＠A",
+    ],
+)
 def test_formulas_are_disarmed(text: str) -> None:
     assert cell_of(text) == "'" + text
+
+
+def test_a_formula_is_disarmed_wherever_it_stands() -> None:
+    evil = "=HYPERLINK(A1)"
+    record = ItemRecord(1, evil, evil, 0, 5, {"a": evil, evil: evil}, (evil,), 1.0)
+    target = io.StringIO(newline="")
+    write([record], target, Format.CSV)
+    for row in csv.reader(io.StringIO(target.getvalue(), newline="")):
+        assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
 
 
 def test_field_names_are_disarmed_too() -> None:
