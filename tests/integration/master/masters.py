@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from crawler.access import Access
 from crawler.clock import SystemClock
 from crawler.coordination.catalog import Catalog, read_entry, write_status
 from crawler.coordination.election import DEFAULT_PREFIX, Election, election_value
@@ -91,9 +92,15 @@ class Running:
 
 @asynccontextmanager
 async def a_master(
-    server: EtcdServer, fence: Fence, number: int = 1, *, ttl_s: int = TTL_S
+    server: EtcdServer,
+    fence: Fence,
+    number: int = 1,
+    *,
+    ttl_s: int = TTL_S,
+    access: Access | None = None,
 ) -> AsyncIterator[Running]:
-    """A master with its gRPC server, campaigning; the first one that is opened comes first."""
+    """A master with its gRPC server, campaigning; the first one that is opened comes first.
+    ``access``: who may call it."""
     channels = Channels()
     async with client(server) as etcd, open_session(etcd, ttl_s, CLOCK) as session:
         catalog = Catalog(etcd, CLOCK)
@@ -103,7 +110,7 @@ async def a_master(
             crawler_master(MasterService(router)),
             crawler_control(ControlService(router, master, CLOCK)),
         )
-        async with serve("127.0.0.1:0", services, grace_s=0.2) as listening:
+        async with serve("127.0.0.1:0", services, access=access, grace_s=0.2) as listening:
             value = election_value(str(number), listening.address)
             election = Election(etcd, session, DEFAULT_PREFIX, value)
             following = asyncio.create_task(catalog.run())

@@ -6,10 +6,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from crawler.access import Access, Role, acting_for, line_of, new_token
 from crawler.coordination.operations import put as put_op
 from crawler.errors import (
     Conflict,
@@ -18,6 +20,8 @@ from crawler.errors import (
     NoLeader,
     NotFound,
     OutcomeUnknown,
+    Refused,
+    Unauthenticated,
     Unavailable,
 )
 from crawler.rpc.calls import Channels, MasterCalls
@@ -32,6 +36,7 @@ from tests.integration.master.masters import (
     a_master,
     a_worker,
     definition,
+    entry_of,
 )
 
 
@@ -134,6 +139,60 @@ async def test_a_forwarded_call_goes_no_further(etcd: EtcdServer, fence: MemoryF
             await forwarded.add_resource(ResourceSpec(name="a"))
         await channels.close()
         assert await follower.etcd.get("/resources/a") is None
+
+
+async def test_the_leader_asks_again_who_is_calling(
+    etcd: EtcdServer, fence: MemoryFence, tmp_path: Path
+) -> None:
+    """A follower that is too kind, or whose tokens are old, opens nothing."""
+    known, demoted, gone = new_token(), new_token(), new_token()
+    leaders, followers = tmp_path / "leader", tmp_path / "follower"
+    lines = [line_of(known, "known", Role.OPERATE)]
+    leaders.write_text("\n".join([*lines, line_of(demoted, "demoted", Role.READ)]))
+    lines += [line_of(each, "old", Role.OPERATE) for each in (demoted, gone)]
+    followers.write_text("\n".join(lines))
+    async with (
+        a_master(etcd, fence, 1, access=Access(leaders)) as leader,
+        a_master(etcd, fence, 2, access=Access(followers)) as follower,
+        a_master(etcd, fence, 3) as careless,
+    ):
+        await leader.leads()
+        channels = Channels()
+        for master, token, error in (
+            (follower, demoted, Refused),
+            (follower, gone, Unauthenticated),
+            (careless, known, Unauthenticated),  # it asks nobody, and so calls for nobody
+        ):
+            await master.sees(lambda c: c.leader is not None)
+            acting_for.set(f"Bearer {token}")
+            with pytest.raises(error):
+                await master.calls.add_resource(ResourceSpec(name="a"))
+        acting_for.set("")
+        for hop in (0, 1, 2):
+            with pytest.raises(Unauthenticated):
+                await MasterCalls(channels, leader.address, hop=hop).add_resource(
+                    ResourceSpec(name="a")
+                )
+        assert (await entry_of(leader.etcd, "a")).resource is None
+        acting_for.set(f"Bearer {known}")
+        await follower.calls.add_resource(ResourceSpec(name="a"))
+        assert (await entry_of(leader.etcd, "a")).resource is not None
+        await channels.close()
+
+
+async def test_two_followers_of_a_leader_that_is_none_do_not_send_calls_round(
+    etcd: EtcdServer, fence: MemoryFence
+) -> None:
+    async with pair(etcd, fence) as (_, follower, _worker):
+        impostor = Channels()
+        with capture_logs() as logs:
+            for hop in (1, 2, 999):
+                with pytest.raises(NoLeader):
+                    await MasterCalls(impostor, follower.address, hop=hop).delete_resource(
+                        ResourceSpec(name="a")
+                    )
+        assert len([line for line in logs if line["event"] == "receive request"]) == 3
+        await impostor.close()
 
 
 async def test_without_a_leader_a_call_waits_a_little_and_says_so(
