@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,6 +130,23 @@ def test_only_markup_is_read(content_type: str, body: bytes, taken: bool) -> Non
     extraction = BARE.extract(body, URL, content_type=content_type)
     assert bool(extraction.items) is taken
     assert bool(extraction.errors) is not taken
+
+
+def test_xml_is_read_without_entities_of_its_own(tmp_path: Path) -> None:
+    """Neither a file nor a billion of laughs comes out of a document type."""
+    secret = tmp_path / "secret"
+    secret.write_text("canary")
+    laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
+    document = (
+        f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY f SYSTEM "{secret.as_uri()}">'
+        f'<!ENTITY l0 "ha">{laughs}]><x><title>&f;</title><h1>&l11;</h1></x>'
+    )
+    extractor = Extractor(rules({"match": "**", "item": {"t": "title", "h": "h1"}}))
+    extraction = extractor.extract(document.encode(), URL, content_type="application/xml")
+    told = str(extraction.items)
+    assert "&l11;" in told
+    assert "canary" not in told
+    assert len(told) < 1_000
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,10 @@ from crawler.errors import (
 )
 from crawler.rpc.calls import CallSettings, Channels, MasterCalls
 from crawler.rpc.greeting import Greeter
+from crawler.rpc.limits import MAX_REQUEST_BYTES
 from crawler.rpc.pb import control_pb2 as control
 from crawler.rpc.pb import crawler_pb2 as crawler
-from crawler.rpc.pb import greeter_pb2
+from crawler.rpc.pb import crawler_pb2_grpc, greeter_pb2
 from crawler.rpc.server import serve
 from crawler.rpc.services import greeter
 from tests.fakes.control import FakeMaster
@@ -285,6 +286,28 @@ async def test_requests_are_bounded_and_long_lists_pass() -> None:
         assert len((await calls.list_resources()).resources) == 8_000
         with pytest.raises(TooLarge):
             await calls.add_resource(crawler.ResourceSpec(name="x" * 5_000_000))
+
+
+@pytest.mark.parametrize("over", [0, 1])
+async def test_a_request_may_be_as_large_as_the_limit(over: int) -> None:
+    """The server refuses it, whatever the caller's own limits are."""
+    master = FakeMaster()
+    empty = crawler.ResourceSpec(name="a", definition_json=" " * MAX_REQUEST_BYTES)
+    size = 2 * MAX_REQUEST_BYTES - empty.ByteSize() + over
+    spec = crawler.ResourceSpec(name="a", definition_json="{}".ljust(size))
+    assert spec.ByteSize() == MAX_REQUEST_BYTES + over
+    async with (
+        serve("127.0.0.1:0", master.services) as listening,
+        grpc.aio.insecure_channel(listening.address) as channel,
+    ):
+        call = crawler_pb2_grpc.CrawlerMasterStub(channel).AddResource(spec, timeout=5)
+        if over:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        else:
+            assert (await call).id == NAME
+    assert bool(master.calls) is not bool(over)
 
 
 async def test_a_taken_port_is_named_with_its_flag() -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from crawler.access import Access, Role, line_of, new_token
 from crawler.config import Listen
 from crawler.errors import Misconfigured
 from crawler.telemetry.profile import sample_stacks, serve_profiles
 
 
-async def fetch(listen: Listen, path: str) -> tuple[int, str]:
+async def fetch(listen: Listen, path: str, token: str = "") -> tuple[int, str]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with (
-        aiohttp.ClientSession(trust_env=False) as http,
+        aiohttp.ClientSession(trust_env=False, headers=headers) as http,
         http.get(f"http://{listen}{path}") as answer,
     ):
         return answer.status, await answer.text()
@@ -42,6 +45,18 @@ async def test_the_pages() -> None:
             assert (await fetch(listen, f"/debug/cpu?seconds={wrong}"))[0] == 400
     event.set()
     await task
+
+
+async def test_with_tokens_every_page_asks(tmp_path: Path) -> None:
+    token, file = new_token(), tmp_path / "tokens"
+    file.write_text(line_of(token, "r", Role.READ))
+    pages = ["", "tasks", "stacks", "cpu?seconds=0.01", "heap", "nothing"]
+    async with serve_profiles(Listen("127.0.0.1", 0), Access(file)) as listen:
+        for page in pages:
+            for wrong in ("", new_token()):
+                assert (await fetch(listen, f"/debug/{page}", wrong))[0] == 401
+            expected = 404 if page == "nothing" else 200
+            assert (await fetch(listen, f"/debug/{page}", token))[0] == expected
 
 
 async def test_a_taken_address_is_told() -> None:

@@ -14,6 +14,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from crawler.access import Access, Role, line_of
 from crawler.rpc.pb import control_pb2, control_pb2_grpc, crawler_pb2, crawler_pb2_grpc
+from crawler.telemetry.health import Health
+from crawler.web.app import build_worker_app
+from crawler.web.server import serve
 from tests.fakes.api import FakeCluster, serve_api
 
 TOKENS = {role: f"crw_{role}" + "x" * 30 for role in Role}
@@ -83,6 +86,20 @@ async def test_an_operator_passes_both_doors(cluster: FakeCluster) -> None:
     for path in ("/crawler/resource/a/pause", "/crawler/resource/a/resume"):
         assert await status(cluster, "POST", path, TOKENS[Role.OPERATE]) == 200
     assert await status(cluster, "GET", "/crawler/resource", TOKENS[Role.OPERATE]) == 200
+
+
+async def test_a_workers_doors_are_shut_too(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(line_of(TOKENS[Role.READ], "r", Role.READ))
+    app = build_worker_app(Health(), loopback=True, access=Access(file))
+    async with serve(app, "127.0.0.1", 0, grace_s=0.1) as port:
+        worker = FakeCluster(url=f"http://127.0.0.1:{port}")
+        found = await routes(worker)
+        assert len(found) > 4
+        for method, path in found:
+            for token in (NOBODY, STRANGER):
+                expected = 200 if path in OPEN and token is NOBODY else 401
+                assert await status(worker, method, path, token) == expected, (method, path)
 
 
 async def test_probes_tell_strangers_no_more_than_whether_it_is_ready(

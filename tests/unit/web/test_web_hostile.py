@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import io
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from crawler.web.body import MAX_BYTES
+from crawler.web.resources import MAX_DEFINITION_BYTES
 from tests.fakes.api import FakeCluster
 
 RESOURCE = "/crawler/resource"
@@ -176,6 +179,33 @@ async def test_bad_queries(http: aiohttp.ClientSession, path: str, field: str) -
 async def test_bad_drains(http: aiohttp.ClientSession, body: str) -> None:
     async with http.post("/crawler/node/go.micro.server.worker-2/drain", data=body) as response:
         assert await refused(response) in ("undo", "do")
+
+
+@pytest.mark.parametrize(("size", "status"), [(MAX_BYTES, 200), (MAX_BYTES + 1, 413)])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_may_be_as_large_as_the_limit(
+    cluster: FakeCluster, http: aiohttp.ClientSession, size: int, status: int, chunked: bool
+) -> None:
+    body = b'{"name":"a"}'.ljust(size)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, size, 60_000):
+            yield body[start : start + 60_000]
+
+    async with http.post(RESOURCE, data=pieces() if chunked else io.BytesIO(body)) as response:
+        assert response.status == status, await response.text()
+    assert bool(cluster.master.resources) is (status == 200)
+
+
+@pytest.mark.parametrize(("size", "status"), [(0, 200), (1, 413)])
+async def test_a_definition_may_be_as_large_as_the_limit(
+    cluster: FakeCluster, http: aiohttp.ClientSession, size: int, status: int
+) -> None:
+    empty = len(json.dumps({"start_urls": [""]}, separators=(",", ":")))
+    definition = {"start_urls": ["x" * (MAX_DEFINITION_BYTES - empty + size)]}
+    async with http.put(f"{RESOURCE}/a", json=definition) as response:
+        assert response.status == status, await response.text()
+    assert bool(cluster.master.calls) is (status == 200)
 
 
 async def test_ten_megabytes_are_refused(cluster: FakeCluster, http: aiohttp.ClientSession) -> None:
