@@ -28,7 +28,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
     """What all jobs of one child share."""
     logs.configure(settings["log_level"], settings["log_format"], fields={"node": settings["node"]})
     clock = SystemClock()
-    store = await open_store(settings["store"], clock)
+    store = await open_store(settings["store"], clock, name=settings["node_id"])
     engine = EngineSettings(allow_private=tuple(settings["allow_private"]))
 
     async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:

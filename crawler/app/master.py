@@ -43,7 +43,7 @@ async def run_master(config: MasterConfig) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
-        store = await open_node_store(stack, config, clock)
+        store = await open_node_store(stack, config, MASTER_SERVICE, clock)
         etcd = open_etcd(stack, config, clock)
         seal = read_seal(config.secret)
         catalog = Catalog(etcd, clock, config.election_prefix, seal=seal)

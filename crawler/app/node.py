@@ -34,8 +34,11 @@ async def stop_signal() -> AsyncIterator[asyncio.Event]:
         yield stop
 
 
-async def open_node_store(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Store:
-    store = await open_store(config.store, clock)
+async def open_node_store(
+    stack: AsyncExitStack, config: NodeConfig, service: str, clock: Clock
+) -> Store:
+    """The store; a database server hears the id of the node."""
+    store = await open_store(config.store, clock, name=node_id(service, config.id))
     stack.push_async_callback(store.close)
     return store
 

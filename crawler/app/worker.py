@@ -29,7 +29,7 @@ from crawler.clock import Clock, SystemClock
 from crawler.config import Listen, WorkerConfig
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd
-from crawler.coordination.registry import register
+from crawler.coordination.registry import node_id, register
 from crawler.coordination.session import Session
 from crawler.coordination.signing import read_seal
 from crawler.model import WORKER_SERVICE, Node
@@ -54,7 +54,7 @@ async def run_worker(config: WorkerConfig) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
-        store = await open_node_store(stack, config, clock)
+        store = await open_node_store(stack, config, WORKER_SERVICE, clock)
         settings = SupervisorSettings(
             processes=config.processes, outage_policy=config.outage_policy
         )
@@ -120,6 +120,7 @@ def _hello(config: WorkerConfig) -> Mapping[str, Any]:
     """What a child is told by its supervisor: JSON values, through a channel nobody else reads."""
     return {
         "store": config.store,
+        "node_id": node_id(WORKER_SERVICE, config.id),
         "allow_private": list(config.allow_private),
         "log_level": config.log_level,
         "log_format": config.log_format,

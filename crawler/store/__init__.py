@@ -16,20 +16,23 @@ __all__ = ["LOCKED_FOR_S", "open_store"]
 LOCKED_FOR_S = 5.0
 
 
-async def open_store(url: str, clock: Clock, *, locked_for_s: float = LOCKED_FOR_S) -> Store:
+async def open_store(
+    url: str, clock: Clock, *, locked_for_s: float = LOCKED_FOR_S, name: str = "crawler"
+) -> Store:
     """Open the database at ``url``, creating or migrating its schema.
 
     ``sqlite:///absolute/path`` names a file on this machine; its directory is created.
     ``postgresql://user@host:5432/database`` is a URL as libpq reads it, password files and TLS
     included; the tables stand in the schema ``crawler`` unless a search path is set.
-    ``locked_for_s`` bounds the wait for other writers. Raises `Misconfigured` for a URL or a
+    ``locked_for_s`` bounds the wait for other writers. ``name`` is what a database server calls the
+    sessions, unless the URL or ``PGAPPNAME`` names them. Raises `Misconfigured` for a URL or a
     file that cannot be used, `StoreUnavailable` where waiting may help.
     """
     scheme, _, _ = url.partition("://")
     if scheme == "sqlite":
         return await open_sqlite(_sqlite_path(url), clock, locked_for_s=locked_for_s)
     if scheme in {"postgresql", "postgres"}:
-        return await open_postgres(url, clock, locked_for_s=locked_for_s)
+        return await open_postgres(url, clock, locked_for_s=locked_for_s, name=name)
     raise Misconfigured(
         "--store: expected sqlite:///path or postgresql://user@host/database, "
         f"got a URL of scheme {scheme!r}"

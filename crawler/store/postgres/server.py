@@ -33,7 +33,6 @@ _LINK = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-    "application_name": "crawler",
 }
 # The server's, per session. A client that stops inside a transaction loses it after three seconds;
 # whoever waits for its locks waits longer than that, and so comes next.
@@ -51,8 +50,12 @@ _SESSION = {
 }
 
 
-def parse_url(url: str) -> dict[str, Any]:
-    """Arguments of a connection, from ``postgresql://…`` as libpq reads it. `Misconfigured`."""
+def parse_url(url: str, name: str = "crawler") -> dict[str, Any]:
+    """Arguments of a connection, from ``postgresql://…`` as libpq reads it. `Misconfigured`.
+
+    ``name`` is what its sessions are called (``application_name``) unless the URL or the variable
+    ``PGAPPNAME`` calls them otherwise.
+    """
     try:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
@@ -61,7 +64,12 @@ def parse_url(url: str) -> dict[str, Any]:
             "--store: this is no connection URL; write postgresql://user@host:5432/database, with "
             "special characters in user and password percent-encoded"
         ) from error
-    return {**_LINK, **given, "client_encoding": "UTF8"}
+    return {
+        **_LINK,
+        "fallback_application_name": name,
+        **given,
+        "client_encoding": "UTF8",
+    }
 
 
 def place(url: str) -> str:

@@ -15,10 +15,15 @@ from crawler.store.postgres.frontier import PostgresFrontier
 
 
 async def open_postgres(
-    url: str, clock: Clock, *, locked_for_s: float, now: Now = server_time
+    url: str,
+    clock: Clock,
+    *,
+    locked_for_s: float,
+    name: str = "crawler",
+    now: Now = server_time,
 ) -> PostgresStore:
     """Open the database, creating its schema. See `crawler.store.open_store`."""
-    arguments = server.parse_url(url)
+    arguments = server.parse_url(url, name)
     connection = await server.connect(arguments)
     try:
         store_id = await schema.migrate(connection)

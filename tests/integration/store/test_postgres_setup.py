@@ -217,3 +217,25 @@ async def test_turns_are_right_for_a_wrong_clock_too(stage: Stage, ahead_s: floa
     held, _, next_s = await wrong.tell("reserve", "a", "other.example", 0.0)
     assert not held
     assert 1.0 < next_s < 3.1
+
+
+@pytest.mark.parametrize(
+    ("variable", "parameter", "expected"),
+    [("", "", "worker-7"), ("mine", "", "mine"), ("mine", "&application_name=yours", "yours")],
+)
+async def test_sessions_are_called_by_their_node(
+    postgres: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    parameter: str,
+    expected: str,
+) -> None:
+    """Unless the environment or, before that, the URL names them."""
+    if variable:
+        monkeypatch.setenv("PGAPPNAME", variable)
+    url = postgres.fresh_url() + parameter
+    store = await open_store(url, SystemClock(), name="worker-7")
+    await store.mirrored()  # the pool has a session now
+    names = postgres.sql("SELECT application_name FROM pg_stat_activity").splitlines()
+    await store.close()
+    assert expected in names
