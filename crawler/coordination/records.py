@@ -46,11 +46,15 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the leader last decided on a resource: the node ("" for none) and why."""
+    """What the leader last decided on a resource: the node ("" for none) and why.
+
+    ``term`` is the create revision of its election key: which leader wrote this (0: unknown).
+    """
 
     node: str
     reason: str
     at: float
+    term: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,14 @@ def encode_status(status: Status) -> bytes:
 
 
 def encode_decision(decision: Decision) -> bytes:
-    return _dump({"node": decision.node, "reason": decision.reason, "at": decision.at})
+    return _dump(
+        {
+            "node": decision.node,
+            "reason": decision.reason,
+            "at": decision.at,
+            "term": decision.term,
+        }
+    )
 
 
 def encode_load(load: Load) -> bytes:
@@ -188,6 +199,12 @@ def _status(_: KeyValue, record: Mapping[str, Any]) -> Status:
     )
 
 
+def _decision(_: KeyValue, record: Mapping[str, Any]) -> Decision:
+    # Records of leaders before this one's version say nothing of a term.
+    term = _number(record, "term") if "term" in record else 0
+    return Decision(_text(record, "node"), _text(record, "reason"), _time(record, "at"), term)
+
+
 decode_resource = _decoder("resource", _resource)
 decode_status = _decoder("status", _status)
 decode_wish = _decoder(
@@ -196,10 +213,7 @@ decode_wish = _decoder(
         Desired(record["state"]), _number(record, "run", bits=31), _text(record, "resource_id")
     ),
 )
-decode_decision = _decoder(
-    "decision",
-    lambda _, record: Decision(_text(record, "node"), _text(record, "reason"), _time(record, "at")),
-)
+decode_decision = _decoder("decision", _decision)
 decode_load = _decoder(
     "load", lambda _, record: Load(_number(record, "active"), _number(record, "resources"))
 )

@@ -48,10 +48,13 @@ def registered(node: Node | None) -> tuple[Compare, ...]:
     return (created_at(registry_key(node), node.revision),) if node is not None else ()
 
 
-def assign(resource: Resource, node: Node | None, reason: str, at: float) -> tuple[Op, Op]:
-    """Write the resource as given to ``node``, and why. The write is the new token."""
+def assign(
+    resource: Resource, node: Node | None, reason: str, at: float, term: int
+) -> tuple[Op, Op]:
+    """Write the resource as given to ``node``, why, and in which term. The write is the new
+    token."""
     home = Assignment(node.id, node.address) if node is not None else None
-    decision = Decision(node.id if node is not None else "", reason, at)
+    decision = Decision(node.id if node is not None else "", reason, at, term)
     where, record = (resource.name, resource.part), replace(resource, assignment=home)
     return (
         put(resource_key(*where), encode_resource(record)),
@@ -59,11 +62,11 @@ def assign(resource: Resource, node: Node | None, reason: str, at: float) -> tup
     )
 
 
-def release_parts(entry: Entry, reason: str, at: float) -> Iterator[Op]:
+def release_parts(entry: Entry, reason: str, at: float, term: int) -> Iterator[Op]:
     """Take parts 1 and above from whoever has them."""
     for unit in units_of(entry)[1:]:
         assert unit.resource is not None
-        yield from assign(unit.resource, None, reason, at)
+        yield from assign(unit.resource, None, reason, at, term)
 
 
 def restamp_parts(entry: Entry) -> Iterator[Op]:
@@ -147,10 +150,10 @@ class Desk:
         avoid: set[str],
     ) -> Resource | None:
         """Write the resource with ``ops``, given to this node or (None) to nobody."""
-        at = self.office.clock.wall()
+        at, term = self.office.clock.wall(), self.office.term.revision
         revision = await self.office.write(
             (*unchanged(entry), *registered(node)),
-            (*ops, *assign(resource, node, reason, at)),
+            (*ops, *assign(resource, node, reason, at, term)),
         )
         if revision is None:
             await self._note_gone(node, avoid)

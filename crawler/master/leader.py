@@ -175,12 +175,12 @@ class Leader:
         scales = weigh(situation)
         self._desk.placing.renew(scales, jobs)  # before the plan: it must see what is under way
         decisions = plan(situation, scales)
-        at = self._office.clock.wall()
+        at, term = self._office.clock.wall(), self._office.term.revision
         changes = [
             Change(
                 decision.name,
                 (*unchanged(unit), *registered(decision.node)),
-                assign(unit.resource, decision.node, decision.reason, at),
+                assign(unit.resource, decision.node, decision.reason, at, term),
             )
             for decision in decisions
             if (unit := self._survey.unit(decision.name)).resource is not None

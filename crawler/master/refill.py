@@ -50,7 +50,9 @@ def as_memo(mirrored: Mirrored) -> Memo:
     )
 
 
-def refill(entries: Mapping[str, Entry], mirrored: Iterable[Mirrored], at: float) -> list[Change]:
+def refill(
+    entries: Mapping[str, Entry], mirrored: Iterable[Mirrored], at: float, term: int
+) -> list[Change]:
     """Changes after which etcd has every resource as the database remembers it, unassigned.
 
     Of two resources of one name the younger counts: ids rise.
@@ -64,7 +66,7 @@ def refill(entries: Mapping[str, Entry], mirrored: Iterable[Mirrored], at: float
     for memo in newest.values():
         entry = entries.get(memo.name) or Entry(memo.name)
         if _wanting(entry, memo):
-            changes.append(Change(memo.name, unchanged(entry), _restore(memo, at)))
+            changes.append(Change(memo.name, unchanged(entry), _restore(memo, at, term)))
     return changes
 
 
@@ -81,7 +83,7 @@ def _is_issued(resource_id: str) -> bool:
     return resource_id.isdecimal() and len(resource_id) <= MAX_ID_DIGITS
 
 
-def _restore(memo: Memo, at: float) -> tuple[Op, ...]:
+def _restore(memo: Memo, at: float, term: int) -> tuple[Op, ...]:
     desired = Desired(memo.desired) if memo.desired in set(Desired) else Desired.RUNNING
     definition = definition_key(memo.name)
     return (
@@ -92,5 +94,6 @@ def _restore(memo: Memo, at: float) -> tuple[Op, ...]:
             None,
             "restored from the database: etcd went back in time",
             at,
+            term,
         ),
     )

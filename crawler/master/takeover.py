@@ -90,7 +90,7 @@ async def _refill(office: Office, fence: Fence) -> None:
     remembered = await fence.mirrored()
     if view.entries:
         await _drop_buried(office, fence, view, {memo.id for memo in remembered})
-    changes = refill(view.entries, remembered, office.clock.wall())
+    changes = refill(view.entries, remembered, office.clock.wall(), office.term.revision)
     restored: list[str] = []
     await write_all(office, changes, lambda name, _: restored.append(name))
     if restored:

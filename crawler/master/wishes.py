@@ -150,7 +150,8 @@ class Wishes:
         ops = [put(wish_key(entry.name), encode_wish(turn.wish))]
         if turn.halt:
             reason = f"{action.value} was asked for"
-            ops += release_parts(entry, reason, self._desk.office.clock.wall())
+            office = self._desk.office
+            ops += release_parts(entry, reason, office.clock.wall(), office.term.revision)
             return await self._desk.keep(entry, resource, None, reason, ops, avoid)
         fresh = replace(resource, assignment=None)
         return await self._desk.give(entry, fresh, entry.definition, ops, avoid)

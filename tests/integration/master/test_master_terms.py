@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from crawler.coordination.catalog import read_view
+from crawler.coordination.catalog import Catalog, read_view, units_of
 from crawler.coordination.keys import CLUSTER_KEY
-from crawler.coordination.records import Cluster, encode_cluster
+from crawler.coordination.records import Cluster, decode_decision, encode_cluster
 from crawler.errors import Misconfigured, SessionLost, TermLost
 from crawler.master.wishes import Action
 from tests.etcd_server import EtcdServer
@@ -16,6 +16,7 @@ from tests.fakes.fence import MemoryFence
 from tests.integration.master.masters import (
     CLOCK,
     LIMIT_S,
+    Running,
     a_master,
     a_worker,
     definition,
@@ -42,6 +43,39 @@ async def test_a_deposed_leader_changes_nothing(etcd: EtcdServer, fence: MemoryF
                 await attempt
         assert (await two.etcd.span(("/resources/", "/crawler/"))).kvs == before
         await new.resources.add("b")
+
+
+async def test_decisions_name_the_term_they_were_made_in(
+    etcd: EtcdServer, fence: MemoryFence
+) -> None:
+    """By whichever way a resource is created, placed, moved or taken back."""
+    async with a_master(etcd, fence) as one, a_master(etcd, fence, 2) as two:
+        names = {"a": definition(), "b": definition("b.example", partitions=2)}
+        for number, master in enumerate((one, two)):
+            leader = await master.leads()
+            key = await master.etcd.get(f"/resources/election/{master.session.lease:x}")
+            assert key is not None
+            for name, text in names.items():
+                await leader.resources.put(name, text)
+            async with a_worker(etcd, number) as worker:
+                await _all_at(master, worker.node.id, "a", "b")
+                await leader.wishes.desire("b", Action.STOP)
+                await leader.wishes.desire("b", Action.START)
+                await _all_at(master, worker.node.id, "a", "b")
+            found = await master.etcd.range("/crawler/decisions/")
+            terms = [each.term for kv in found.kvs if (each := decode_decision(kv)) is not None]
+            assert terms == 3 * [key.create_revision]
+            await one.etcd.revoke(one.session.lease)
+
+
+async def _all_at(master: Running, node: str, *names: str) -> None:
+    """Wait until every part of these resources is given to the node."""
+
+    def there(catalog: Catalog) -> bool:
+        units = (unit for name in names for unit in units_of(catalog.entries[name]))
+        return all(home_of(unit) == node for unit in units)
+
+    await master.sees(there)
 
 
 async def test_a_leader_whose_lease_may_have_run_out_sends_nothing(

@@ -193,6 +193,12 @@ def test_a_number_that_sql_cannot_hold_is_garbage(digits: int) -> None:
     assert entry.decision is None or entry.decision.at < 1e20
 
 
+@pytest.mark.parametrize(("written", "term"), [(b"", 0), (b',"term":12', 12)])
+def test_a_decision_names_its_term_or_comes_from_before_terms(written: bytes, term: int) -> None:
+    record = b'{"node":"w","reason":"","at":1.0%b}' % written
+    assert decode_decision(kv(decision_key("a"), record, 3)) == Decision("w", "", 1.0, term)
+
+
 def test_a_reason_that_utf8_cannot_hold_is_written_all_the_same() -> None:
     record = encode_decision(Decision("w", "crawls \ud800 already", 1.0))
     decision = decode_decision(kv(decision_key("a"), record, 3))

@@ -25,24 +25,25 @@ def there(resource_id: str, wish: Wish | None, definition: str | None) -> Entry:
 
 
 def test_what_is_missing_is_restored_as_it_was_and_unassigned() -> None:
-    (change,) = refill({}, [MEMO], 0.0)
+    (change,) = refill({}, [MEMO], 0.0, 12)
     entry = written(change)
     assert memo_of(entry) == MEMO
     assert entry.resource is not None
     assert entry.resource.assignment is None
     assert entry.decision is not None
     assert entry.decision.reason.startswith("restored from the database")
+    assert entry.decision.term == 12
 
 
 def test_a_resource_without_a_definition_too() -> None:
     memo = Memo("7", "a", 5, None, "running", 1)
-    (change,) = refill({}, [memo], 0.0)
+    (change,) = refill({}, [memo], 0.0, 12)
     assert memo_of(written(change)) == memo
 
 
 def test_what_is_as_it_was_is_left_alone() -> None:
     same = there("7", Wish(Desired.PAUSED, 3, "7"), '{"x":1}')
-    assert refill({"a": same}, [MEMO], 0.0) == []
+    assert refill({"a": same}, [MEMO], 0.0, 12) == []
 
 
 def test_what_is_older_gives_way() -> None:
@@ -53,17 +54,17 @@ def test_what_is_older_gives_way() -> None:
         there("6", Wish(Desired.PAUSED, 3, "6"), '{"x":1}'),
         there("from elsewhere", None, None),
     ):
-        (change,) = refill({"a": older}, [MEMO], 0.0)
+        (change,) = refill({"a": older}, [MEMO], 0.0, 12)
         assert memo_of(written(change)) == MEMO
 
 
 def test_what_is_younger_or_on_its_way_out_does_not() -> None:
-    assert refill({"a": there("8", Wish(Desired.RUNNING, 1, "8"), None)}, [MEMO], 0.0) == []
-    assert refill({"a": there("7", Wish(Desired.DELETED, 3, "7"), None)}, [MEMO], 0.0) == []
+    assert refill({"a": there("8", Wish(Desired.RUNNING, 1, "8"), None)}, [MEMO], 0.0, 12) == []
+    assert refill({"a": there("7", Wish(Desired.DELETED, 3, "7"), None)}, [MEMO], 0.0, 12) == []
 
 
 def test_of_two_of_one_name_the_younger_counts() -> None:
     other = Memo("10", "a", 6, None, "running", 1)
     for memos in ([MEMO, other], [other, MEMO]):
-        (change,) = refill({}, memos, 0.0)
+        (change,) = refill({}, memos, 0.0, 12)
         assert memo_of(written(change)) == other
