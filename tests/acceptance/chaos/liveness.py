@@ -13,7 +13,6 @@ from itertools import pairwise
 
 from tests.acceptance.chaos.history import EtcdWrite, Finding, Hit
 from tests.acceptance.chaos.replay import (
-    ELECTION,
     WORKERS,
     Life,
     Naming,
@@ -21,6 +20,7 @@ from tests.acceptance.chaos.replay import (
     intervals_without,
     lives,
     namings,
+    reigns,
 )
 
 MOVES_WINDOW_S = 300.0
@@ -46,16 +46,16 @@ def check_leaders(
     writes: Sequence[EtcdWrite], bounds: Bounds, began: float, ended: float
 ) -> Finding:
     """L1. After the first leader there is always one, but for so long at a time."""
-    reigns = sorted(_reigns(lives(writes, ELECTION)), key=lambda each: each.created_at)
-    start = reigns[0].created_at if reigns else began
-    gaps = list(intervals_without(reigns, start, ended))
+    found = reigns(writes)
+    start = found[0].created_at if found else began
+    gaps = list(intervals_without(found, start, ended))
     violations = tuple(
         f"nobody led for {until - since:.1f} s, from {since - began:.1f} s on"
         for since, until in gaps
         if until - since > bounds.leaderless_s
     )
     longest = max((until - since for since, until in gaps), default=0.0)
-    looked_at = f"{len(reigns)} reigns, at most {longest:.1f} s between them"
+    looked_at = f"{len(found)} reigns, at most {longest:.1f} s between them"
     return Finding("L1 a leader", looked_at, violations)
 
 
@@ -109,13 +109,6 @@ def check_moves(writes: Sequence[EtcdWrite], bounds: Bounds) -> Finding:
         most = max(most, count - since)
     violations = (f"{most} moves within five minutes",) if most > bounds.moves else ()
     return Finding("L5 no thrash", f"{len(moves)} moves", violations)
-
-
-def _reigns(candidates: Sequence[Life]) -> Iterator[Life]:
-    """Each leader from its first write, which is to its own key, to the end of that key."""
-    for life in candidates:
-        if life.again_at is not None:
-            yield Life(life.key, life.value, life.created, life.again_at, life.gone, life.gone_at)
 
 
 def _orphaned(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.acceptance.chaos.history import EtcdWrite
@@ -76,6 +76,16 @@ def lives(writes: Iterable[EtcdWrite], prefix: str) -> list[Life]:
         else:
             life.setdefault("again_at", write.at)
     return [Life(**each) for each in found]
+
+
+def reigns(writes: Iterable[EtcdWrite]) -> list[Life]:
+    """Each leader from its first write, which is to its own key, to the end of that key; by when
+    they began."""
+    candidates = lives(writes, ELECTION)
+    led = [
+        replace(life, created_at=life.again_at) for life in candidates if life.again_at is not None
+    ]
+    return sorted(led, key=lambda each: each.created_at)
 
 
 def namings(writes: Iterable[EtcdWrite]) -> list[Naming]:

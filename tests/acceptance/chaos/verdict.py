@@ -28,7 +28,7 @@ from tests.acceptance.chaos.ownership import (
     check_tokens,
 )
 from tests.acceptance.chaos.register import check_answers
-from tests.acceptance.chaos.replay import terms
+from tests.acceptance.chaos.replay import reigns
 
 WINDOW_S = 1.0
 
@@ -43,8 +43,11 @@ class Judgement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a run must have met to count; ``busy`` is the share of seconds before the first fault
-    in which pages were committed. A directed run asks for what it is directed at."""
+    """What a run must have met to count. A directed run asks for what it is directed at.
+
+    ``terms`` are leaders that took over, ``busy`` is the share of seconds before the first fault in
+    which pages were committed.
+    """
 
     terms: int = 3
     refusals: int = 5
@@ -117,11 +120,10 @@ def _findings(
 
 
 def _unmet(history: History, needs: Needs) -> Iterator[str]:
-    known = {term for found in terms(history.writes or ()).values() for term in found}
     unknown = sum(call.outcome is Outcome.INFO for call in history.calls)
     met = history.met
     for what, count, least in (
-        ("terms", len(known), needs.terms),
+        ("terms", len(reigns(history.writes or ())), needs.terms),
         ("fenced refusals", met.refusals, needs.refusals),
         ("unknown answers", unknown, needs.unknown),
         ("ambiguous commits", met.ambiguous, needs.ambiguous),
