@@ -197,6 +197,10 @@ async def read(cluster: HostedCluster, master: str, name: str) -> int:
 
 
 async def test_a_worker_behind_a_silent_watch_still_hears_of_work(cluster: HostedCluster) -> None:
+    for name in WORKERS:  # anew, so that each is connected to one member, which it watches
+        cluster.workers[name[1:]].stop()
+        cluster.start_worker(name[1:])
+    await whole(cluster)
     for worker in WORKERS:
         cluster.network.cut(worker, cluster.member_of(worker))
     began = time.monotonic()
