@@ -114,6 +114,7 @@ class Endpoint:
         self.watch = stubs.WatchStub(self._channel)
         self.lease = stubs.LeaseStub(self._channel)
         self.auth = stubs.AuthStub(self._channel)
+        self.cluster = stubs.ClusterStub(self._channel)
         self.maintenance = stubs.MaintenanceStub(self._channel)
 
     async def connect(self, timeout_s: float) -> None:

@@ -13,7 +13,6 @@ import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,13 +20,12 @@ import aiohttp
 import structlog
 
 from crawler.clock import Clock
+from crawler.coordination.versions import Fitness, Version, judge
 from crawler.errors import Misconfigured, Unavailable
 from crawler.local.ports import PortBook
 from crawler.local.process import Kept, last_line
 
 log = structlog.get_logger(__name__)
-
-Version = tuple[int, int, int]
 
 _INSTALL = {
     "debian": "sudo apt-get install --no-install-recommends etcd-server",
@@ -38,31 +36,6 @@ _INSTALL = {
 }
 _RELEASES = "https://github.com/etcd-io/etcd/releases"
 _START_S = 30.0
-
-
-class Fitness(StrEnum):
-    """Whether a version of etcd will do."""
-
-    GOOD = "good"
-    OLD = "old"  # works, with known faults that ours live through
-    UNFIT = "unfit"
-
-
-def judge(version: Version) -> tuple[Fitness, str]:
-    """Fitness and the reason for it.
-
-    3.5.0 to 3.5.2 lose acknowledged writes when killed (etcd's own postmortem of 2022, "v3.5 data
-    inconsistency"); before 3.4 a watch cannot ask for fragments; before 3.4.22 and 3.5.6 there are
-    fixed bugs in leases and in authentication.
-    """
-    words = ".".join(map(str, version))
-    if (3, 5, 0) <= version <= (3, 5, 2):
-        return Fitness.UNFIT, f"etcd {words} can lose acknowledged writes; install 3.5.30 or newer"
-    if version < (3, 4, 0):
-        return Fitness.UNFIT, f"etcd {words} is too old; install 3.4.22 or newer"
-    if version < (3, 4, 22) or (3, 5, 0) <= version < (3, 5, 6):
-        return Fitness.OLD, f"etcd {words} has known faults; better 3.5.30 or newer"
-    return Fitness.GOOD, ""
 
 
 def install_line(system: str, os_release: Mapping[str, str]) -> str:

@@ -99,6 +99,7 @@ class LeaseStub:
     LeaseGrant: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.LeaseGrantRequest, _etcd_pb2.LeaseGrantResponse]
     LeaseRevoke: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.LeaseRevokeRequest, _etcd_pb2.LeaseRevokeResponse]
     LeaseKeepAlive: _grpc.StreamStreamMultiCallable[_etcd_pb2.LeaseKeepAliveRequest, _etcd_pb2.LeaseKeepAliveResponse]
+    LeaseTimeToLive: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.LeaseTimeToLiveRequest, _etcd_pb2.LeaseTimeToLiveResponse]
 
 @_typing.type_check_only
 class LeaseAsyncStub(LeaseStub):
@@ -106,6 +107,7 @@ class LeaseAsyncStub(LeaseStub):
     LeaseGrant: _aio.UnaryUnaryMultiCallable[_etcd_pb2.LeaseGrantRequest, _etcd_pb2.LeaseGrantResponse]  # type: ignore[assignment]
     LeaseRevoke: _aio.UnaryUnaryMultiCallable[_etcd_pb2.LeaseRevokeRequest, _etcd_pb2.LeaseRevokeResponse]  # type: ignore[assignment]
     LeaseKeepAlive: _aio.StreamStreamMultiCallable[_etcd_pb2.LeaseKeepAliveRequest, _etcd_pb2.LeaseKeepAliveResponse]  # type: ignore[assignment]
+    LeaseTimeToLive: _aio.UnaryUnaryMultiCallable[_etcd_pb2.LeaseTimeToLiveRequest, _etcd_pb2.LeaseTimeToLiveResponse]  # type: ignore[assignment]
 
 class LeaseServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -128,6 +130,13 @@ class LeaseServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_etcd_pb2.LeaseKeepAliveRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_etcd_pb2.LeaseKeepAliveResponse], _abc.AsyncIterator[_etcd_pb2.LeaseKeepAliveResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def LeaseTimeToLive(
+        self,
+        request: _etcd_pb2.LeaseTimeToLiveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_etcd_pb2.LeaseTimeToLiveResponse, _abc.Awaitable[_etcd_pb2.LeaseTimeToLiveResponse]]: ...
 
 def add_LeaseServicer_to_server(servicer: LeaseServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -152,6 +161,28 @@ class AuthServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_etcd_pb2.AuthenticateResponse, _abc.Awaitable[_etcd_pb2.AuthenticateResponse]]: ...
 
 def add_AuthServicer_to_server(servicer: AuthServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class ClusterStub:
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ClusterAsyncStub: ...
+    MemberList: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.MemberListRequest, _etcd_pb2.MemberListResponse]
+
+@_typing.type_check_only
+class ClusterAsyncStub(ClusterStub):
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    MemberList: _aio.UnaryUnaryMultiCallable[_etcd_pb2.MemberListRequest, _etcd_pb2.MemberListResponse]  # type: ignore[assignment]
+
+class ClusterServicer(metaclass=_abc_1.ABCMeta):
+    @_abc_1.abstractmethod
+    def MemberList(
+        self,
+        request: _etcd_pb2.MemberListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_etcd_pb2.MemberListResponse, _abc.Awaitable[_etcd_pb2.MemberListResponse]]: ...
+
+def add_ClusterServicer_to_server(servicer: ClusterServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class MaintenanceStub:
     @_typing.overload

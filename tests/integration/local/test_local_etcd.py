@@ -9,14 +9,9 @@ from pathlib import Path
 import pytest
 
 from crawler.clock import SystemClock
+from crawler.coordination.versions import Fitness, judge
 from crawler.errors import Misconfigured
-from crawler.local.etcd_child import (
-    EtcdChild,
-    Fitness,
-    find_etcd,
-    install_line,
-    judge,
-)
+from crawler.local.etcd_child import EtcdChild, find_etcd, install_line
 from crawler.local.ports import PortBook
 
 
