@@ -55,8 +55,8 @@ def open_pair(config: NodeConfig) -> Pair | None:
     return read_pair(config.tls_ca, config.tls_cert, config.tls_key)
 
 
-def open_etcd(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Etcd:
-    settings = EtcdSettings(
+def etcd_settings(config: NodeConfig) -> EtcdSettings:
+    return EtcdSettings(
         endpoints=config.etcd,
         username=config.etcd_user,
         password=config.etcd_password,
@@ -64,7 +64,10 @@ def open_etcd(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Etcd:
         cert_file=config.etcd_cert,
         key_file=config.etcd_key,
     )
-    etcd = Etcd(settings, clock)
+
+
+def open_etcd(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Etcd:
+    etcd = Etcd(etcd_settings(config), clock)
     stack.push_async_callback(etcd.close)
     return etcd
 

@@ -17,21 +17,24 @@ from crawler.errors import (
 
 OK = 0
 FAILED = 1
+DOUBTFUL = 1  # `crawler doctor` alone: nothing failed, but there are warnings
 USAGE = 2
 NOT_FOUND = 3
 UNAVAILABLE = 4
 CONFLICT = 5
+FAULTY = 6
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 TABLE = """\b
 Exit codes:
 0 done
-1 failed
+1 failed; of doctor: warnings only
 2 wrong usage, settings or input
 3 there is no such thing
 4 unavailable, or the outcome is unknown: try again
 5 in conflict with what is there, or refused
+6 of doctor: something is broken
 130 interrupted"""
 
 _CODES: tuple[tuple[tuple[type[CrawlerError], ...], int], ...] = (

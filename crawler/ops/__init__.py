@@ -1,1 +1,1 @@
-"""What an operator does beside crawling: certificates to begin with."""
+"""For operators of a cluster: what is well, what is not and what to do about it; certificates."""

@@ -11,7 +11,7 @@ from crawler.store.contract import Store
 from crawler.store.postgres.store import open_postgres
 from crawler.store.sqlite.store import open_sqlite
 
-__all__ = ["LOCKED_FOR_S", "open_store"]
+__all__ = ["LOCKED_FOR_S", "open_store", "sqlite_path"]
 
 LOCKED_FOR_S = 5.0
 
@@ -30,7 +30,7 @@ async def open_store(
     """
     scheme, _, _ = url.partition("://")
     if scheme == "sqlite":
-        return await open_sqlite(_sqlite_path(url), clock, locked_for_s=locked_for_s)
+        return await open_sqlite(sqlite_path(url), clock, locked_for_s=locked_for_s)
     if scheme in {"postgresql", "postgres"}:
         return await open_postgres(url, clock, locked_for_s=locked_for_s, name=name)
     raise Misconfigured(
@@ -39,7 +39,8 @@ async def open_store(
     )
 
 
-def _sqlite_path(url: str) -> Path:
+def sqlite_path(url: str) -> Path:
+    """The file that ``sqlite:///absolute/path`` names. Raises `Misconfigured`."""
     parts = urlsplit(url)
     path = unquote(parts.path)
     if parts.netloc or not path.startswith("/") or path.endswith("/") or "\0" in path:

@@ -29,7 +29,7 @@ async def migrate(connection: Connection) -> str:
     newer version or of somebody else.
     """
     with opening():
-        found = await _standing(connection)
+        found = await standing(connection)
         if found is not None and found[1] == VERSION:
             return found[0]
         async with connection.transaction():
@@ -41,7 +41,7 @@ async def migrate(connection: Connection) -> str:
 
 async def _migrate(connection: Connection) -> str:
     await _create_schema(connection)
-    found = await _standing(connection)
+    found = await standing(connection)
     if found is None:
         await run_script(connection, statements.schema("postgres"))
         store_id = str(uuid.uuid4())
@@ -70,7 +70,7 @@ async def _create_schema(connection: Connection) -> None:
         )
 
 
-async def _standing(connection: Connection) -> tuple[str, int] | None:
+async def standing(connection: Connection) -> tuple[str, int] | None:
     """The uuid and the version of the schema here; None where there is none."""
     row = await (
         await connection.execute("SELECT to_regclass(quote_ident(current_schema()) || '.store')")

@@ -110,7 +110,7 @@ async def _set(connection: Connection) -> None:
     settings = [text for pair in _SESSION.items() for text in pair]
     calls = ", ".join(["set_config(%s, %s, false)"] * len(_SESSION))
     await connection.execute(f"SELECT {calls}".encode(), settings)
-    await _choose_schema(connection)
+    await choose_schema(connection)
 
 
 async def _check(connection: Connection) -> None:
@@ -151,7 +151,7 @@ async def _setting(connection: Connection, name: str) -> str:
     return str(row[0])
 
 
-async def _choose_schema(connection: Connection) -> None:
+async def choose_schema(connection: Connection) -> None:
     """Ours, unless the URL, the role or the database names a search path."""
     if await _setting(connection, "search_path") == '"$user", public':
         await connection.execute("SELECT set_config('search_path', %s, false)", (DEFAULT_SCHEMA,))

@@ -15,6 +15,7 @@ from crawler.cli.main import run_command
 ISSUE = (
     "master", "worker", "up", "demo", "apply", "ls", "show", "rm", "pause", "resume", "stop",
     "start", "drain", "nodes", "top", "items", "pages", "events", "run", "try", "check", "new",
+    "doctor",
 )  # fmt: skip
 
 

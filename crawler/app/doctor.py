@@ -1,0 +1,29 @@
+"""Looks at a cluster with what its nodes are given: etcd, store, masters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from crawler.app.node import etcd_settings
+from crawler.clock import SystemClock
+from crawler.config import NodeConfig
+from crawler.ops.doctor import CALL_S, Patient, examine
+from crawler.ops.findings import Finding
+from crawler.store.look import look_at
+
+
+async def examine_cluster(
+    config: NodeConfig, masters: Sequence[str], token: str | None
+) -> Sequence[Finding]:
+    """All findings; see `crawler.ops.doctor.examine`."""
+    patient = Patient(
+        etcd=replace(etcd_settings(config), call_timeout_s=CALL_S),
+        election_prefix=config.election_prefix,
+        ttl_s=config.ttl_s,
+        masters=tuple(masters),
+        token=token,
+        look=partial(look_at, config.store),
+    )
+    return await examine(patient, SystemClock())

@@ -1,0 +1,56 @@
+"""Asks masters over HTTP whether they are ready, and what of it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+
+from crawler.ops.findings import Finding, failure, fine, warning
+
+_MAX_BYTES = 256 * 1024
+
+
+async def ask_masters(urls: Sequence[str], token: str | None, timeout_s: float) -> list[Finding]:
+    """``/readyz`` of each, at the same time."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    limit = aiohttp.ClientTimeout(total=timeout_s)
+    async with aiohttp.ClientSession(timeout=limit, headers=headers) as session:
+        return list(await asyncio.gather(*(_ask(session, url) for url in urls)))
+
+
+async def _ask(session: aiohttp.ClientSession, url: str) -> Finding:
+    try:
+        async with session.get(f"{url.rstrip('/')}/readyz", allow_redirects=False) as answer:
+            body = json.loads((await answer.content.read(_MAX_BYTES)) or b"null")
+            return judge_answer(f"master {url}", answer.status, body)
+    except TimeoutError:
+        reason = "no answer in time"
+    except aiohttp.ClientConnectionError:
+        reason = "no connection"
+    except (aiohttp.ClientError, ValueError, RecursionError):
+        reason = "that is not the answer of a master"
+    return failure(f"master {url}", reason, "start it, or name yours with --master URL")
+
+
+def judge_answer(subject: str, status: int, body: Any) -> Finding:
+    """What a master said: 200 and 503 are its own words, any other status is not."""
+    if status == 200:
+        return fine(subject, "it is ready")
+    if status in {401, 403}:
+        advice = "set CRAWLER_TOKEN to one that it knows"
+        return warning(subject, "it does not know the token", advice)
+    if status != 503:
+        return failure(subject, f"status {status}", "is that the HTTP address of a master?")
+    checks = body.get("checks") if isinstance(body, dict) else None
+    bad = [
+        f"{name}: {each.get('words', '')}"
+        for name, each in (checks if isinstance(checks, dict) else {}).items()
+        if isinstance(each, dict) and not each.get("ok")
+    ]
+    said = f"it is not ready ({'; '.join(bad)})" if bad else "it is not ready"
+    advice = "see its log" if bad else "set CRAWLER_TOKEN to hear why, or see its log"
+    return failure(subject, said, advice)
