@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crawler.clock import Clock
 from crawler.coordination import keys
@@ -76,10 +76,12 @@ async def ask_etcd(settings: EtcdSettings, prefix: str, ttl_s: float, clock: Clo
     if not any(each.leader for each in there):
         return Etcds(tuple(found))
     first = next(each for each in there if each.leader)
-    async with _checkup(settings, first.url, clock) as checkup:
+    # A silent member must neither take the time of the others nor seem to be their slowness.
+    awake = replace(settings, endpoints=tuple(each.url for each in there if each.leader))
+    async with _checkup(awake, first.url, clock) as checkup:
         whole, kept = await asyncio.gather(
-            _ask_whole(settings, checkup, there, lost, clock, ttl_s),
-            _ask_kept(settings, checkup, prefix, clock),
+            _ask_whole(awake, checkup, there, lost, clock, ttl_s),
+            _ask_kept(awake, checkup, prefix, clock),
         )
     return Etcds((*found, *whole, *kept.findings), kept.store_id, kept.read)
 
