@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from crawler.clock import Clock
 from crawler.coordination import keys
-from crawler.coordination.checkup import Checkup, MemberStatus
+from crawler.coordination.checkup import Checkup, Member, MemberStatus
 from crawler.coordination.election import leader_of
+from crawler.coordination.endpoints import read_target
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from crawler.coordination.records import decode_cluster
 from crawler.coordination.registry import parse_node
@@ -98,7 +99,7 @@ async def _ask_whole(
     settings: EtcdSettings,
     checkup: Checkup,
     there: Sequence[MemberStatus],
-    lost: dict[str, str],
+    lost: Collection[str],
     clock: Clock,
     ttl_s: float,
 ) -> list[Finding]:
@@ -106,31 +107,41 @@ async def _ask_whole(
     found: list[Finding] = []
     try:
         known = await checkup.members()
-        silent = [each for each in known if not lost.keys() & set(each.urls)]
-        others = await _ask_others(settings, [each.urls for each in silent], there, lost, clock)
-        heard = {each.member for each in (*there, *others)}
-        heard |= {each.id for each in known if each not in silent}
+        others = await _ask_others(settings, known, there, lost, clock)
         found += [each for status in others for each in members.judge_member(status)]
-        found += members.judge_members(known, heard)
+        told = {each.id for each in known if _is_named(settings, each, lost)}
+        heard = {each.member for each in (*there, *others)}
+        found += members.judge_members(known, heard | told)
         newest = max(each.revision for each in there)
         found.append(members.judge_history(await checkup.oldest_revision(), newest))
     except CrawlerError as error:
-        found.append(failure("etcd", str(error), _ADVICE))
+        found.append(failure("etcd", _reason(error), _ADVICE))
     return [*found, await _time_writes(settings, clock, ttl_s)]
 
 
 async def _ask_others(
     settings: EtcdSettings,
-    addresses: Sequence[tuple[str, ...]],
+    known: Sequence[Member],
     there: Sequence[MemberStatus],
-    lost: dict[str, str],
+    lost: Collection[str],
     clock: Clock,
 ) -> list[MemberStatus]:
     """Members that ``--etcd`` does not name, at the first address that each advertises."""
-    named = {each.url for each in there} | lost.keys()
-    urls = [each[0] for each in addresses if each and not named & set(each)]
+    answered = {each.member for each in there}
+    urls = [
+        each.urls[0]
+        for each in known
+        if each.urls and each.id not in answered and not _is_named(settings, each, lost)
+    ]
     said = await asyncio.gather(*(_ask_status(settings, url, clock) for url in urls))
     return [each for each in said if isinstance(each, MemberStatus)]
+
+
+def _is_named(settings: EtcdSettings, member: Member, lost: Collection[str]) -> bool:
+    """Whether the member is one of the endpoints that did not answer, of which is told already."""
+    tls = settings.ca_file is not None
+    places = {read_target(url, tls=tls).address for url in lost}
+    return any(read_target(url, tls=tls).address in places for url in member.urls)
 
 
 async def _time_writes(settings: EtcdSettings, clock: Clock, ttl_s: float) -> Finding:
@@ -145,7 +156,7 @@ async def _time_writes(settings: EtcdSettings, clock: Clock, ttl_s: float) -> Fi
             if took[-1] > settings.call_timeout_s / _WRITES:
                 break
     except CrawlerError as error:
-        return failure("etcd", f"it takes no write: {error}", _ADVICE)
+        return failure("etcd", f"it takes no write: {_reason(error)}", _ADVICE)
     finally:
         await etcd.close()
     return members.judge_write(min(took), ttl_s)
@@ -163,7 +174,7 @@ async def _ask_kept(settings: EtcdSettings, checkup: Checkup, prefix: str, clock
             *(checkup.lease_left_s(kv.lease) for kv in standing if kv.lease)
         )
     except CrawlerError as error:
-        return Etcds((failure("election", f"cannot be read: {error}", _ADVICE),))
+        return Etcds((failure("election", f"cannot be read: {_reason(error)}", _ADVICE),))
     finally:
         await etcd.close()
     left = dict(zip((kv.key for kv in standing if kv.lease), lefts, strict=True))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from crawler.ops.doctor import Patient, examine
 from crawler.ops.findings import Finding, Severity
 from crawler.store import open_store
 from crawler.store.look import look_at
-from tests.etcd_server import EtcdServer
+from tests.etcd_server import Certificates, EtcdServer
 from tests.ports import free_port
 from tests.postgres_server import PostgresServer
 
@@ -82,16 +83,23 @@ def trio_with_one_down() -> Iterator[EtcdServer]:
 
 
 @pytest.mark.parametrize("named", [3, 1])
+@pytest.mark.parametrize("host", ["http://127.0.0.1", "127.0.0.1", "localhost"])
 async def test_one_member_down_is_a_warning_once(
-    trio_with_one_down: EtcdServer, nowhere: str, named: int
+    trio_with_one_down: EtcdServer, nowhere: str, named: int, host: str
 ) -> None:
+    """However its endpoints are written, and whether or not they name it."""
     etcd = trio_with_one_down
-    endpoints = etcd.endpoints[:named]
+    endpoints = tuple(
+        each.replace("http://127.0.0.1", host if number < 2 else "127.0.0.1")
+        for number, each in enumerate(etcd.endpoints[:named])
+    )
     found = await examine(patient(etcd, nowhere, endpoints=endpoints), SystemClock())
     silent = [each for each in texts(found, Severity.WARNING) if "etcd" in each]
     assert len(silent) == 1
-    assert etcd.endpoints[2] in silent[0]
+    assert etcd.endpoints[2].removeprefix("http://") in silent[0]
     assert not [each for each in texts(found, Severity.FAILURE) if each.startswith("etcd")]
+    versions = [each for each in texts(found, Severity.OK) if ": version" in each]
+    assert len(versions) == 2
     assert any(each.startswith("etcd: a write takes") for each in texts(found, Severity.OK))
 
 
@@ -205,3 +213,20 @@ async def test_writes_are_timed_at_members_that_answer(nowhere: str) -> None:
         for _ in range(3):  # calls begin at any of the endpoints
             found = await examine(patient(etcd, nowhere), SystemClock())
             assert any(each.startswith("etcd: a write takes") for each in texts(found, Severity.OK))
+
+
+async def test_etcd_behind_certificates(tmp_path: Path, nowhere: str) -> None:
+    pair = await asyncio.to_thread(Certificates.issue, tmp_path / "tls")
+    with EtcdServer(certificates=pair) as etcd:
+        settings = EtcdSettings(
+            etcd.endpoints,
+            ca_file=pair.ca_file,
+            cert_file=pair.cert_file,
+            key_file=pair.key_file,
+            call_timeout_s=2.0,
+        )
+        found = await examine(replace(patient(etcd, nowhere), etcd=settings), SystemClock())
+    fine = texts(found, Severity.OK)
+    subject = f"etcd {etcd.endpoints[0]}"
+    assert f"{subject}: its clock agrees with this machine's" in fine
+    assert any(each.endswith(" of 2,048.0 MiB") for each in fine)
