@@ -39,8 +39,13 @@ def safe(text: object) -> str:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document, ordered as it comes."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    """One JSON document, ordered as it comes; what could rewrite the terminal is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    print(
+        "".join(
+            each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
+        )
+    )
 
 
 def console(*, stderr: bool = False) -> Console:

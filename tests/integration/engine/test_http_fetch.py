@@ -227,6 +227,14 @@ async def _drip(writer: asyncio.StreamWriter, piece: bytes) -> None:
         await asyncio.sleep(0.05)
 
 
+async def _flood(writer: asyncio.StreamWriter, beginning: bytes) -> None:
+    """Headers until the other side has enough of them."""
+    writer.write(beginning)
+    while True:
+        writer.write(b"X-A: 1\r\n" * 2_000)
+        await writer.drain()
+
+
 async def test_broken_answers_are_named() -> None:
     async def nonsense(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"what?\r\n\r\n")
@@ -240,7 +248,15 @@ async def test_broken_answers_are_named() -> None:
     async def huge(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nX-A: " + b"x" * 100_000 + b"\r\n\r\n")
 
+    async def endless_headers(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _flood(writer, b"HTTP/1.1 200 OK\r\n")
+
+    async def endless_trailers(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _flood(writer, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+
     expected = {
+        endless_headers: "malformed answer",
+        endless_trailers: "malformed answer",
         nonsense: "malformed answer",
         hang_up: "connection lost",
         short: "incomplete body",

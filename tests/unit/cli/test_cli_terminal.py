@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
+from crawler.cli import terminal
 from crawler.cli.terminal import difference, duration
 from crawler.cli.top import Rates
 
@@ -25,3 +30,20 @@ def test_rates_look_back_ten_seconds() -> None:
     assert rates.note("a", 10.0, 200) == 10.0
     assert rates.note("a", 20.0, 200) == 0.0
     assert rates.note("a", 21.0, 5) == 0.0, "a new run"
+
+
+HOSTILE = "a\x1b[2J\x9b31m\r\x07\u202e\u2028b"
+
+
+def test_what_pages_say_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert terminal.safe(HOSTILE).isprintable()
+    terminal.print_rows(("title",), [(HOSTILE,)])
+    terminal.print_json({"title": HOSTILE, "word": "grün"})
+    terminal.print_difference([f"+ {HOSTILE}"])
+    terminal.warn(HOSTILE, [HOSTILE])
+    told = capsys.readouterr()
+    for text in (told.out, told.err):
+        assert text.replace("\n", "").isprintable()
+    document = told.out[told.out.index("{") : told.out.index("}") + 1]
+    assert json.loads(document) == {"title": HOSTILE, "word": "grün"}
+    assert "grün" in document

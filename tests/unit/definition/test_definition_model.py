@@ -86,6 +86,14 @@ def test_fields_may_not_be_named_like_what_is_added_to_items(name: str) -> None:
     assert caught.value.field == f"rules[0].item.{name}"
 
 
+@pytest.mark.parametrize(
+    "name", ["a\n", 'a"; DROP TABLE items; --', "a b", "a.b", "1a", "", "a" * 64, "a\0", "a\u2028"]
+)
+def test_fields_have_plain_names(name: str) -> None:
+    with pytest.raises(InvalidInput):
+        from_data({"start_urls": ["https://h/"], "rules": [{"match": "**", "item": {name: "h1"}}]})
+
+
 def test_a_bare_selector_and_its_table_are_the_same_definition() -> None:
     table = SHOP.replace('next = "a[rel=next]"', 'next = { css = "a[rel=next]", priority = 0 }')
     assert load_text(table).canonical() == load_text(SHOP).canonical()
