@@ -15,7 +15,7 @@ from crawler.coordination.endpoints import read_target
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from crawler.coordination.records import decode_cluster
 from crawler.coordination.registry import parse_node
-from crawler.errors import CrawlerError
+from crawler.errors import CrawlerError, Misconfigured
 from crawler.model import MASTER_SERVICE
 from crawler.ops import members
 from crawler.ops.clocks import judge_clock
@@ -24,6 +24,7 @@ from crawler.ops.findings import Finding, failure
 from crawler.ops.roll import Candidate, judge_election, judge_registry
 
 _WRITES = 3  # the fastest counts: a single one may have met a busy moment
+_LOGIN = "set --etcd-user and CRAWLER_ETCD_PASSWORD to a login that it knows"
 _ADVICE = "see the findings on its members; look again once they are mended"
 
 
@@ -58,7 +59,14 @@ async def _ask_status(
 
 def _reason(error: CrawlerError) -> str:
     """What the last attempt met: that there were several matters to nobody here."""
-    return str(error.__cause__ or error).removeprefix("etcd: ")
+    last = error.__cause__ if isinstance(error.__cause__, CrawlerError) else error
+    return str(last).removeprefix("etcd: ")
+
+
+def _refused(subject: str, error: CrawlerError, said: str = "") -> Finding:
+    """A question that was not answered, although the member is there."""
+    advice = _LOGIN if isinstance(error, Misconfigured) else _ADVICE
+    return failure(subject, said + _reason(error), advice)
 
 
 async def ask_etcd(settings: EtcdSettings, prefix: str, ttl_s: float, clock: Clock) -> Etcds:
@@ -66,8 +74,10 @@ async def ask_etcd(settings: EtcdSettings, prefix: str, ttl_s: float, clock: Clo
     asked = [_ask_status(settings, url, clock) for url in settings.endpoints]
     said = dict(zip(settings.endpoints, await asyncio.gather(*asked), strict=True))
     there = [each for each in said.values() if isinstance(each, MemberStatus)]
-    lost = {url: _reason(each) for url, each in said.items() if isinstance(each, CrawlerError)}
+    failed = {url: each for url, each in said.items() if isinstance(each, CrawlerError)}
+    lost = {url: _reason(e) for url, e in failed.items() if not isinstance(e, Misconfigured)}
     found = members.judge_unreached(lost, lost.values(), any_answers=bool(there))
+    found += [_refused(f"etcd {url}", failed[url]) for url in failed if url not in lost]
     if not there:
         return Etcds(tuple(found))
     found += [each for status in there for each in members.judge_member(status)]
@@ -81,7 +91,7 @@ async def ask_etcd(settings: EtcdSettings, prefix: str, ttl_s: float, clock: Clo
     awake = replace(settings, endpoints=tuple(each.url for each in there if each.leader))
     async with _checkup(awake, first.url, clock) as checkup:
         whole, kept = await asyncio.gather(
-            _ask_whole(awake, checkup, there, lost, clock, ttl_s),
+            _ask_whole(awake, checkup, there, failed, clock, ttl_s),
             _ask_kept(awake, checkup, prefix, clock),
         )
     return Etcds((*found, *whole, *kept.findings), kept.store_id, kept.read)
@@ -115,7 +125,7 @@ async def _ask_whole(
         newest = max(each.revision for each in there)
         found.append(members.judge_history(await checkup.oldest_revision(), newest))
     except CrawlerError as error:
-        found.append(failure("etcd", _reason(error), _ADVICE))
+        found.append(_refused("etcd", error))
     return [*found, await _time_writes(settings, clock, ttl_s)]
 
 
@@ -156,7 +166,7 @@ async def _time_writes(settings: EtcdSettings, clock: Clock, ttl_s: float) -> Fi
             if took[-1] > settings.call_timeout_s / _WRITES:
                 break
     except CrawlerError as error:
-        return failure("etcd", f"it takes no write: {_reason(error)}", _ADVICE)
+        return _refused("etcd", error, "it takes no write: ")
     finally:
         await etcd.close()
     return members.judge_write(min(took), ttl_s)
@@ -174,7 +184,7 @@ async def _ask_kept(settings: EtcdSettings, checkup: Checkup, prefix: str, clock
             *(checkup.lease_left_s(kv.lease) for kv in standing if kv.lease)
         )
     except CrawlerError as error:
-        return Etcds((failure("election", f"cannot be read: {_reason(error)}", _ADVICE),))
+        return Etcds((_refused("election", error, "cannot be read: "),))
     finally:
         await etcd.close()
     left = dict(zip((kv.key for kv in standing if kv.lease), lefts, strict=True))

@@ -230,3 +230,18 @@ async def test_etcd_behind_certificates(tmp_path: Path, nowhere: str) -> None:
     subject = f"etcd {etcd.endpoints[0]}"
     assert f"{subject}: its clock agrees with this machine's" in fine
     assert any(each.endswith(" of 2,048.0 MiB") for each in fine)
+
+
+@pytest.mark.parametrize("login", [None, ("ann", "wrong")])
+async def test_a_refused_login_is_said_to_be_one(
+    etcd: EtcdServer, nowhere: str, login: tuple[str, str] | None
+) -> None:
+    await asyncio.to_thread(etcd.enable_auth, "ann", "secret")
+    user, password = login or (None, None)
+    settings = EtcdSettings(etcd.endpoints, user, password, call_timeout_s=2.0)
+    found = await examine(replace(patient(etcd, nowhere), etcd=settings), SystemClock())
+    refused = [each for each in found if each.severity is Severity.FAILURE]
+    assert refused
+    for each in refused:
+        assert "AioRpcError" not in each.text
+        assert each.advice == "set --etcd-user and CRAWLER_ETCD_PASSWORD to a login that it knows"
