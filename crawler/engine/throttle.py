@@ -25,8 +25,9 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The right to fetch from a host, on our own clock: from ``since`` to ``until``, the first
-    request not before ``not_before``. ``wanted``: others wait for it."""
+    """The right to fetch from a host, on our own clock: until ``until``, the first request not
+    before ``not_before``. ``since``: when it could first be used. ``wanted``: others wait for
+    it."""
 
     since: float
     until: float
@@ -63,9 +64,12 @@ SLICE_S = 2.0
 
 
 def spent(pace: HostPace, now: float) -> bool:
-    """Whether a turn that others wait for has been used: at least one request, at least 2 s."""
+    """Whether a turn that others wait for has been used: at least one request, and at least 2 s,
+    now or when the next request may start. So the next turn is asked for while the delay runs."""
     turn = pace.turn
-    return turn is not None and turn.wanted and pace.served > 0 and now - turn.since >= SLICE_S
+    if turn is None or not turn.wanted or not pace.served:
+        return False
+    return max(now, pace.earliest) - turn.since >= SLICE_S
 
 
 def next_start(pace: HostPace, now: float) -> Wait:

@@ -133,8 +133,11 @@ class TurnKeeper:
             self._lanes.grant(lane, None, now)
             return
         old = lane.pace.turn
-        since = old.since if old is not None and old.until > asked else asked
-        turn = Turn(since, until, max(0.0, grant.not_before + ours), grant.wanted)
+        not_before = max(0.0, grant.not_before + ours)
+        # A turn counts from when it can be used: the crawl before may have had a long delay, and
+        # that time must not be taken from this one.
+        since = old.since if old is not None and old.until > asked else max(asked, not_before)
+        turn = Turn(since, until, not_before, grant.wanted)
         self._ask_at[lane.host] = now + min(_RENEW_S, max(0.05, (until - now) / 2))
         self._lanes.grant(lane, turn, now)
 

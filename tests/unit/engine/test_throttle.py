@@ -72,3 +72,12 @@ def test_a_wanted_turn_lasts_a_request_and_two_seconds(
 ) -> None:
     turn = Turn(since, 110.0, wanted=wanted)
     assert spent(replace(HELD, turn=turn, served=served), NOW) is expected
+
+
+@pytest.mark.parametrize(("delay_s", "expected"), [(1.0, False), (1.5, True), (60.0, True)])
+def test_a_turn_whose_next_request_would_come_too_late_is_over(
+    delay_s: float, expected: bool
+) -> None:
+    turn = Turn(99.0, 110.0, wanted=True)
+    pace = replace(HELD, turn=turn, served=1, last_start=99.5, download_delay_s=delay_s)
+    assert spent(pace, NOW) is expected

@@ -94,6 +94,29 @@ def test_a_wanted_host_is_handed_over_after_a_slice() -> None:
     run(scenario())
 
 
+def test_a_slow_crawl_and_a_fast_one_both_get_on() -> None:
+    """The slow one has its turn soon after its delay, the fast one a whole slice in between."""
+
+    async def scenario() -> None:
+        book = HostBook(VirtualClock())
+        slow, fast = Player(book, "slow", 5.0), Player(book, "fast", 0.1)
+        served = {"slow": 0, "fast": 0}
+        slow.add(*map(str, range(200)))
+        fast.add(*map(str, range(2000)))
+        for _ in range(2000):
+            await asyncio.sleep(0.05)
+            for name, player in (("slow", slow), ("fast", fast)):
+                if player.start():
+                    served[name] += 1
+                    player.end()
+        slow.job.cancel()
+        fast.job.cancel()
+        assert served["slow"] >= 0.6 * 100 / 5.0
+        assert served["fast"] >= 0.2 * 100 / 0.1
+
+    run(scenario())
+
+
 def test_the_next_owner_keeps_the_distance_of_the_last() -> None:
     async def scenario() -> None:
         book = HostBook(VirtualClock())
