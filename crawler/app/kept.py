@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from crawler.errors import NotFound
 from crawler.model import ItemRecord, PageRecord, PageState
 from crawler.store import open_store
 from crawler.store.contract import Store
+from crawler.store.look import look_at
 
 _BATCH = 500
 
@@ -19,7 +21,7 @@ _BATCH = 500
 @asynccontextmanager
 async def open_kept(url: str) -> AsyncIterator[Store]:
     """A database that is there already; `NotFound` otherwise, so that a look makes none."""
-    _check_there(url)
+    await _check_there(url)
     store = await open_store(url, SystemClock())
     try:
         yield store
@@ -27,10 +29,13 @@ async def open_kept(url: str) -> AsyncIterator[Store]:
         await store.close()
 
 
-def _check_there(url: str) -> None:
-    path = Path(unquote(urlsplit(url).path))
-    if url.startswith("sqlite:") and not path.is_file():
-        raise NotFound(f"{path}: no crawl is kept there")
+async def _check_there(url: str) -> None:
+    if url.startswith("sqlite:"):
+        path = Path(unquote(urlsplit(url).path))
+        if not await asyncio.to_thread(path.is_file):
+            raise NotFound(f"{path}: no crawl is kept there")
+    elif (await look_at(url))["id"] is None:
+        raise NotFound("that database keeps no crawl: it has no tables of ours")
 
 
 async def kept_items(url: str, name: str, run: int | None = None) -> AsyncIterator[ItemRecord]:

@@ -20,7 +20,7 @@ Run = Annotated[
 ]
 Kept = Annotated[
     str | None,
-    typer.Option("--store", metavar="URL", help="read sqlite:///PATH instead of asking a master"),
+    typer.Option("--store", metavar="URL", help="read this database instead of asking a master"),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -57,7 +57,11 @@ EtcdCert = Annotated[
 EtcdKey = Annotated[str | None, typer.Option("--etcd-key", metavar="FILE", help="and its key")]
 Store = Annotated[
     str | None,
-    typer.Option("--store", metavar="URL", help="sqlite:///PATH  [default: one file per user]"),
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="sqlite:///PATH or postgresql://USER@HOST/DATABASE  [default: one file per user]",
+    ),
 ]
 Ttl = Annotated[
     str | None,

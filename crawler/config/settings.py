@@ -108,6 +108,11 @@ class WorkerConfig(NodeConfig):
             raise Misconfigured(
                 "--cluster=false needs --definitions=FILE[,FILE...]: nobody else says what to crawl"
             )
+        if not self.cluster and not self.store.startswith("sqlite:"):
+            raise Misconfigured(
+                "--cluster=false keeps its crawls in a file that no other worker uses: give it "
+                "--store sqlite:///PATH, or run a cluster on PostgreSQL"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from crawler.app.kept import open_kept
 from crawler.clock import SystemClock
-from crawler.errors import Misconfigured, StoreUnavailable
+from crawler.errors import Misconfigured, NotFound, StoreUnavailable
 from crawler.model import PageState, Visit
 from crawler.store import open_store
 from crawler.store.contract import Frontier
@@ -239,3 +240,14 @@ async def test_sessions_are_called_by_their_node(
     names = postgres.sql("SELECT application_name FROM pg_stat_activity").splitlines()
     await store.close()
     assert expected in names
+
+
+async def test_a_look_at_what_is_kept_makes_no_tables(postgres: PostgresServer) -> None:
+    schema = "looked_at"
+    with pytest.raises(NotFound, match="keeps no crawl"):
+        async with open_kept(postgres.url(schema)):
+            pass
+    assert postgres.sql(f"SELECT count(*) FROM pg_namespace WHERE nspname = '{schema}'") == "0"
+    await (await open_store(postgres.url(schema), SystemClock())).close()
+    async with open_kept(postgres.url(schema)) as store:
+        assert list(await store.mirrored()) == []

@@ -192,6 +192,14 @@ def test_halves_are_refused(flags: dict[str, str]) -> None:
         master_config(flags, {})
 
 
+def test_a_worker_alone_keeps_its_crawls_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").touch()
+    flags = {"cluster": "false", "definitions": str(tmp_path / "shop.toml")}
+    assert worker_config(flags, {}).store.startswith("sqlite:")
+    with pytest.raises(Misconfigured, match="give it --store sqlite:///PATH"):
+        worker_config({**flags, "store": "postgresql://me@db/crawler"}, {})
+
+
 def test_definitions_take_the_place_of_a_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
