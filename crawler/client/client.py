@@ -63,15 +63,10 @@ class Client:
         )
 
     async def __aenter__(self) -> Self:
-        await self._transport.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Idempotent."""
-        await self._transport.close()
+        """Nothing is open between calls."""
 
     async def add(self, name: str, definition: Definition | None = None) -> Placement:
         """Add a resource; the same again gives the same answer. `Conflict` where it exists with

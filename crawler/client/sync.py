@@ -45,7 +45,6 @@ class SyncClient:
             target=self._loop.run_forever, name="crawler-client", daemon=True
         )
         self._thread.start()
-        self._run(self._client.__aenter__())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,7 +55,6 @@ class SyncClient:
         loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return
-        self._run(self._client.close())
         self._run(loop.shutdown_asyncgens())
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
 import aiohttp
 from yarl import URL
@@ -76,24 +75,7 @@ class Transport:
         self._current = 0
         self._patience = patience
         self._clock = clock
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True, ssl=self._identity.trust),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=self._patience.timeout_s, sock_connect=self._patience.connect_s
-            ),
-            trust_env=False,
-            middlewares=(_sent_once,),
-        )
-        return self
-
-    async def close(self) -> None:
-        """Idempotent."""
-        if self._session is not None:
-            await self._session.close()
+        self._trust = identity.trust
 
     async def send(self, call: Call) -> bytes:
         """The body of a success. Raises errors of ours.
@@ -118,15 +100,17 @@ class Transport:
                 await self._clock.sleep(delay_s)
 
     async def _once(self, base: URL, call: Call) -> bytes:
-        assert self._session is not None, "use it in an async with block"
         url = URL(str(base).rstrip("/") + call.path, encoded=True).with_query(call.query)
         headers = dict(self._identity.headers)
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            async with self._session.request(
-                call.method, url, data=call.body, headers=headers, allow_redirects=False
-            ) as response:
+            async with (
+                self._session() as session,
+                session.request(
+                    call.method, url, data=call.body, headers=headers, allow_redirects=False
+                ) as response,
+            ):
                 answer = await _read(response)
         except aiohttp.InvalidURL as error:
             raise InvalidInput(f"master: {base} is no URL", field="master") from error
@@ -135,6 +119,19 @@ class Transport:
         if response.status >= 300:
             raise from_answer(response.status, answer)
         return answer
+
+    def _session(self) -> aiohttp.ClientSession:
+        """For one try: its end waits until the connection is closed. One that were merely told to
+        close, as with ``force_close``, would be left open by a loop that ends meanwhile."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._trust),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=self._patience.timeout_s, sock_connect=self._patience.connect_s
+            ),
+            trust_env=False,
+            middlewares=(_sent_once,),
+        )
 
 
 async def _sent_once(

@@ -185,11 +185,17 @@ class Cluster:
         return first.value.decode().partition("-")[0].removeprefix("master") if first else None
 
     async def wait_leader(self, other_than: str | None = None) -> str:
+        """Wait for a leader; and, unless one is to be replaced, until every master that runs takes
+        requests."""
+
         async def another() -> str | None:
             leader = await self.leader()
             return leader if leader != other_than else None
 
-        return await eventually(another, "a leader", 10 * self.ttl_s)
+        leader = await eventually(another, "a leader", 10 * self.ttl_s)
+        if other_than is None:
+            await self.wait_ready(*(each for each in self.masters if self.masters[each].running))
+        return leader
 
     async def wait_ready(self, *masters: str) -> None:
         """Wait until these masters take requests."""

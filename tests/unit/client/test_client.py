@@ -319,4 +319,6 @@ def test_both_clients_have_the_same_surface() -> None:
             if inspect.isfunction(member) and (name == "__init__" or not name.startswith("_"))
         }
 
-    assert surface(Client) == surface(SyncClient)
+    blocking = surface(SyncClient)
+    assert blocking.pop("close"), "it has a thread to end"
+    assert blocking == surface(Client)
