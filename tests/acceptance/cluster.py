@@ -139,6 +139,7 @@ class Cluster:
         self.workers: dict[str, Process] = {}
         self._http: dict[str, int] = {}
         self._ports: dict[str, int] = {}
+        self._started: list[Process] = []
 
     def place(self, node: str) -> Place:
         """Where that node runs."""
@@ -149,6 +150,10 @@ class Cluster:
         """Of etcd, as they are reached from here."""
         return self.etcd.endpoints
 
+    def endpoints_of(self, node: str) -> tuple[str, ...]:
+        """Of etcd, as that node is told them."""
+        return self.etcd.endpoints
+
     def _start(self, role: str, node: str, *options: str, **environment: str) -> Process:
         name = f"{role}-{node}"
         place = self.place(name)
@@ -156,13 +161,14 @@ class Cluster:
         grpc = self._ports.setdefault(name, free_port())
         arguments = [sys.executable, "-m", "crawler", role, f"--id={node}"]
         arguments += [f"--http={place.address}:{http}", f"--grpc={place.address}:{grpc}"]
-        arguments += [f"--etcd={','.join(self.etcd.endpoints)}", f"--ttl={self.ttl_s}"]
+        arguments += [f"--etcd={','.join(self.endpoints_of(name))}", f"--ttl={self.ttl_s}"]
         arguments += options
         if place is not LOOPBACK:
             arguments.append("--insecure")
         environment = {"CRAWLER_STORE": self.store, **environment}  # it may hold a password
         log = self.folder / f"{name}.log"
-        return Process(name, place.command(arguments), log, **environment)
+        self._started.append(Process(name, place.command(arguments), log, **environment))
+        return self._started[-1]
 
     def start_master(self, node: str, **environment: str) -> Process:
         self.masters[node] = self._start("master", node, **environment)
@@ -173,6 +179,11 @@ class Cluster:
             "worker", node, "--allow-private=127.0.0.0/8,10.99.0.0/24", **environment
         )
         return self.workers[node]
+
+    def move(self, name: str) -> None:
+        """Whoever is started as ``name`` (master-1, say) from now on has other ports."""
+        self._http.pop(name)
+        self._ports.pop(name)
 
     def url(self, master: str) -> str:
         return f"http://127.0.0.1:{self._http[f'master-{master}']}"
@@ -241,7 +252,7 @@ class Cluster:
             connection.close()
 
     def stop(self) -> None:
-        for process in (*self.workers.values(), *self.masters.values()):
+        for process in self._started:
             process.kill_group()
 
 

@@ -26,14 +26,11 @@ class Needle:
         self.wanted = wanted
         self._kept = b""
 
-    def end_in(self, piece: bytes) -> int | None:
-        """Where in ``piece`` the first match ends; None: there is no match yet."""
+    def is_in(self, piece: bytes) -> bool:
+        """Whether a match ends in ``piece``."""
         seen = self._kept + piece
-        at = seen.find(self.wanted)
-        if at >= 0:
-            return at + len(self.wanted) - len(self._kept)
         self._kept = seen[max(0, len(seen) - len(self.wanted) + 1) :]
-        return None
+        return self.wanted in seen
 
 
 class Pair:
@@ -52,11 +49,6 @@ class Pair:
         for way in Way:
             _abort(self.writers[way])
 
-    def cut(self) -> None:
-        """RST to the client; the server gets all that was forwarded, and then the end."""
-        _abort(self.writers[Way.DOWN])
-        self.writers[Way.UP].close()
-
 
 class Proxy:
     """Forwards from ``port`` of loopback to a server. Set ``latency_s`` at any time.
@@ -69,7 +61,7 @@ class Proxy:
         self._open = {way: asyncio.Event() for way in Way}
         self._pairs: dict[Pair, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
-        self._wanted: bytes | None = None
+        self._lost: bytes | None = None
         self.port = 0
         self.latency_s = 0.0
         self.cuts = 0
@@ -107,9 +99,9 @@ class Proxy:
             self._server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
-    def cut_after(self, wanted: bytes | None) -> None:
-        """Reset a client right after the server was sent ``wanted``; None: no longer."""
-        self._wanted = wanted
+    def lose(self, answer: bytes | None) -> None:
+        """Reset a client instead of giving it ``answer``; None: no longer."""
+        self._lost = answer
 
     async def close(self) -> None:
         """Take no more, and end all connections."""
@@ -140,10 +132,10 @@ class Proxy:
                 each.close()
 
     def _look_for(self, needle: Needle | None) -> Needle | None:
-        """What this connection is searched for now."""
-        if needle is not None and needle.wanted == self._wanted:
+        """What the server's answers are searched for now."""
+        if needle is not None and needle.wanted == self._lost:
             return needle
-        return Needle(self._wanted) if self._wanted else None
+        return Needle(self._lost) if self._lost else None
 
     async def _forward(self, pair: Pair, way: Way) -> None:
         """Until that side has ended; the other side is told so."""
@@ -154,14 +146,13 @@ class Proxy:
                 if self.latency_s:
                     await asyncio.sleep(self.latency_s)
                 await self._open[way].wait()
-                needle = self._look_for(needle) if way is Way.UP else None
-                end = needle.end_in(piece) if needle is not None else None
-                writer.write(piece[:end])
-                await writer.drain()
-                if end is not None:
+                needle = self._look_for(needle) if way is Way.DOWN else None
+                if needle is not None and needle.is_in(piece):
                     self.cuts += 1
-                    pair.cut()
+                    pair.reset()
                     return
+                writer.write(piece)
+                await writer.drain()
             if writer.can_write_eof():
                 writer.write_eof()
 

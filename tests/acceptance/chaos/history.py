@@ -121,7 +121,8 @@ class Met:
 @dataclass(frozen=True, slots=True)
 class History:
     """A whole run. ``writes`` are in etcd's order, of one etcd that was never wiped; None: its
-    history was compacted before a recorder had heard all of it. ``first_fault`` None: none."""
+    history was compacted before a recorder had heard all of it. ``first_fault`` None: none.
+    ``converged_s``: from the last fault's end until every node worked; None: never."""
 
     began: float
     ended: float
@@ -133,6 +134,7 @@ class History:
     pages: tuple[PageRow, ...] = ()
     items: tuple[ItemRow, ...] = ()
     met: Met = Met()
+    converged_s: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)

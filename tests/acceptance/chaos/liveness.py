@@ -21,9 +21,12 @@ from tests.acceptance.chaos.replay import (
     lives,
     namings,
     reigns,
+    rests,
 )
 
 MOVES_WINDOW_S = 300.0
+
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,20 @@ class Bounds:
     ``leaderless_s``: from the end of a leader's election key to its successor's first write.
     ``orphaned_s``: from the end of a worker's registration to the next write of what it had, while
     any worker is registered. ``moves``: from one worker to another, of all units together, within
-    five minutes. ``overlaps``: fetches of one URL by two workers at once.
+    five minutes. ``overlaps``: fetches of one URL by two workers at once. ``converged_s``: from the
+    last fault's end until every node works.
+
+    Time in ``no_leader`` does not count for the first, as while etcd has no quorum; time in
+    ``no_owner`` does not for the second, as while nobody can lead.
     """
 
     leaderless_s: float
     orphaned_s: float
     moves: int
     overlaps: int
+    converged_s: float = 0.0
+    no_leader: tuple[Span, ...] = ()
+    no_owner: tuple[Span, ...] = ()
 
 
 def check_leaders(
@@ -52,9 +62,9 @@ def check_leaders(
     violations = tuple(
         f"nobody led for {until - since:.1f} s, from {since - began:.1f} s on"
         for since, until in gaps
-        if until - since > bounds.leaderless_s
+        if beyond((since, until), bounds.no_leader) > bounds.leaderless_s
     )
-    longest = max((until - since for since, until in gaps), default=0.0)
+    longest = max((beyond(gap, bounds.no_leader) for gap in gaps), default=0.0)
     looked_at = f"{len(found)} reigns, at most {longest:.1f} s between them"
     return Finding("L1 a leader", looked_at, violations)
 
@@ -62,20 +72,25 @@ def check_leaders(
 def check_orphans(
     writes: Sequence[EtcdWrite], bounds: Bounds, began: float, ended: float
 ) -> Finding:
-    """L2. What a dead incarnation had is given on."""
+    """L2. What a dead incarnation had is given on, unless it needs no worker any more."""
     workers = lives(writes, WORKERS)
     nobody = list(intervals_without(workers, began, ended))
+    resting = rests(writes, ended)
     orphaned = [
         (unit, *_after_nobody(span, nobody))
         for unit, found in by_unit(namings(writes)).items()
         for span in _orphaned(found, workers, ended)
     ]
-    violations = tuple(
-        f"{unit} was on a dead worker for {until - since:.1f} s, from {since - began:.1f} s on"
+    counted = {
+        (unit, since): beyond((since, until), (*bounds.no_owner, *resting.get(unit, ())))
         for unit, since, until in orphaned
-        if until - since > bounds.orphaned_s
+    }
+    violations = tuple(
+        f"{unit} was on a dead worker for {alone_s:.1f} s, from {since - began:.1f} s on"
+        for (unit, since), alone_s in counted.items()
+        if alone_s > bounds.orphaned_s
     )
-    longest = max((until - since for _, since, until in orphaned), default=0.0)
+    longest = max(counted.values(), default=0.0)
     looked_at = f"{len(orphaned)} times on a dead worker, at most for {longest:.1f} s"
     return Finding("L2 an owner", looked_at, violations)
 
@@ -109,6 +124,27 @@ def check_moves(writes: Sequence[EtcdWrite], bounds: Bounds) -> Finding:
         most = max(most, count - since)
     violations = (f"{most} moves within five minutes",) if most > bounds.moves else ()
     return Finding("L5 no thrash", f"{len(moves)} moves", violations)
+
+
+def check_convergence(converged_s: float | None, bounds: Bounds) -> Finding:
+    """L6. After the last fault everything works again by itself. None: it never did."""
+    if converged_s is None:
+        return Finding("L6 convergence", "the end", ("not every node worked again",))
+    late = converged_s > bounds.converged_s
+    violations = (f"whole only {converged_s:.1f} s after the last fault",) if late else ()
+    return Finding("L6 convergence", f"whole after {converged_s:.1f} s", violations)
+
+
+def beyond(span: Span, excused: Sequence[Span]) -> float:
+    """How much of the span lies outside of all the excused ones, in seconds."""
+    since, until = span
+    outside_s = 0.0
+    for start, end in sorted(excused):
+        if start >= until:
+            break
+        outside_s += max(0.0, start - since)
+        since = max(since, end)
+    return outside_s + max(0.0, until - since)
 
 
 def _orphaned(

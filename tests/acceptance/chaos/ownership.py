@@ -1,4 +1,5 @@
-"""One effective leader, one effective owner: S1, S2, S3 and S9 of a recorded history."""
+"""One effective leader, one effective owner, one node of each id: S1, S2, S3, S9 and S10 of a
+recorded history."""
 
 from __future__ import annotations
 
@@ -7,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from tests.acceptance.chaos.history import Call, Commit, EtcdWrite, Finding, Kind, Outcome
 from tests.acceptance.chaos.replay import (
     ELECTION,
+    NODES,
     RESOURCES,
     WORKERS,
     Life,
     Naming,
-    address_of,
+    address_in,
     by_unit,
     lives,
     namings,
@@ -99,6 +101,23 @@ def check_deletes(
     return Finding("S9 delete", f"{len(deleted)} deleted resources", violations)
 
 
+def check_identities(writes: Sequence[EtcdWrite]) -> Finding:
+    """S10. A node's place is taken only once it is free: while a registration lives, nobody else
+    is written in its place."""
+    first: dict[tuple[str, int], str] = {}
+    violations: list[str] = []
+    for write in writes:
+        if write.value is None or not write.key.startswith(NODES):
+            continue
+        address = address_in(write.value)
+        had = first.setdefault((write.key, write.create_revision), address)
+        if had != address:
+            violations.append(
+                f"revision {write.revision}: {write.key} went from {had} to {address} in one life"
+            )
+    return Finding("S10 identity", f"{len(first)} registrations", tuple(violations))
+
+
 def _unsigned(found: Sequence[Naming], by_revision: dict[int, set[int]]) -> Iterator[str]:
     for naming in found:
         if naming.resource_id and not by_revision.get(naming.revision):
@@ -126,7 +145,7 @@ def _is_home(life: Life, naming: Naming) -> bool:
     return (
         life.key == WORKERS + naming.node_id
         and life.covers(naming.revision)
-        and address_of(life) == naming.address
+        and address_in(life.value) == naming.address
     )
 
 

@@ -119,8 +119,9 @@ def apply(call: Call, register: Register, ids: tuple[str, ...]) -> Register | No
 
 
 def _says(call: Call, register: Register, ids: tuple[str, ...]) -> bool:
-    """Whether an ok fits. The answer of a delete says nothing: one that finds nothing is done."""
-    if call.kind is Kind.DELETE:
+    """Whether an ok fits. The answer of a delete says nothing: one that finds nothing is done; that
+    of an add over HTTP names the worker only."""
+    if call.kind is Kind.DELETE or (call.kind is Kind.ADD and not call.resource_id):
         return True
     if not register.there:
         return not call.resource_id

@@ -18,8 +18,10 @@ RESOURCES = "/resources/"
 PARTS = "/crawler/parts/"
 DECISIONS = "/crawler/decisions/"
 DEFINITIONS = "/crawler/definitions/"
+STATUSES = "/crawler/status/"
 WISHES = "/crawler/desired/"
-WORKERS = "/micro/registry/go.micro.server.worker/"
+NODES = "/micro/registry/"
+WORKERS = f"{NODES}go.micro.server.worker/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,25 @@ def by_unit(found: Iterable[Naming]) -> dict[str, list[Naming]]:
     return units
 
 
+def rests(writes: Iterable[EtcdWrite], ended: float) -> dict[str, list[tuple[float, float]]]:
+    """When each unit, named by its assignment's key, was reported to have ended its run: it needs
+    no worker then."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    since: dict[str, float] = {}
+    for write in writes:
+        if not write.key.startswith(STATUSES):
+            continue
+        name, _, part = write.key.removeprefix(STATUSES).partition("/")
+        unit = f"{PARTS}{name}/{part}" if part else RESOURCES + name
+        if unit in since:
+            found.setdefault(unit, []).append((since.pop(unit), write.at))
+        if write.value is not None and record(write.value).get("state") in ("finished", "error"):
+            since[unit] = write.at
+    for unit, at in since.items():
+        found.setdefault(unit, []).append((at, ended))
+    return found
+
+
 def terms(writes: Iterable[EtcdWrite]) -> dict[int, set[int]]:
     """By revision, the terms that its decisions name (0: a decision that names none)."""
     found: dict[int, set[int]] = {}
@@ -119,9 +140,9 @@ def record(value: bytes) -> Mapping[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def address_of(life: Life) -> str:
+def address_in(value: bytes) -> str:
     """The address in a node's record."""
-    nodes = record(life.value).get("nodes") or [{}]
+    nodes = record(value).get("nodes") or [{}]
     return str(nodes[0].get("address", ""))
 
 

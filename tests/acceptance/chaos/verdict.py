@@ -10,6 +10,7 @@ from enum import StrEnum
 from tests.acceptance.chaos.history import Finding, History, Outcome
 from tests.acceptance.chaos.liveness import (
     Bounds,
+    check_convergence,
     check_leaders,
     check_moves,
     check_orphans,
@@ -23,6 +24,7 @@ from tests.acceptance.chaos.outcome import (
 )
 from tests.acceptance.chaos.ownership import (
     check_deletes,
+    check_identities,
     check_namings,
     check_terms,
     check_tokens,
@@ -103,6 +105,7 @@ def _findings(
         check_uniqueness(pages, items, commits, truth),
         check_deletes(commits, history.calls, writes),
         check_overlaps(history.hits, bounds),
+        check_convergence(history.converged_s, bounds),
     )
     if writes is None:
         return found, ("etcd's history was compacted: S1, S2, S7, S8, L1, L2 and L5 not judged",)
@@ -110,13 +113,20 @@ def _findings(
     by_etcd = (
         check_terms(writes),
         check_namings(writes),
+        check_identities(writes),
         answers,
         check_leaders(writes, bounds, history.began, history.ended),
         check_orphans(writes, bounds, history.began, history.ended),
         check_moves(writes, bounds),
     )
-    every = sorted((*found, *by_etcd), key=lambda each: (each.promise[0] != "S", each.promise))
+    every = sorted((*found, *by_etcd), key=lambda each: _rank(each.promise))
     return tuple(every), tuple(f"{name}: too many calls to be judged" for name in left_out)
+
+
+def _rank(promise: str) -> tuple[bool, int]:
+    """Safety first, and by number."""
+    letter, number = promise[0], promise[1:].partition(" ")[0]
+    return letter != "S", int(number)
 
 
 def _unmet(history: History, needs: Needs) -> Iterator[str]:

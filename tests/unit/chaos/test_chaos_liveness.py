@@ -8,6 +8,8 @@ import pytest
 
 from tests.acceptance.chaos.history import EtcdWrite, Hit
 from tests.acceptance.chaos.liveness import (
+    beyond,
+    check_convergence,
     check_leaders,
     check_moves,
     check_orphans,
@@ -123,3 +125,49 @@ def test_fetches_of_two_workers_at_once_are_counted() -> None:
     meeting = [at(1, ONE), at(1.5, TWO)]
     assert not check_overlaps(meeting, BOUNDS).violations
     assert check_overlaps(meeting, replace(BOUNDS, overlaps=0)).violations
+
+
+def test_time_that_is_excused_does_not_count(etcd: Etcd) -> None:
+    etcd.stand("m1")
+    etcd.lead("m1")
+    gone = etcd.resign("m1")
+    etcd.stand("m2")
+    took = etcd.lead("m2")
+    writes = late(etcd.writes, took, 10.0)
+    for excused, found in (((gone, gone + 10.0),), 0), (((gone, gone + 5.0),), 1):
+        bounds = replace(BOUNDS, no_leader=excused)
+        assert len(check_leaders(writes, bounds, 0, took + 10.0).violations) == found
+
+
+@pytest.mark.parametrize(
+    ("excused", "left_s"),
+    [
+        ((), 10.0),
+        (((0.0, 99.0),), 0.0),
+        (((0.0, 12.0), (11.0, 14.0)), 6.0),
+        (((12.0, 13.0), (18.0, 30.0)), 7.0),
+        (((0.0, 9.0), (20.0, 30.0)), 10.0),
+    ],
+)
+def test_what_is_left_of_a_span(excused: tuple[tuple[float, float], ...], left_s: float) -> None:
+    assert beyond((10.0, 20.0), excused) == left_s
+
+
+def test_a_unit_that_has_ended_needs_no_worker(etcd: Etcd) -> None:
+    term = etcd.stand("m1")
+    etcd.lead("m1")
+    etcd.join(ONE)
+    etcd.join(TWO)
+    etcd.assign(term, ONE)
+    etcd.txn(("/crawler/status/a", {"state": "finished"}))
+    etcd.leave(ONE)
+    assert check_orphans(etcd.writes, BOUNDS, 0, 100).violations == ()
+    etcd.txn(("/crawler/status/a", {"state": "running"}))
+    assert len(check_orphans(etcd.writes, BOUNDS, 0, 100).violations) == 1
+
+
+def test_convergence_has_its_bound() -> None:
+    bounds = replace(BOUNDS, converged_s=5.0)
+    assert check_convergence(5.0, bounds).violations == ()
+    assert check_convergence(5.1, bounds).violations
+    assert check_convergence(None, bounds).violations

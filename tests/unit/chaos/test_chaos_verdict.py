@@ -32,8 +32,8 @@ def test_a_run_that_kept_everything_is_valid() -> None:
     found = verdict(kept(), TRUTH, BOUNDS, NEEDS)
     assert found.judgement is Judgement.VALID, found.table()
     assert [each.promise.split()[0] for each in found.findings] == [
-        *("S1", "S2", "S3", "S4", "S5", "S6", "S7", "S9"),
-        *("L1", "L2", "L4", "L5"),
+        *("S1", "S2", "S3", "S4", "S5", "S6", "S7", "S9", "S10"),
+        *("L1", "L2", "L4", "L5", "L6"),
     ]
     assert found.doubts == ()
 
@@ -46,6 +46,14 @@ def without_term() -> History:
 def unregistered() -> History:
     writes = kept().writes or ()
     return replace(kept(), writes=tuple(each for each in writes if not each.key.endswith(TWO)))
+
+
+def replaced_alive() -> History:
+    """A registration is written over by somebody else's."""
+    writes = kept().writes or ()
+    mine = next(each for each in writes if each.key.endswith(ONE))
+    other = replace(mine, revision=mine.revision + 100, value=b'{"nodes":[{"address":"b:1"}]}')
+    return replace(kept(), writes=(*writes, other))
 
 
 BROKEN: dict[str, tuple[History, Bounds]] = {
@@ -67,6 +75,8 @@ BROKEN: dict[str, tuple[History, Bounds]] = {
         replace(BOUNDS, overlaps=0),
     ),
     "L5": (kept(), replace(BOUNDS, moves=0)),
+    "L6": (replace(kept(), converged_s=None), BOUNDS),
+    "S10": (replaced_alive(), BOUNDS),
 }
 
 

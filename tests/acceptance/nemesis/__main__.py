@@ -1,0 +1,30 @@
+"""``python -m tests.acceptance.nemesis SEED MINUTES``: one run of that seed; exits 0 if it is
+valid, 1 if a promise was broken, 2 if it met too little to say."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.acceptance.chaos.verdict import Judgement
+from tests.acceptance.cluster import TTL_S
+from tests.acceptance.nemesis.plan import plan
+from tests.acceptance.nemesis.trial import try_out
+
+_EXITS = {Judgement.VALID: 0, Judgement.INVALID: 1, Judgement.INCONCLUSIVE: 2}
+
+
+def main(seed: int, minutes: float) -> int:
+    folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
+    length_s = 60 * minutes
+    report = asyncio.run(try_out(folder, seed, plan(seed, length_s, TTL_S), length_s))
+    print(f"seed {seed}, {minutes:g} minutes of faults, time to live {TTL_S} s")
+    print(report.text())
+    print(f"logs: {folder}")
+    return _EXITS[report.verdict.judgement]
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), float(sys.argv[2])))

@@ -1,0 +1,268 @@
+"""Directed faults: each hits the window in which one mistake would show, and break one promise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.acceptance.chaos.history import Kind, Outcome
+from tests.acceptance.cluster import Process, eventually, request
+from tests.acceptance.nemesis.met import met_in
+from tests.acceptance.nemesis.scene import TTL_S, Scene
+from tests.postgres_server import PostgresServer
+
+ASLEEP_S = 20.0  # until an armed process must have stopped
+
+_WAITERS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+Direct = Callable[[Scene, PostgresServer], Awaitable[None]]
+
+
+async def leader_wakes_before_its_write(scene: Scene, server: PostgresServer) -> None:
+    """It stops between its decision and its transaction, and another leads meanwhile."""
+    await scene.start_masters("1", CRAWLER_FAILPOINTS="master.add.before_txn=stop@1")
+    sleeper = scene.cluster.masters["1"]
+    late = asyncio.create_task(scene.call(Kind.ADD, "late"))
+    await _asleep(sleeper.pid)
+    await scene.start_masters("2")
+    await scene.cluster.wait_leader(other_than="1")
+    assert (await scene.call(Kind.ADD, "meanwhile", master="2")).outcome is Outcome.OK
+    sleeper.resume()
+    await late
+    await asyncio.sleep(TTL_S)
+
+
+async def leader_wakes_beside_its_double(scene: Scene, server: PostgresServer) -> None:
+    """The same, where the other one has its id: it was taken for dead and started anew."""
+    await scene.start_masters("1", CRAWLER_FAILPOINTS="master.add.before_txn=stop@1")
+    sleeper = scene.cluster.masters["1"]
+    late = asyncio.create_task(scene.call(Kind.ADD, "late"))
+    await _asleep(sleeper.pid)
+    await eventually(lambda: _is_gone(scene, "/resources/election/"), "free office", 5 * TTL_S)
+    scene.cluster.move("master-1")
+    await scene.start_masters("1")
+    assert (await scene.call(Kind.ADD, "meanwhile")).outcome is Outcome.OK
+    sleeper.resume()
+    await late
+    await asyncio.sleep(TTL_S)
+    sleeper.kill_group()
+
+
+async def candidate_sleeps_through_its_lease(scene: Scene, server: PostgresServer) -> None:
+    """A candidate is paused until its key is gone; the leader dies; both others would lead."""
+    scene.carriers = ["master-2"]
+    await scene.start_masters("1", "2", "3")
+    scene.start("worker-1")
+    await scene.cluster.wait_workers(1)
+    scene.cluster.masters["2"].pause()
+    await eventually(lambda: _has_candidates(scene, 2), "end of a candidacy", 5 * TTL_S)
+    scene.cluster.masters["1"].kill_group()
+    await scene.cluster.wait_leader(other_than="1")
+    scene.cluster.masters["2"].resume()
+    for number in range(6):
+        await scene.call(Kind.ADD, f"after-{number}", master="23"[number % 2])
+        await asyncio.sleep(TTL_S / 4)
+
+
+async def leader_takes_over_what_changed(scene: Scene, server: PostgresServer) -> None:
+    """While a candidate waited, one worker came and the other one went."""
+    scene.carriers = ["master-2"]
+    await scene.start_masters("1")
+    first = scene.start("worker-1")
+    await scene.cluster.wait_workers(1)
+    await scene.start_masters("2")
+    scene.start("worker-2")
+    await scene.cluster.wait_workers(2)
+    assert first.stop() == 0
+    scene.cluster.masters["1"].kill_group()
+    await scene.cluster.wait_leader(other_than="1")
+    for number in range(4):
+        await scene.call(Kind.ADD, f"after-{number}", master="2")
+
+
+async def worker_misses_events(scene: Scene, server: PostgresServer) -> None:
+    """Its connections to etcd break, and it is given work before they are back."""
+    proxy = await scene.etcd_proxy("worker-1")
+    await scene.start_masters("1")
+    scene.start("worker-1")
+    await scene.cluster.wait_workers(1)
+    await proxy.refuse()
+    proxy.reset()
+    await asyncio.sleep(TTL_S / 8)
+    await scene.crawl()
+    await proxy.accept()
+
+
+async def worker_meets_its_double(scene: Scene, server: PostgresServer) -> None:
+    """Another process with its id is started elsewhere."""
+    await scene.start_masters("1")
+    first = scene.start("worker-1")
+    await scene.cluster.wait_workers(1)
+    scene.cluster.move("worker-1")
+    second = scene.start("worker-1")
+
+    async def settled() -> bool | None:
+        async with scene.cluster.client() as etcd:
+            (kv,) = (await etcd.range("/micro/registry/go.micro.server.worker/")).kvs
+        return not second.running or kv.mod_revision > kv.create_revision or None
+
+    await eventually(settled, "end or registration of the second", 20)
+    await scene.call(Kind.ADD, "any")
+    first.kill_group()
+
+
+async def worker_wakes_before_its_commit(scene: Scene, server: PostgresServer) -> None:
+    """It stops with fetched pages in its hand, until another has claimed its crawl and has yet to
+    fetch them again."""
+    await scene.start_masters("1")
+    sleeper = scene.start("worker-1", CRAWLER_FAILPOINTS="engine.before_commit=stop@3")
+    await scene.cluster.wait_workers(1)
+    await scene.crawl()
+    scene.start("worker-2")
+    await scene.cluster.wait_workers(2)
+    await _child_asleep(sleeper)
+    sleeper.pause()
+
+    async def claimed() -> bool | None:
+        return scene.claims("worker-2") or None
+
+    await eventually(claimed, "claim of worker-2", ASLEEP_S)
+    sleeper.resume()
+    await asyncio.sleep(TTL_S / 2)
+
+
+async def worker_is_moved_away_in_its_transaction(scene: Scene, server: PostgresServer) -> None:
+    """All is written, nothing committed, when its crawl is given to another, which claims it."""
+    await scene.start_masters("1")
+    sleeper = scene.start("worker-1", CRAWLER_FAILPOINTS="store.before_commit=stop@3")
+    await scene.cluster.wait_workers(1)
+    scene.start("worker-2")
+    await scene.cluster.wait_workers(2)
+    await scene.crawl()
+    await scene.committed(1)
+    owner = await eventually(lambda: _owner(scene), "owner", 10)
+    if owner != "1":  # the one that is armed is to have it
+        await _drain(scene, "2")
+    await _child_asleep(sleeper)
+    if owner != "1":
+        await _drain(scene, "2", undo=True)
+    await _drain(scene, "1")
+
+    async def met() -> bool | None:
+        return scene.claims("worker-2") or server.sql(_WAITERS) != "0" or None
+
+    await eventually(met, "claim, or wait for one, of worker-2", ASLEEP_S)
+    sleeper.resume()
+
+
+async def answers_to_commits_are_lost(scene: Scene, server: PostgresServer) -> None:
+    """The connection is cut right after a commit, again and again."""
+    proxy, url = await scene.sql_proxy(server)
+    await scene.start_masters("1")
+    worker = scene.start("worker-1", CRAWLER_STORE=url)
+    await scene.cluster.wait_workers(1)
+    await scene.crawl()
+    await scene.committed(5)
+
+    async def lost() -> bool | None:
+        proxy.lose(b"COMMIT")
+        await asyncio.sleep(TTL_S / 4)
+        proxy.lose(None)
+        await asyncio.sleep(TTL_S / 8)
+        return met_in([worker.log]).ambiguous >= 2 or None
+
+    await eventually(lost, "lost answers to commits", ASLEEP_S)
+
+
+async def pages_are_stored(scene: Scene, server: PostgresServer) -> None:
+    """Nothing is done to it at all."""
+    await scene.start_masters("1")
+    scene.start("worker-1")
+    await scene.crawl()
+
+
+async def worker_wakes_after_a_delete(scene: Scene, server: PostgresServer) -> None:
+    """It stops with fetched pages in its hand until the resource has been deleted."""
+    await scene.start_masters("1")
+    sleeper = scene.start("worker-1", CRAWLER_FAILPOINTS="engine.before_commit=stop@3")
+    await scene.cluster.wait_workers(1)
+    await scene.crawl()
+    await _child_asleep(sleeper)
+    assert (await scene.call(Kind.DELETE, "site")).outcome is Outcome.OK
+    sleeper.resume()
+    await asyncio.sleep(TTL_S / 2)
+
+
+async def etcd_is_away(scene: Scene, server: PostgresServer) -> None:
+    """A write is asked for while nobody can take it."""
+    await scene.start_masters("1")
+    await scene.call(Kind.ADD, "before")
+    scene.cluster.etcd.kill()
+    await scene.call(Kind.ADD, "during")
+    await asyncio.to_thread(scene.cluster.etcd.start)
+    await scene.cluster.wait_ready("1")
+    await scene.call(Kind.GET, "during")
+
+
+# The fault, the defect that shows in it, and the promise that breaks.
+DIRECTED: tuple[tuple[Direct, str, str], ...] = (
+    (leader_wakes_before_its_write, "leader_unfenced", "S1"),
+    (leader_wakes_beside_its_double, "leader_by_value", "S1"),
+    (candidate_sleeps_through_its_lease, "phantom_leader", "S1"),
+    (leader_takes_over_what_changed, "stale_takeover", "S2"),
+    (worker_misses_events, "watch_without_revision", "S5"),
+    (worker_meets_its_double, "same_id", "S10"),
+    (worker_wakes_before_its_commit, "worker_unfenced", "S3"),
+    (worker_is_moved_away_in_its_transaction, "fence_unlocked", "S3"),
+    (answers_to_commits_are_lost, "retry_without_key", "S6"),
+    (pages_are_stored, "half_a_page", "S4"),
+    (worker_wakes_after_a_delete, "delete_without_tombstone", "S9"),
+    (etcd_is_away, "early_answer", "S7"),
+)
+
+
+async def _asleep(*pids: int) -> None:
+    """Wait until one of these stands still."""
+
+    async def stands() -> bool | None:
+        return any(_state(pid) == "T" for pid in pids) or None
+
+    await eventually(stands, "process that stands still", ASLEEP_S)
+
+
+async def _child_asleep(process: Process) -> None:
+    async def stands() -> bool | None:
+        return any(_state(pid) == "T" for pid in process.children()) or None
+
+    await eventually(stands, "child that stands still", ASLEEP_S)
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+async def _is_gone(scene: Scene, prefix: str) -> bool | None:
+    async with scene.cluster.client() as etcd:
+        return not (await etcd.range(prefix)).kvs or None
+
+
+async def _has_candidates(scene: Scene, count: int) -> bool | None:
+    async with scene.cluster.client() as etcd:
+        return len((await etcd.range("/resources/election/")).kvs) == count or None
+
+
+async def _owner(scene: Scene) -> str | None:
+    url = f"{scene.cluster.url('1')}/crawler/resource/site"
+    status, answer = await request("GET", url)
+    return str(answer["assigned_node"]).rpartition("-")[2] if status == 200 else None
+
+
+async def _drain(scene: Scene, worker: str, *, undo: bool = False) -> None:
+    node = f"go.micro.server.worker-{worker}"
+    url = f"{scene.cluster.url('1')}/crawler/node/{node}/drain"
+    status, answer = await request("POST", url, {"undo": undo})
+    assert status == 200, answer

@@ -1,0 +1,169 @@
+"""One run from its seed to its verdict: crawl, call, throw, heal, finish, judge."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import aiohttp
+
+from crawler.errors import CrawlerError
+from tests.acceptance.chaos.history import Call, Kind, Outcome
+from tests.acceptance.chaos.recorders import install_log, read_commits
+from tests.acceptance.chaos.verdict import Needs, Verdict, verdict
+from tests.acceptance.cluster import eventually, request
+from tests.acceptance.hosted import MASTERS
+from tests.acceptance.nemesis.arena import NODES, WORKERS, Arena, open_arena
+from tests.acceptance.nemesis.callers import Callers, call, canonical
+from tests.acceptance.nemesis.faults import FAULTS
+from tests.acceptance.nemesis.ground import Tree, read_hits
+from tests.acceptance.nemesis.met import met_in
+from tests.acceptance.nemesis.plan import Plan, Strike
+from tests.acceptance.nemesis.record import finished, recorded, truth_of
+from tests.acceptance.nemesis.thrown import Thrown, bounds_for, table
+
+CRAWLS = 4
+DELAY_S = 0.1  # between two requests of a crawl
+START_S = 60.0  # until every crawl must have pages
+QUIET_S = 6.0  # crawling before the first fault
+CALLED_SIZE = 20  # pages of what callers add
+STUCK_S = 60.0  # without a page after the last fault: it does not go on
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run's verdict, and what it stands on."""
+
+    verdict: Verdict
+    thrown: tuple[Thrown, ...]
+    began: float
+
+    def text(self) -> str:
+        return f"{table(self.thrown, self.began)}\n\n{self.verdict.table()}"
+
+
+async def try_out(
+    folder: Path, seed: int, strikes: Plan, length_s: float, needs: Needs | None = None
+) -> Report:
+    """Build everything anew, throw ``strikes`` at it, and judge. ``length_s`` is about how long
+    they take: the crawls are made to last."""
+    with open_arena(folder, CRAWLS + 1) as arena:
+        return await Trial(arena, seed, strikes, length_s).run(needs)
+
+
+class Trial:
+    """One run on one arena."""
+
+    def __init__(self, arena: Arena, seed: int, strikes: Plan, length_s: float) -> None:
+        self._arena = arena
+        self._strikes = strikes
+        size = int(length_s / DELAY_S * 0.6)
+        self._trees = [arena.tree(site, size, seed) for site in range(CRAWLS)]
+        self._called = arena.tree(CRAWLS, CALLED_SIZE, seed)
+        self._seed = seed
+        self._thrown: list[Thrown] = []
+        self._trees_by_spec: dict[str, Tree] = {}
+
+    async def run(self, needs: Needs | None) -> Report:
+        arena = self._arena
+        arena.start_site(self._seed)
+        async with recorded(arena, arena.database_here) as record:
+            await self._start_nodes()
+            calls = await self._start_crawls()
+            await eventually(self._all_crawl, "pages of every crawl", START_S)
+            await asyncio.sleep(QUIET_S)
+            first_fault = time.time()
+            calls += await self._throw_all()
+            arena.mend()
+            converged_s = await self._converged()
+            await finished(arena, STUCK_S)
+            history = await record.history(calls)
+        names = {arena.network[host].address: host for host in NODES}
+        history = replace(
+            history,
+            first_fault=first_fault,
+            hits=read_hits(arena.site_log, names),
+            met=met_in(arena.folder.glob("*.log")),
+            converged_s=converged_s,
+        )
+        truth = truth_of(history, self._trees_by_spec)
+        units = len({each.name for each in calls})
+        bounds = bounds_for(self._thrown, arena.ttl_s, CRAWLS, units)
+        return Report(verdict(history, truth, bounds, needs), tuple(self._thrown), history.began)
+
+    async def _start_nodes(self) -> None:
+        for host in MASTERS:
+            self._arena.start(host)
+        await self._arena.wait_ready(*(host[1:] for host in MASTERS))
+        install_log(self._arena.database_here)
+        for host in WORKERS:
+            self._arena.start(host)
+        await self._arena.wait_workers(len(WORKERS))
+
+    async def _start_crawls(self) -> list[Call]:
+        """The crawls that go on all the time, each on a site of its own."""
+        calls = []
+        for number, tree in enumerate(self._trees):
+            definition = tree.definition(DELAY_S)
+            self._trees_by_spec[canonical(definition)] = tree
+            url = f"{self._arena.url('1')}/crawler/resource"
+            calls.append(await call("first", url, Kind.PUT, f"crawl-{number}", definition))
+        assert {each.outcome for each in calls} == {Outcome.OK}
+        return calls
+
+    async def _all_crawl(self) -> bool | None:
+        crawling = {commit.resource_id for commit in read_commits(self._arena.database_here)}
+        return len(crawling) == CRAWLS or None
+
+    async def _throw_all(self) -> list[Call]:
+        """Throw every strike, while callers ask for what they like; their calls."""
+        definitions = [self._called.definition(delay_s) for delay_s in (0.02, 0.03)]
+        self._trees_by_spec.update({canonical(each): self._called for each in definitions})
+        masters = [self._arena.url(host[1:]) for host in MASTERS]
+        callers = Callers(masters, definitions, self._seed)
+        calling = asyncio.create_task(callers.run())
+        async with asyncio.TaskGroup() as group:
+            for strikes in self._strikes.values():
+                group.create_task(self._throw(strikes))
+        calling.cancel()
+        with suppress(asyncio.CancelledError):
+            await calling
+        return callers.calls
+
+    async def _throw(self, strikes: Sequence[Strike]) -> None:
+        for strike in strikes:
+            await asyncio.sleep(strike.gap_s)
+            fault = FAULTS[strike.fault]
+            target = await fault.pick(self._arena, random.Random(strike.seed))
+            began = time.time()
+            async with fault.throw(self._arena, target) as what:
+                await asyncio.sleep(strike.length_s)
+            self._thrown.append(Thrown(strike.fault, what, began, time.time()))
+
+    async def _converged(self) -> float | None:
+        """Seconds until every node is registered, every master takes writes, and every unit that
+        is given to a worker is given to a live one."""
+        began = time.time()
+        try:
+            await eventually(self._is_whole, "whole cluster", 10 * self._arena.ttl_s + 10)
+        except AssertionError:
+            return None
+        return time.time() - began
+
+    async def _is_whole(self) -> bool | None:
+        try:
+            async with self._arena.client() as etcd:
+                nodes = (await etcd.range("/micro/registry/")).kvs
+            for host in MASTERS:
+                url = f"{self._arena.url(host[1:])}/crawler/resource"
+                status, _ = await request("POST", url, {"name": "whole"}, 6)
+                if status not in (200, 202):
+                    return None
+        except (CrawlerError, OSError, aiohttp.ClientError, TimeoutError):
+            return None
+        return len(nodes) == len(NODES) or None
