@@ -5,7 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup system unit test check format proto demo clean
+# Of a random run under faults.
+SEED ?= 1
+MINUTES ?= 1
+
+.PHONY: help setup system unit test chaos check format proto demo clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +32,9 @@ unit: setup ## the tests that need pip only
 test: setup system check unit ## every test, as CI runs them
 	$(BIN)/pytest -q -n auto --store=postgresql tests/contract
 	$(BIN)/pytest tests/integration tests/acceptance
+
+chaos: setup system ## random faults and their verdict: make chaos SEED=7 MINUTES=10
+	$(BIN)/python -m tests.acceptance.nemesis $(SEED) $(MINUTES)
 
 check: setup ## formatting, lint, types, architecture, stubs
 	$(BIN)/ruff format --check .

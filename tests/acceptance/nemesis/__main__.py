@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from crawler.telemetry.logs import configure
 from tests.acceptance.chaos.verdict import Judgement
 from tests.acceptance.cluster import TTL_S
 from tests.acceptance.nemesis.plan import plan
@@ -17,6 +18,7 @@ _EXITS = {Judgement.VALID: 0, Judgement.INVALID: 1, Judgement.INCONCLUSIVE: 2}
 
 
 def main(seed: int, minutes: float) -> int:
+    configure("error")  # of our own clients, who meet the faults too
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
     length_s = 60 * minutes
     report = asyncio.run(try_out(folder, seed, plan(seed, length_s, TTL_S), length_s))
