@@ -1,4 +1,4 @@
-"""Asks every caller of a gRPC server who it is, before the call reaches its method."""
+"""Asks every caller of a gRPC server who it is, and counts it, before the call is carried out."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from crawler.access import Access, Role, acting_for
-from crawler.errors import CrawlerError, Refused, Unauthenticated
+from crawler.access import Access, Role, acting_for, asking
+from crawler.errors import CrawlerError, Exhausted, Refused, Unauthenticated
+from crawler.rates import Rates
 from crawler.rpc.errors import to_status
-from crawler.rpc.incoming import Context
+from crawler.rpc.incoming import MARK_KEY, Context
 
 KEY = "authorization"
 _OPEN = "/grpc.health.v1.Health/"  # probes have no tokens, and learn no more than that we live
@@ -26,8 +27,11 @@ else:
 class Admission(Interceptor):
     """Refuses unknown methods too: what there is, is nobody's business without a token."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, rates: Rates, counted: Callable[[str], bool]) -> None:
+        """``counted`` tells whether a mark is of a master that has counted its calls already."""
         self._access = access
+        self._rates = rates
+        self._counted = counted
 
     async def intercept_service(
         self,
@@ -37,12 +41,15 @@ class Admission(Interceptor):
         handler = await continuation(details)
         if details.method.startswith(_OPEN):
             return handler
-        header = _header(details)
+        header = _metadata(details, KEY)
         try:
-            self._access.admit(header, _need(details.method))
-        except (Unauthenticated, Refused) as error:
+            caller = self._access.admit(header, _need(details.method))
+            if not self._counted(_metadata(details, MARK_KEY) or ""):
+                self._rates.take(caller.name)
+        except (Unauthenticated, Refused, Exhausted) as error:
             return _refusing(error, handler)
         acting_for.set(header or "")
+        asking.set(caller)
         return handler
 
 
@@ -50,9 +57,9 @@ def _need(method: str) -> Role:
     return Role.READ if method.rpartition("/")[2].startswith(_READING) else Role.OPERATE
 
 
-def _header(details: grpc.HandlerCallDetails) -> str | None:
+def _metadata(details: grpc.HandlerCallDetails, wanted: str) -> str | None:
     for key, value in details.invocation_metadata or ():
-        if key == KEY:
+        if key == wanted:
             return value.decode("ascii", "replace") if isinstance(value, bytes) else value
     return None
 

@@ -212,6 +212,7 @@ def _summary(
         decided_at=view.decided_at,
         progress=progress.get(view.id),
         progress_error=problem,
+        owner=view.owner,
         parts=tuple(
             Part(
                 assigned_node=each.assigned_node,

@@ -143,6 +143,7 @@ async def test_show_joins_state_and_progress(
         },
         "progress_error": "",
         "parts": [],
+        "owner": "",
         "definition": SHOP,
     }  # fmt: skip
 
@@ -284,6 +285,7 @@ async def test_nodes_and_drain(cluster: FakeCluster, http: aiohttp.ClientSession
         "native": True,
         "uptime_s": 12.5,
         "version": "",
+        "unsigned": False,
     }
 
 
