@@ -16,6 +16,7 @@ from crawler.app.node import (
     say_leader,
     serve_http,
     stop_signal,
+    warn_of_login,
     watch_etcd,
     watch_store,
 )
@@ -90,6 +91,7 @@ async def run_master(config: MasterConfig) -> None:
         leader = election_value(config.id, node.address)
 
         async def lead(session: Session) -> NoReturn:
+            await warn_of_login(etcd, config)
             await register(etcd, session, node, seal)
             election = Election(etcd, session, config.election_prefix, leader)
             await master.run(session, election)

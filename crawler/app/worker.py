@@ -21,6 +21,7 @@ from crawler.app.node import (
     open_pair,
     serve_http,
     stop_signal,
+    warn_of_login,
     watch_etcd,
     watch_store,
 )
@@ -109,6 +110,7 @@ async def _follow_cluster(
     catalog = Catalog(etcd, clock, config.election_prefix, seal=seal)
 
     async def follow(session: Session) -> NoReturn:
+        await warn_of_login(etcd, config)
         registration = await register(etcd, session, node, seal)
         writer = EtcdWriter(etcd, session.lease, node.id)
         await supervisor.follow(session, registration, catalog, writer)
