@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ MAX_CONNECTIONS = 400
 # theirs (nginx: 60 s), so that none sends a request into a connection that is being closed.
 QUIET_S = 75.0
 HANDSHAKE_S = 10.0
+# How long an answer may lie unread: TCP itself then gives the connection up (tcp(7)).
+UNREAD_S = 30.0
 
 
 def _own_fault(record: logging.LogRecord) -> bool:
@@ -47,14 +50,16 @@ async def serve(
     flag: str = "--http",
     grace_s: float = 2.0,
     quiet_s: float = QUIET_S,
+    unread_s: float = UNREAD_S,
     most: int = MAX_CONNECTIONS,
 ) -> AsyncIterator[int]:
     """Serve ``app`` until the block ends, over TLS with ``tls``; yields the port (the real one
     where 0 was asked for).
 
-    A connection that brings no whole request for ``quiet_s`` is closed, and so is each beyond
-    ``most``. The end takes no more requests and lets the running ones go on for ``grace_s``. Raises
-    `Misconfigured`, naming the flag, where it cannot listen.
+    A connection that brings no whole request for ``quiet_s`` is closed, and one that takes nothing
+    of an answer for ``unread_s``, and each beyond ``most``. The end takes no more requests and
+    lets the running ones go on for ``grace_s``. Raises `Misconfigured`, naming the flag, where it
+    cannot listen.
     """
     runner = web.AppRunner(
         app,
@@ -75,7 +80,11 @@ async def serve(
                 ssl=tls,
                 ssl_handshake_timeout=HANDSHAKE_S if tls is not None else None,
                 reuse_port=False,
+                start_serving=False,
             )
+            for each in listening.sockets:  # what they accept inherits it
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(unread_s * 1000))
+            await listening.start_serving()
         except OSError as error:
             number = error.errno or 0  # below zero: the resolver's own
             reason = os.strerror(number) if number > 0 else str(error)

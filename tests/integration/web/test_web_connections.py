@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack, suppress
 
 import pytest
+from aiohttp import web
 
 from crawler.telemetry.health import Health
 from crawler.web.app import build_worker_app
 from crawler.web.server import serve
+from tests.acceptance.cluster import eventually
 
 pytestmark = pytest.mark.threat(26)
 
@@ -50,6 +53,26 @@ async def test_silence_and_headers_that_trickle_are_cut() -> None:
     for answered in (second, idle):
         assert answered.startswith(b"HTTP/1.1 200")
         assert answered.count(b"HTTP/1.1") == 1
+
+
+async def test_an_answer_that_nobody_reads_is_given_up() -> None:
+    held: list[asyncio.Transport] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        held.append(request.transport)
+        return web.Response(body=bytes(50_000_000))
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    async with serve(app, "127.0.0.1", 0, grace_s=0.1, unread_s=1.0) as port:
+        with socket.create_connection(("127.0.0.1", port)) as lazy:
+            lazy.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+            async def given_up() -> bool | None:
+                return bool(held and held[0].is_closing()) or None
+
+            await eventually(given_up, "the end of the connection", 20)
 
 
 async def test_there_is_room_for_so_many_and_again_once_some_have_gone() -> None:
