@@ -12,6 +12,8 @@ from crawler.access import ANYBODY, Access, Caller, Role, line_of, new_token, re
 from crawler.clock import SystemClock
 from crawler.errors import Misconfigured, Refused, Unauthenticated
 
+pytestmark = pytest.mark.threat(1)
+
 READER, OPERATOR = "crw_" + "r" * 43, "crw_" + "o" * 43
 
 

@@ -277,6 +277,7 @@ async def test_an_unreadable_hop_mark_counts_as_one() -> None:
     assert master.hops == [1]
 
 
+@pytest.mark.threat(23)
 async def test_requests_are_bounded_and_long_lists_pass() -> None:
     master = FakeMaster()
     for number in range(8_000):
@@ -288,6 +289,7 @@ async def test_requests_are_bounded_and_long_lists_pass() -> None:
             await calls.add_resource(crawler.ResourceSpec(name="x" * 5_000_000))
 
 
+@pytest.mark.threat(23)
 @pytest.mark.parametrize("over", [0, 1])
 async def test_a_request_may_be_as_large_as_the_limit(over: int) -> None:
     """The server refuses it, whatever the caller's own limits are."""

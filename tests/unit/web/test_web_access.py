@@ -27,6 +27,8 @@ from crawler.web.app import build_app, build_worker_app
 from crawler.web.server import serve
 from tests.fakes.api import FakeCluster, serve_api
 
+pytestmark = pytest.mark.threat(1)
+
 TOKENS = {role: f"crw_{role}" + "x" * 30 for role in Role}
 NOBODY, STRANGER = None, "crw_stranger" + "x" * 30
 OPEN = {"/healthz", "/readyz"}
@@ -166,7 +168,6 @@ async def test_every_rpc_asks(cluster: FakeCluster, token: str | None) -> None:
     assert cluster.master.calls == []
 
 
-@pytest.mark.threat(1)
 async def test_a_workers_rpcs_ask_too(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text(line_of(TOKENS[Role.READ], "r", Role.READ))

@@ -352,6 +352,7 @@ async def test_the_worker_greets() -> None:
             assert response.status == 400
 
 
+@pytest.mark.threat(19)
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
 async def test_every_answer_is_guarded(http: aiohttp.ClientSession, method: str) -> None:
     for path in (RESOURCE, "/nowhere", "/metrics", "/openapi.json"):

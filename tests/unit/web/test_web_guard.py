@@ -15,6 +15,8 @@ from crawler.web.guard import refusal
 from crawler.web.server import serve
 from tests.fakes.api import FakeCluster, serve_api
 
+pytestmark = pytest.mark.threat(1)
+
 
 @pytest.mark.parametrize(
     ("host", "own"),
