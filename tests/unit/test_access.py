@@ -107,6 +107,9 @@ def test_a_changed_file_counts_and_a_broken_one_does_not(file: Path) -> None:
         ("read x y " + "0" * 64, ":1: expected a role"),
         ("read ../x " + "0" * 64, ":1: expected a role"),
         ("read " + "0" * 64, ":1: expected a role"),
+        ("read x " + "0" * 64 + " resources=-1", ":1: expected a role"),
+        ("read x " + "0" * 64 + " resources=many", ":1: expected a role"),
+        ("read x " + "0" * 64 + " 7", ":1: expected a role"),
     ],
 )
 def test_what_a_file_may_not_hold(tmp_path: Path, text: str, said: str) -> None:

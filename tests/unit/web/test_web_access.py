@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import grpc
 import pytest
 from aiohttp import web
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from crawler.access import Access, Role, line_of
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE
@@ -25,6 +22,7 @@ from crawler.rpc.services import greeter
 from crawler.telemetry.health import Health
 from crawler.web.app import build_app, build_worker_app
 from crawler.web.server import serve
+from tests.doors import ask, each_refuses, metadata, offered_rpcs, routes_of
 from tests.fakes.api import FakeCluster, serve_api
 
 pytestmark = pytest.mark.threat(1)
@@ -82,17 +80,7 @@ def known_to(app: web.Application) -> set[tuple[str, str]]:
 
 
 async def routes(cluster: FakeCluster) -> list[tuple[str, str]]:
-    """Every method and path there is, as the server tells."""
-    headers = {"Authorization": f"Bearer {TOKENS[Role.READ]}"}
-    async with (
-        aiohttp.ClientSession(headers=headers) as session,
-        session.get(f"{cluster.url}/openapi.json") as response,
-    ):
-        document = await response.json()
-    described = [
-        (method.upper(), path) for path, each in document["paths"].items() for method in each
-    ]
-    return [*described, ("GET", "/openapi.json"), ("GET", "/metrics"), ("GET", "/nothing")]
+    return [*await routes_of(cluster.url, TOKENS[Role.READ]), ("GET", "/nothing")]
 
 
 async def test_without_a_token_every_door_is_shut(cluster: FakeCluster) -> None:
@@ -153,10 +141,6 @@ async def _fine() -> str:
     return "fine"
 
 
-def metadata(token: str | None) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {token}"),) if token else ()
-
-
 @pytest.mark.parametrize("token", [NOBODY, STRANGER])
 async def test_every_rpc_asks(cluster: FakeCluster, token: str | None) -> None:
     async with grpc.aio.insecure_channel(cluster.rpc) as channel:
@@ -179,58 +163,6 @@ async def test_a_workers_rpcs_ask_too(tmp_path: Path) -> None:
         assert {"Greeter/Hello", f"{WORKER_SERVICE}.Greeter/Hello"} <= set(offered)
         for token in (NOBODY, STRANGER):
             await each_refuses(channel, offered, token)
-
-
-async def offered_rpcs(channel: grpc.aio.Channel, token: str) -> list[str]:
-    """Every method that a server offers, as it tells by reflection, under both names; but health,
-    which is open."""
-    listed = await reflect(channel, token, list_services="")
-    services = [each.name for each in listed.list_services_response.service]
-    found = []
-    for service in services:
-        answer = await reflect(channel, token, file_containing_symbol=service)
-        for packed in answer.file_descriptor_response.file_descriptor_proto:
-            file = FileDescriptorProto.FromString(packed)
-            prefix = f"{file.package}." if file.package else ""
-            found += [
-                f"{service}/{method.name}"
-                for each in file.service
-                if prefix + each.name == service
-                for method in each.method
-            ]
-    twins = [
-        f"{owner}.{name}"
-        for name in found
-        for owner in (MASTER_SERVICE, WORKER_SERVICE)
-        if not name.startswith("grpc.")
-    ]
-    return [name for name in (*found, *twins) if not name.startswith("grpc.health.")]
-
-
-async def reflect(channel: grpc.aio.Channel, token: str, **asked: str) -> Any:
-    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    request = reflection_pb2.ServerReflectionRequest(**asked)
-    (answer,) = [
-        each async for each in stub.ServerReflectionInfo(iter([request]), metadata=metadata(token))
-    ]
-    return answer
-
-
-async def each_refuses(
-    channel: grpc.aio.Channel, methods: Sequence[str], token: str | None
-) -> None:
-    for method in methods:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await ask(channel, method, token)
-        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED, method
-
-
-async def ask(channel: grpc.aio.Channel, method: str, token: str | None) -> None:
-    if method.startswith("grpc.reflection"):
-        streaming: Any = channel.stream_stream(f"/{method}", bytes, bytes)
-        [each async for each in streaming(iter([b""]), metadata=metadata(token))]
-    else:
-        await channel.unary_unary(f"/{method}", bytes, bytes)(b"", metadata=metadata(token))
 
 
 async def test_a_readers_rpc_reads_only(cluster: FakeCluster) -> None:
