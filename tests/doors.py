@@ -33,8 +33,8 @@ def metadata(token: str | None) -> tuple[tuple[str, str], ...]:
 
 
 async def offered_rpcs(channel: grpc.aio.Channel, token: str) -> list[str]:
-    """Every method that a server offers, as it tells by reflection, under both names; but health,
-    which is open."""
+    """Every method that a server offers, as it tells by reflection, under both names; but the check
+    of health, which is open."""
     listed = await reflect(channel, token, list_services="")
     services = [each.name for each in listed.list_services_response.service]
     found = []
@@ -55,7 +55,7 @@ async def offered_rpcs(channel: grpc.aio.Channel, token: str) -> list[str]:
         for owner in (MASTER_SERVICE, WORKER_SERVICE)
         if not name.startswith("grpc.")
     ]
-    return [name for name in (*found, *twins) if not name.startswith("grpc.health.")]
+    return [name for name in (*found, *twins) if name != "grpc.health.v1.Health/Check"]
 
 
 async def reflect(channel: grpc.aio.Channel, token: str, **asked: str) -> Any:
@@ -77,8 +77,12 @@ async def each_refuses(
 
 
 async def ask(channel: grpc.aio.Channel, method: str, token: str | None) -> None:
+    shown = metadata(token)
     if method.startswith("grpc.reflection"):
-        streaming: Any = channel.stream_stream(f"/{method}", bytes, bytes)
-        [each async for each in streaming(iter([b""]), metadata=metadata(token))]
+        both: Any = channel.stream_stream(f"/{method}", bytes, bytes)
+        [each async for each in both(iter([b""]), metadata=shown)]
+    elif method.endswith("Health/Watch"):
+        answers: Any = channel.unary_stream(f"/{method}", bytes, bytes)
+        [each async for each in answers(b"", metadata=shown)]
     else:
-        await channel.unary_unary(f"/{method}", bytes, bytes)(b"", metadata=metadata(token))
+        await channel.unary_unary(f"/{method}", bytes, bytes)(b"", metadata=shown)

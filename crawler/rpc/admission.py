@@ -14,8 +14,10 @@ from crawler.rpc.errors import to_status
 from crawler.rpc.incoming import MARK_KEY, Context
 
 KEY = "authorization"
-_OPEN = "/grpc.health.v1.Health/"  # probes have no tokens, and learn no more than that we live
-_READING = ("Get", "List", "Hello", "ServerReflectionInfo")
+# Probes have no tokens, and learn no more than that we live. A watch is no probe: streams that
+# never end could take all the calls that a server carries out at a time.
+_OPEN = "/grpc.health.v1.Health/Check"
+_READING = ("Get", "List", "Hello", "Watch", "ServerReflectionInfo")
 
 if TYPE_CHECKING:  # the stubs' classes are generic, gRPC's own are not
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -39,7 +41,7 @@ class Admission(Interceptor):
         details: grpc.HandlerCallDetails,
     ) -> Handler:
         handler = await continuation(details)
-        if details.method.startswith(_OPEN):
+        if details.method == _OPEN:
             return handler
         header = _metadata(details, KEY)
         try:
@@ -71,6 +73,8 @@ def _refusing(error: CrawlerError, handler: Handler | None) -> Handler:
         code, message, details = to_status(error)
         await context.abort(code, message, details)
 
-    if handler is not None and handler.request_streaming and handler.response_streaming:
+    if handler is None or not handler.response_streaming:
+        return grpc.unary_unary_rpc_method_handler(refuse)
+    if handler.request_streaming:
         return grpc.stream_stream_rpc_method_handler(refuse)
-    return grpc.unary_unary_rpc_method_handler(refuse)
+    return grpc.unary_stream_rpc_method_handler(refuse)

@@ -13,7 +13,8 @@ from crawler.coordination.registry import (
     native_metadata,
     register,
 )
-from crawler.errors import Exhausted
+from crawler.definition import MAX_DEFINITION_BYTES
+from crawler.errors import Exhausted, TooLarge
 from crawler.model import MASTER_SERVICE, Node
 from crawler.rates import Rate, Rates
 from crawler.rpc.calls import Channels, MasterCalls
@@ -116,3 +117,20 @@ async def test_where_nobody_is_asked_nobody_owns(etcd: EtcdServer, fence: Memory
         leader = await master.leads()
         await leader.resources.add("a", None, ANYBODY)
         assert (await entry_of(master.etcd, "a")).owner == ""
+
+
+@pytest.mark.threat(23)
+async def test_a_definition_has_one_limit_on_this_door_too(
+    etcd: EtcdServer, fence: MemoryFence
+) -> None:
+    async with a_master(etcd, fence) as master:
+        await master.leads()
+        for size, refused in ((0, False), (1, True)):
+            text = definition().ljust(MAX_DEFINITION_BYTES + size)
+            calls = (
+                master.calls.add_resource(ResourceSpec(name=f"a{size}", definition_json=text)),
+                master.calls.put_resource(PutRequest(name=f"p{size}", definition_json=text)),
+            )
+            for answer in await asyncio.gather(*calls, return_exceptions=True):
+                assert isinstance(answer, TooLarge) is refused, answer
+        assert set(master.catalog.entries) == {"a0", "p0"}
