@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 SEED ?= 1
 MINUTES ?= 1
 
-.PHONY: help setup system unit test chaos check format proto demo clean
+.PHONY: help setup system unit test chaos check format proto lock demo clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -49,6 +49,9 @@ format: setup ## rewrite the sources as the check wants them
 
 proto: setup ## regenerate the stubs
 	@sh proto/generate.sh
+
+lock: setup ## pin what a production install takes, with hashes (needs Python 3.11)
+	$(BIN)/python release/lock.py
 
 demo: setup ## the product in one minute
 	@sh tests/system-packages.sh demo

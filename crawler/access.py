@@ -1,8 +1,9 @@
 """Who may do what: bearer tokens with a role each, kept as hashes in a file.
 
 One line of the file is one token: its role, the name of who has it, and the SHA-256 of the token in
-hex. Blank lines and those that begin with ``#`` are passed over. Tokens are 256 random bits, so
-that a fast hash is enough. The file may be changed while we run.
+hex; ``resources=N`` behind them says how many resources that name may have. Blank lines and those
+that begin with ``#`` are passed over. Tokens are 256 random bits, so that a fast hash is enough.
+The file may be changed while we run.
 """
 
 from __future__ import annotations
@@ -27,11 +28,8 @@ log = structlog.get_logger(__name__)
 LOOK_AGAIN_S = 1.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_MOST = re.compile(r"resources=([0-9]{1,9})")
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]{1,512})", re.IGNORECASE)
-
-# The Authorization header of the call that is being answered: whatever is asked of other masters
-# for its sake is asked in its name.
-acting_for: ContextVar[str] = ContextVar("acting_for", default="")
 
 
 class Role(StrEnum):
@@ -43,13 +41,20 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. ``name`` is "" where nobody is asked who they are."""
+    """Who is asking. ``name`` is "" where nobody is asked who they are; ``most`` is how many
+    resources may be of that name (None: any number)."""
 
     name: str
     role: Role
+    most: int | None = None
 
 
 ANYBODY = Caller("", Role.OPERATE)
+
+# The Authorization header of the call that is being answered: whatever is asked of other masters
+# for its sake is asked in its name. And who that is.
+acting_for: ContextVar[str] = ContextVar("acting_for", default="")
+asking: ContextVar[Caller] = ContextVar("asking", default=ANYBODY)
 
 
 def new_token() -> str:
@@ -57,11 +62,12 @@ def new_token() -> str:
     return f"crw_{secrets.token_urlsafe(32)}"
 
 
-def line_of(token: str, name: str, role: Role) -> str:
+def line_of(token: str, name: str, role: Role, most: int | None = None) -> str:
     """What the file holds of a token. Raises `Misconfigured` for a name it cannot hold."""
     if _NAME.fullmatch(name) is None:
         raise Misconfigured(f"{name[:80]!r} is no name for a token: letters, digits and _.@-")
-    return f"{role} {name} {_digest(token)}"
+    limit = "" if most is None else f" resources={most}"
+    return f"{role} {name} {_digest(token)}{limit}"
 
 
 def read_tokens(path: Path) -> dict[str, Caller]:
@@ -76,16 +82,28 @@ def read_tokens(path: Path) -> dict[str, Caller]:
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        valid = len(words) == 3 and words[0] in set(Role) and _DIGEST.fullmatch(words[2])
-        if not valid or _NAME.fullmatch(words[1]) is None:
+        caller = _caller(words)
+        if caller is None:
             raise Misconfigured(
-                f"tokens: {path}:{number}: expected a role ({', '.join(Role)}), a name and a "
-                "SHA-256; `crawler token NAME` writes such lines"
+                f"tokens: {path}:{number}: expected a role ({', '.join(Role)}), a name, a SHA-256 "
+                "and perhaps resources=N; `crawler token NAME` writes such lines"
             )
-        found[words[2]] = Caller(words[1], Role(words[0]))
+        found[words[2]] = caller
     if not found:
         raise Misconfigured(f"tokens: {path} holds no token; `crawler token NAME` adds one")
     return found
+
+
+def _caller(words: list[str]) -> Caller | None:
+    """What one line says; None: it says something else."""
+    if len(words) not in (3, 4) or words[0] not in set(Role):
+        return None
+    if _NAME.fullmatch(words[1]) is None or _DIGEST.fullmatch(words[2]) is None:
+        return None
+    limit = _MOST.fullmatch(words[3]) if len(words) == 4 else None
+    if len(words) == 4 and limit is None:
+        return None
+    return Caller(words[1], Role(words[0]), int(limit[1]) if limit is not None else None)
 
 
 class Access:

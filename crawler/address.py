@@ -18,6 +18,7 @@ from ipaddress import (
     ip_network,
 )
 from typing import Any
+from urllib.parse import urlsplit
 
 from crawler.errors import InvalidInput, Refused
 
@@ -165,3 +166,24 @@ class Guard:
         except Refused as refusal:
             raise AddressRefused(errno.EACCES, str(refusal)) from refusal
         return socket.socket(family, kind, protocol)
+
+
+def names_loopback(host: str) -> bool:
+    """Whether a Host header, port or not, names loopback whatever a name server says."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 section 6.3
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def in_clear(url: str) -> bool:
+    """Whether what is sent there leaves this machine without TLS."""
+    scheme, separator, rest = url.partition("://")
+    host = (rest if separator else url).partition("/")[0].rpartition("@")[2]
+    return (not separator or scheme.lower() == "http") and not names_loopback(host)

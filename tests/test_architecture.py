@@ -19,6 +19,7 @@ GROUND = (
     "tasks",
     "address",
     "access",
+    "rates",
     "tls",
     "definition",
     "config",

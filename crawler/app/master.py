@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import secrets
 from contextlib import AsyncExitStack
 from typing import NoReturn
 
@@ -14,6 +16,7 @@ from crawler.app.node import (
     say_leader,
     serve_http,
     stop_signal,
+    warn_of_login,
     watch_etcd,
     watch_store,
 )
@@ -22,13 +25,14 @@ from crawler.clock import SystemClock
 from crawler.config import Listen, MasterConfig
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.election import Election, election_value
-from crawler.coordination.registry import register
+from crawler.coordination.registry import bears_mark, marked, register
 from crawler.coordination.session import Session
 from crawler.coordination.signing import read_seal
 from crawler.definition import json_schema
 from crawler.master.master import Master
 from crawler.master.service import ControlService, MasterService, Router
 from crawler.model import MASTER_SERVICE
+from crawler.rates import Rates
 from crawler.rpc import server as rpc_server
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.rpc.greeting import Greeter
@@ -51,17 +55,26 @@ async def run_master(config: MasterConfig) -> None:
         pair = open_pair(config)
         channels = Channels(pair)
         stack.push_async_callback(channels.close)
-        router = Router(master, channels)
+        mark = secrets.token_hex(16)
+        router = Router(master, channels, mark)
         services = (
             crawler_master(MasterService(router)),
             crawler_control(ControlService(router, master, clock)),
             greeter(Greeter(), MASTER_SERVICE),
         )
-        access = open_access(config, clock)
+        access, rates = open_access(config, clock), Rates(clock)
+
+        def counted(given: str) -> bool:
+            """Whether this master's own API, or another master, took the call in."""
+            own = hmac.compare_digest(given.encode("utf-8", "replace"), mark.encode())
+            return own or bears_mark(catalog.masters.values(), given)
+
         rpc = await stack.enter_async_context(
-            rpc_server.serve(str(config.grpc), services, access=access, pair=pair)
+            rpc_server.serve(
+                str(config.grpc), services, access=access, rates=rates, counted=counted, pair=pair
+            )
         )
-        calls = MasterCalls(channels, rpc.near)
+        calls = MasterCalls(channels, rpc.near, mark=mark)
         health = Health()
         app = build_app(
             calls,
@@ -69,15 +82,16 @@ async def run_master(config: MasterConfig) -> None:
             health,
             loopback=config.http.loopback,
             access=access,
+            rates=rates,
             definition_schema=json_schema(),
         )
         http = await serve_http(stack, app, config, access)
-        node = describe_node(
-            config, MASTER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
-        )
+        grpc = Listen(config.grpc.host, rpc.port)
+        node = marked(describe_node(config, MASTER_SERVICE, grpc, http, clock), mark)
         leader = election_value(config.id, node.address)
 
         async def lead(session: Session) -> NoReturn:
+            await warn_of_login(etcd, config)
             await register(etcd, session, node, seal)
             election = Election(etcd, session, config.election_prefix, leader)
             await master.run(session, election)

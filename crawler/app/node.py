@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from crawler import __version__
 from crawler.access import Access
 from crawler.clock import Clock
@@ -16,6 +18,7 @@ from crawler.coordination.addresses import advertise_address
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from crawler.coordination.registry import native_metadata, node_id
+from crawler.coordination.versions import keeps_strangers_out, read_version
 from crawler.errors import EtcdUnavailable
 from crawler.model import Node
 from crawler.store import open_store
@@ -25,6 +28,8 @@ from crawler.telemetry.health import Health
 from crawler.telemetry.profile import serve_profiles
 from crawler.tls import Pair, read_pair, server_context
 from crawler.web import server as web_server
+
+log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
@@ -70,6 +75,21 @@ def open_etcd(stack: AsyncExitStack, config: NodeConfig, clock: Clock) -> Etcd:
     etcd = Etcd(etcd_settings(config), clock)
     stack.push_async_callback(etcd.close)
     return etcd
+
+
+async def warn_of_login(etcd: Etcd, config: NodeConfig) -> None:
+    """Say so where a login to etcd protects nothing. May raise `Unavailable`."""
+    if config.etcd_user is None:
+        return
+    words = (await etcd.status()).version
+    version = read_version(words)
+    if version is not None and not keeps_strangers_out(version):
+        log.warning(
+            "users and roles of this etcd keep nobody out",
+            version=words,
+            why="calls pass them by (CVE-2026-33343, CVE-2026-33413)",
+            do="keep it on a private network with client certificates, or install 3.5.30 or newer",
+        )
 
 
 async def serve_http(stack: AsyncExitStack, app: Any, config: NodeConfig, access: Access) -> Listen:

@@ -21,6 +21,7 @@ from crawler.app.node import (
     open_pair,
     serve_http,
     stop_signal,
+    warn_of_login,
     watch_etcd,
     watch_store,
 )
@@ -33,6 +34,7 @@ from crawler.coordination.registry import node_id, register
 from crawler.coordination.session import Session
 from crawler.coordination.signing import read_seal
 from crawler.model import WORKER_SERVICE, Node
+from crawler.rates import Rates
 from crawler.rpc import server as rpc_server
 from crawler.rpc.greeting import Greeter
 from crawler.rpc.services import greeter
@@ -59,14 +61,13 @@ async def run_worker(config: WorkerConfig) -> None:
             processes=config.processes, outage_policy=config.outage_policy
         )
         supervisor = Supervisor(settings, CHILD_COMMAND, _hello(config), clock)
-        access = open_access(config, clock)
+        access, rates, pair = open_access(config, clock), Rates(clock), open_pair(config)
+        services = (greeter(Greeter()),)
         rpc = await stack.enter_async_context(
-            rpc_server.serve(
-                str(config.grpc), (greeter(Greeter()),), access=access, pair=open_pair(config)
-            )
+            rpc_server.serve(str(config.grpc), services, access=access, rates=rates, pair=pair)
         )
         health = Health()
-        app = build_worker_app(health, loopback=config.http.loopback, access=access)
+        app = build_worker_app(health, loopback=config.http.loopback, access=access, rates=rates)
         http = await serve_http(stack, app, config, access)
         node = describe_node(
             config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
@@ -109,6 +110,7 @@ async def _follow_cluster(
     catalog = Catalog(etcd, clock, config.election_prefix, seal=seal)
 
     async def follow(session: Session) -> NoReturn:
+        await warn_of_login(etcd, config)
         registration = await register(etcd, session, node, seal)
         writer = EtcdWriter(etcd, session.lease, node.id)
         await supervisor.follow(session, registration, catalog, writer)

@@ -33,11 +33,15 @@ def connect(
     """A client for the masters at ``master`` (one URL, or several with commas). ``list_with`` is
     the command that lists what a name may be missing from."""
     from crawler.client import SyncClient
-    from crawler.config import read_authority, read_token
+    from crawler.config import read_authority, read_insecure, read_token
 
     urls = [url for url in master.split(",") if url]
     with SyncClient(
-        urls, retry_for_s=retry_for_s, token=read_token(), authority=read_authority()
+        urls,
+        retry_for_s=retry_for_s,
+        token=read_token(),
+        authority=read_authority(),
+        insecure=read_insecure(),
     ) as client:
         try:
             yield client

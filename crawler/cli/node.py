@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import structlog
-
+from crawler.cli import safety
 from crawler.config import NodeConfig
 from crawler.telemetry import logs, metrics
-
-log = structlog.get_logger(__name__)
 
 
 def begin(settings: NodeConfig, role: str) -> None:
@@ -16,9 +13,5 @@ def begin(settings: NodeConfig, role: str) -> None:
         settings.log_level, settings.log_format, fields={"node": f"{role}-{settings.id}"}
     )
     metrics.name_node(f"go.micro.server.{role}-{settings.id}")
-    for address in settings.exposed:
-        log.warning(
-            "anybody who reaches this address commands the node",
-            address=address,
-            why="it listens beyond this machine, without authentication (--insecure)",
-        )
+    safety.keep_private()
+    safety.warn(settings)

@@ -34,6 +34,7 @@ def show(
         "why there": found.decision,
         "created": _date(found.creation_time / 1e9),
         "run": str(found.run),
+        "added by": found.owner,
     }
     if (counts := found.progress) is not None:
         lines["pages"] = (

@@ -20,6 +20,10 @@ def token(
     role: Annotated[
         str, typer.Option("--role", metavar="read|operate", help="look only, or do everything")
     ] = "read",
+    most: Annotated[
+        int | None,
+        typer.Option("--resources", metavar="N", min=0, help="how many crawls may be of that name"),
+    ] = None,
 ) -> None:
     """Make a token: print it, and add its hash to a file.
 
@@ -31,7 +35,7 @@ def token(
     if role not in set(Role):
         raise InvalidInput(f"--role {role}: one of {', '.join(Role)}", field="role")
     made = new_token()
-    line = line_of(made, name, Role(role))
+    line = line_of(made, name, Role(role), most)
     try:
         # Nobody else may read it: the names in it are somebody's.
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

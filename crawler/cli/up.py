@@ -39,6 +39,7 @@ def up(
 ) -> None:
     """Run a whole cluster on this machine, until Ctrl-C."""
     given = locals()  # by the settings' names
+    from crawler.cli.safety import keep_private
     from crawler.clock import SystemClock
     from crawler.config import up_config
     from crawler.local.up import run_up
@@ -46,4 +47,5 @@ def up(
 
     settings = up_config(given)
     logs.configure("warning", settings.log_format)  # the level asked for is that of the nodes
+    keep_private()
     asyncio.run(run_up(settings, lambda text: print(text, flush=True), SystemClock()))

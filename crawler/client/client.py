@@ -39,7 +39,8 @@ Definition = Mapping[str, Any]
 class Client:
     """Calls to the masters at ``masters`` (one URL or several, tried in turn), in an
     ``async with`` block. ``token`` is sent along, where masters ask who is calling;
-    ``authority`` is the file of the certificate that theirs are signed with (https://).
+    ``authority`` is the file of the certificate that theirs are signed with (https://). `Refused`
+    where the token would leave this machine in clear, unless ``insecure``.
 
     Errors: `InvalidInput` and its siblings where the master refused; `Unavailable` where nothing
     happened and ``retry_for_s`` is over; `OutcomeUnknown` where a change was sent and no answer
@@ -55,11 +56,12 @@ class Client:
         clock: Clock | None = None,
         token: str | None = None,
         authority: str | None = None,
+        insecure: bool = False,
     ) -> None:
         urls = (masters,) if isinstance(masters, str) else masters
         patience = Patience(timeout_s=timeout_s, retry_for_s=retry_for_s)
         self._transport = Transport(
-            urls, patience, clock or SystemClock(), Identity(token, authority)
+            urls, patience, clock or SystemClock(), Identity(token, authority, insecure)
         )
 
     async def __aenter__(self) -> Self:

@@ -87,7 +87,8 @@ class PartStatus:
 class ResourceStatus:
     """A resource as it stands. ``creation_time`` is in Unix nanoseconds, ``decided_at`` in Unix
     seconds. ``progress`` is None before the first claim, and where ``progress_error`` says why it
-    could not be read. ``definition`` is None in lists, and where there is none."""
+    could not be read. ``definition`` is None in lists, and where there is none. ``owner`` is the
+    name of the token that added it, "" where nobody was asked."""
 
     id: str
     name: str
@@ -105,11 +106,13 @@ class ResourceStatus:
     progress_error: str
     parts: tuple[PartStatus, ...] = ()  # from part 0; none where there is one only
     definition: Mapping[str, Any] | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """A live process; ``native`` is False for one of the Go original."""
+    """A live process; ``native`` is False for one of the Go original, ``unsigned`` is True for one
+    that is given nothing, because it does not have the cluster's secret."""
 
     id: str
     service: str
@@ -121,6 +124,7 @@ class NodeStatus:
     native: bool
     uptime_s: float
     version: str
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

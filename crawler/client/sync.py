@@ -27,6 +27,7 @@ class SyncClient:
         clock: Clock | None = None,
         token: str | None = None,
         authority: str | None = None,
+        insecure: bool = False,
     ) -> None:
         self._client = Client(
             masters,
@@ -35,6 +36,7 @@ class SyncClient:
             clock=clock,
             token=token,
             authority=authority,
+            insecure=insecure,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

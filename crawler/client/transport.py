@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
+from crawler.address import in_clear
 from crawler.client.errors import from_answer
 from crawler.clock import Backoff, Clock
-from crawler.errors import InvalidInput, OutcomeUnknown, Unavailable
+from crawler.errors import InvalidInput, OutcomeUnknown, Refused, Unavailable
 from crawler.tls import client_context
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -48,10 +49,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is calling, and whose certificates are trusted (None: those that the system trusts)."""
+    """Who is calling, and whose certificates are trusted (None: those that the system trusts).
+    ``insecure``: the token may travel in clear."""
 
     token: str | None = field(default=None, repr=False)
     authority: str | None = None
+    insecure: bool = False
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -71,6 +74,12 @@ class Transport:
         self._bases = tuple(_base(each) for each in masters)
         if not self._bases:
             raise InvalidInput("master: at least one URL is needed", field="master")
+        clear = [str(each) for each in self._bases if in_clear(str(each))]
+        if clear and identity.token and not identity.insecure:
+            raise Refused(
+                f"the token would travel to {clear[0]} in clear: use https://, or set "
+                "CRAWLER_INSECURE=true if the network keeps strangers out"
+            )
         self._identity = identity
         self._current = 0
         self._patience = patience

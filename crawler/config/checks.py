@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 # What the cluster keeps below /crawler/ itself; an election there would be mistaken for it.
 _OWN_KEYS = frozenset({
     "definitions", "desired", "parts", "status", "decisions", "load", "cluster", "drained", "ids",
-    "instances",
+    "instances", "owners",
 })  # fmt: skip
 
 

@@ -189,6 +189,13 @@ def read_authority(environ: Mapping[str, str] = os.environ) -> str | None:
     return file
 
 
+def read_insecure(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether commands may send their token in clear: ``CRAWLER_INSECURE``."""
+    text = environ.get("CRAWLER_INSECURE", "")
+    setting = SHARED["insecure"]
+    return bool(text) and bool(_value(setting, text, "CRAWLER_INSECURE", "insecure", text=True))
+
+
 def master_config(
     flags: Mapping[str, object], environ: Mapping[str, str] = os.environ
 ) -> MasterConfig:

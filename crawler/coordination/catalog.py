@@ -29,6 +29,7 @@ from crawler.coordination.keys import (
     drain_key,
     in_span,
     load_key,
+    owner_key,
     resource_key,
     status_key,
     wish_key,
@@ -127,6 +128,11 @@ class Catalog:
         self._news = asyncio.Event()
         self.version = 0
         self.revision = 0
+
+    @property
+    def seal(self) -> Seal:
+        """By which the records of this cluster's nodes are known."""
+        return self._seal
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -244,7 +250,7 @@ class Catalog:
 
 async def read_entry(etcd: Etcd, name: str) -> Entry:
     """The entry as etcd has it now (linearizable); an empty one if there is no such resource."""
-    keys = (resource_key, definition_key, wish_key, status_key, decision_key)
+    keys = (resource_key, definition_key, wish_key, status_key, decision_key, owner_key)
     parts = (f"{prefix}{name}/" for prefix in PART_PREFIXES)
     result = await etcd.txn(
         [], [*(fetch(key(name)) for key in keys), *(fetch(part, prefix=True) for part in parts)]

@@ -27,7 +27,7 @@ class Entry:
     """One resource, or one unit of it as `units_of` gives it. The revisions are mod_revisions, 0
     where there is no such key; a revision beside None means that the key is there and its value
     cannot be read. ``partitions`` is the definition's, ``parts`` holds what stands of parts 1 and
-    above."""
+    above. ``owner`` is the name of the token that added it, "" for none."""
 
     name: str
     resource: Resource | None = None
@@ -41,6 +41,7 @@ class Entry:
     partitions: int = 1
     parts: Mapping[int, Part] = field(default_factory=dict)
     part: int = 0
+    owner: str = ""
 
     @property
     def unit(self) -> str:

@@ -17,6 +17,7 @@ from crawler.coordination.keys import (
     DRAINED,
     LOADS,
     NODES,
+    OWNERS,
     PARTS,
     RESOURCES,
     STATUSES,
@@ -30,6 +31,7 @@ from crawler.coordination.records import (
     decode_decision,
     decode_definition,
     decode_load,
+    decode_owner,
     decode_resource,
     decode_status,
     decode_wish,
@@ -214,6 +216,8 @@ def _fields(key: str, kv: KeyValue | None) -> dict[str, Any]:
         return {"wish": kv and decode_wish(kv), "wish_revision": revision}
     if key.startswith(STATUSES):
         return {"status": kv and decode_status(kv)}
+    if key.startswith(OWNERS):
+        return {"owner": decode_owner(kv) if kv else ""}
     return {"decision": kv and decode_decision(kv)}
 
 

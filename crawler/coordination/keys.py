@@ -14,6 +14,7 @@ PARTS = "/crawler/parts/"
 WISHES = "/crawler/desired/"
 STATUSES = "/crawler/status/"
 DECISIONS = "/crawler/decisions/"
+OWNERS = "/crawler/owners/"
 LOADS = "/crawler/load/"
 DRAINED = "/crawler/drained/"
 INSTANCES = "/crawler/instances/"
@@ -31,7 +32,7 @@ SPAN_END = "/resources0"
 PREFIXES = (OURS, NODES, RESOURCES)
 
 # What makes up the entry of a resource; some of it once per part.
-ENTRY_PREFIXES = (RESOURCES, PARTS, DEFINITIONS, WISHES, STATUSES, DECISIONS)
+ENTRY_PREFIXES = (RESOURCES, PARTS, DEFINITIONS, WISHES, STATUSES, DECISIONS, OWNERS)
 PART_PREFIXES = (PARTS, STATUSES, DECISIONS)
 
 
@@ -73,6 +74,11 @@ def status_key(name: str, part: int = 0) -> str:
 def decision_key(name: str, part: int = 0) -> str:
     """Why the leader chose."""
     return DECISIONS + unit_name(name, part)
+
+
+def owner_key(name: str) -> str:
+    """The name of the token that added the resource; no key where nobody was asked."""
+    return OWNERS + name
 
 
 def load_key(node_id: str) -> str:

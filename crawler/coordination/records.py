@@ -229,3 +229,12 @@ def decode_definition(kv: KeyValue) -> str | None:
     except UnicodeDecodeError as error:
         log.warning("unreadable record", what="definition", key=kv.key, error=str(error)[:200])
         return None
+
+
+def decode_owner(kv: KeyValue) -> str:
+    """The name of a token as it is; "" for what is no text."""
+    try:
+        return kv.value.decode()
+    except UnicodeDecodeError as error:
+        log.warning("unreadable record", what="owner", key=kv.key, error=str(error)[:200])
+        return ""

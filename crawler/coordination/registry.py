@@ -7,9 +7,10 @@ is ``/micro/registry/<service>/<node id>``, the node id is ``<service>-<id>``.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,10 @@ from crawler.model import Assignment, Node
 __all__ = [
     "REGISTRY_PREFIX",
     "advertise_address",
+    "bears_mark",
     "deregister",
     "host_identity",
+    "marked",
     "native_metadata",
     "node_id",
     "node_record",
@@ -53,6 +56,7 @@ REGISTRY_PREFIX = "/micro/registry/"
 VERSION = "crawler"
 HOST = "host"
 HTTP = "http"
+MARK = "mark"  # by which other masters know the calls that a master sends on
 
 _MICRO_METADATA = {
     "broker": "http",
@@ -87,6 +91,19 @@ def native_metadata(version: str, *, http: str = "") -> dict[str, str]:
     """The metadata that marks a node as ours. ``http``: its advertised HTTP address, if any."""
     metadata = {VERSION: version, HOST: host_identity()}
     return metadata | {HTTP: http} if http else metadata
+
+
+def marked(node: Node, mark: str) -> Node:
+    """The node as it is to be registered with its mark. Who can read etcd can use it, which saves
+    being counted and nothing else."""
+    return replace(node, metadata={**node.metadata, MARK: mark})
+
+
+def bears_mark(nodes: Iterable[Node], mark: str) -> bool:
+    """Whether the mark is of one of these; "" is nobody's."""
+    given = mark.encode("utf-8", "replace")
+    known = (node.metadata.get(MARK, "").encode() for node in nodes)
+    return any(hmac.compare_digest(each, given) for each in known if each)
 
 
 def _value(name: str, kind: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from functools import partial
 
 import structlog
 
+from crawler.access import ANYBODY, Caller
 from crawler.coordination.catalog import Entry
 from crawler.coordination.entry import partitions_of
 from crawler.coordination.etcd import Op, delete, modified_at, put
@@ -16,6 +17,7 @@ from crawler.coordination.keys import (
     decision_key,
     definition_key,
     drain_key,
+    owner_key,
     resource_key,
     status_key,
     wish_key,
@@ -25,6 +27,7 @@ from crawler.errors import Conflict, NotFound, OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit
 from crawler.master.desk import Desk, refuse_deleted, registered, restamp_parts, unchanged
 from crawler.master.fence import Fence
+from crawler.master.quotas import Quotas
 from crawler.master.survey import rest_of, wish_of
 from crawler.model import WORKER_SERVICE, Desired, Node, Resource, State, check_name
 
@@ -62,23 +65,28 @@ class Resources:
         self._office = desk.office
         self._ids = ids
         self._fence = fence
+        self._quotas = Quotas(desk.office.catalog)
 
-    async def add(self, name: str, definition: str | None = None) -> Placed:
-        """Create it, or find it there. ``definition`` is canonical JSON.
+    async def add(
+        self, name: str, definition: str | None = None, caller: Caller = ANYBODY
+    ) -> Placed:
+        """Create it for ``caller``, or find it there. ``definition`` is canonical JSON.
 
         Raises `Conflict` where it exists with another definition, `Unavailable` while one of its
-        name is being deleted.
+        name is being deleted, `Exhausted` where the caller may have no more resources.
         """
         name = check_name(name)
+        step = partial(self._add, definition, caller)
         async with self._desk.lock(name):
-            return await self._desk.settle(name, partial(self._add, definition), self._guess(name))
+            return await self._desk.settle(name, step, self._guess(name))
 
-    async def put(self, name: str, definition: str) -> Placed:
-        """Create it, or give it this definition; then the assignment's token rises with it, so
-        that its worker begins anew with the new one."""
+    async def put(self, name: str, definition: str, caller: Caller = ANYBODY) -> Placed:
+        """Create it for ``caller``, or give it this definition; then the assignment's token rises
+        with it, so that its worker begins anew with the new one. Raises `Exhausted` as `add`."""
         name = check_name(name)
+        step = partial(self._put, definition, caller)
         async with self._desk.lock(name):
-            return await self._desk.settle(name, partial(self._put, definition), self._guess(name))
+            return await self._desk.settle(name, step, self._guess(name))
 
     async def delete(self, name: str) -> None:
         """Delete it for good: when this returns, nothing of it is ever written again.
@@ -121,31 +129,38 @@ class Resources:
         """For a name that the catalog has not heard of, a read is not worth while."""
         return None if name in self._office.catalog.entries else Entry(name)
 
-    async def _add(self, definition: str | None, entry: Entry, avoid: set[str]) -> Placed | None:
+    async def _add(
+        self, definition: str | None, caller: Caller, entry: Entry, avoid: set[str]
+    ) -> Placed | None:
         refuse_deleted(entry)
         if entry.resource is None:
-            return await self._create(entry, definition, avoid)
+            return await self._create(entry, definition, caller, avoid)
         if definition is not None and definition != entry.definition:
             raise Conflict(f"{entry.name} exists with another definition; put changes it")
         return placed(entry.resource)
 
-    async def _put(self, definition: str, entry: Entry, avoid: set[str]) -> Placed | None:
+    async def _put(
+        self, definition: str, caller: Caller, entry: Entry, avoid: set[str]
+    ) -> Placed | None:
         refuse_deleted(entry)
         if entry.resource is None:
-            return await self._create(entry, definition, avoid)
+            return await self._create(entry, definition, caller, avoid)
         if definition == entry.definition:
             return placed(entry.resource)
         _refuse_redivision(entry, definition)
         written = await self._change(entry, entry.resource, definition, avoid)
         return placed(written, changed=True) if written is not None else None
 
-    async def _create(self, entry: Entry, definition: str | None, avoid: set[str]) -> Placed | None:
+    async def _create(
+        self, entry: Entry, definition: str | None, caller: Caller, avoid: set[str]
+    ) -> Placed | None:
         created_ns = int(self._office.clock.wall() * 1_000_000) * 1_000
         resource = Resource(await self._ids.next(), entry.name, None, created_ns)
         ops = [put(wish_key(entry.name), encode_wish(Wish(Desired.RUNNING, 1, resource.id)))]
-        ops.append(_define(entry.name, definition))
+        ops += [_define(entry.name, definition), _own(entry.name, caller)]
         await hit("master.add.before_txn")
-        written = await self._desk.give(entry, resource, definition, ops, avoid)
+        async with self._quotas.room(caller):
+            written = await self._desk.give(entry, resource, definition, ops, avoid)
         if written is None:
             return None
         await hit("master.add.after_txn")
@@ -243,7 +258,7 @@ def erase(entry: Entry) -> list[Op]:
     """Delete every key of the resource."""
     parts = {*range(1, entry.partitions), *entry.parts}
     return [
-        *(delete(key(entry.name)) for key in (definition_key, wish_key)),
+        *(delete(key(entry.name)) for key in (definition_key, wish_key, owner_key)),
         *(
             delete(key(entry.name, part))
             for part in (0, *sorted(parts))
@@ -256,3 +271,9 @@ def _define(name: str, definition: str | None) -> Op:
     """Write the definition; without one, one that a deleted resource left behind must go."""
     key = definition_key(name)
     return put(key, definition.encode()) if definition is not None else delete(key)
+
+
+def _own(name: str, caller: Caller) -> Op:
+    """Write whose it is; where nobody was asked, an owner that was left behind must go."""
+    key = owner_key(name)
+    return put(key, caller.name.encode()) if caller.name else delete(key)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import structlog
 from google.protobuf.empty_pb2 import Empty
 
+from crawler.access import asking
 from crawler.clock import Clock
 from crawler.coordination.catalog import read_entry, read_view
 from crawler.definition import from_json
@@ -46,9 +47,11 @@ A = TypeVar("A")
 class Router:
     """Takes every write to the leader, wherever that is."""
 
-    def __init__(self, master: Master, channels: Channels) -> None:
+    def __init__(self, master: Master, channels: Channels, mark: str = "") -> None:
+        """``mark``: by which the leader knows this master's calls, see `MasterCalls`."""
         self._master = master
         self._channels = channels
+        self._mark = mark
 
     async def carry_out(
         self,
@@ -66,7 +69,7 @@ class Router:
                 return answer
         seconds = max(0.1, remaining_s(context, FORWARD_S + ANSWER_S) - ANSWER_S)
         log.debug("forward", leader=found, seconds=seconds)
-        return await there(MasterCalls(self._channels, found, hop=1), seconds)
+        return await there(MasterCalls(self._channels, found, hop=1, mark=self._mark), seconds)
 
 
 class MasterService(CrawlerMasterServicer):
@@ -83,7 +86,7 @@ class MasterService(CrawlerMasterServicer):
         definition = from_json(text).canonical() if text else None
 
         async def here(leader: Leader) -> NodeSpec:
-            placed = await leader.resources.add(request.name, definition)
+            placed = await leader.resources.add(request.name, definition, asking.get())
             return NodeSpec(id=placed.node_id, Address=placed.address)
 
         return await self._router.carry_out(
@@ -121,7 +124,7 @@ class ControlService(CrawlerControlServicer):
         definition = from_json(request.definition_json).canonical()
 
         async def here(leader: Leader) -> PutReply:
-            placed = await leader.resources.put(request.name, definition)
+            placed = await leader.resources.put(request.name, definition, asking.get())
             return PutReply(
                 resource_id=placed.resource_id,
                 node_id=placed.node_id,
@@ -181,4 +184,6 @@ class ControlService(CrawlerControlServicer):
         del request, context
         view = await read_view(self._master.etcd)
         leader = self._master.catalog.leader
-        return NodeList(nodes=show_nodes(view, leader, self._clock.wall()))
+        return NodeList(
+            nodes=show_nodes(view, leader, self._clock.wall(), self._master.catalog.seal)
+        )

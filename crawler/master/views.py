@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from crawler.coordination.catalog import Entry, View, state_of, units_of
 from crawler.coordination.election import Leader
 from crawler.coordination.entry import state_of_unit
+from crawler.coordination.signing import Seal
 from crawler.definition import masked
 from crawler.model import Node
 from crawler.rpc.pb.control_pb2 import NodeView, PartView, ResourceView
@@ -35,6 +36,7 @@ def show_resource(entry: Entry, live: Collection[str], *, definition: bool) -> R
         definition_revision=entry.definition_revision,
         decision=decision.reason if decision is not None else "",
         decided_at=decision.at if decision is not None else 0.0,
+        owner=entry.owner,
         parts=[_show_part(unit, live) for unit in units] if len(units) > 1 else (),
     )
 
@@ -73,8 +75,13 @@ def show_resources(view: View) -> Iterator[ResourceView]:
             yield show_resource(view.entries[name], view.workers, definition=False)
 
 
-def show_nodes(view: View, leader: Leader | None, now: float) -> Iterator[NodeView]:
-    """Masters, then workers. ``now``: Unix seconds."""
+def show_nodes(
+    view: View,
+    leader: Leader | None,
+    now: float,
+    seal: Seal = Seal(),  # noqa: B008 - frozen
+) -> Iterator[NodeView]:
+    """Masters, then workers. ``now``: Unix seconds; ``seal``: whose signature counts."""
     for node in (*_by_id(view.masters.values()), *_by_id(view.workers.values())):
         load = view.loads.get(node.id)
         yield NodeView(
@@ -88,6 +95,7 @@ def show_nodes(view: View, leader: Leader | None, now: float) -> Iterator[NodeVi
             native=node.native,
             uptime_s=_uptime(node, now),
             version=node.metadata.get("crawler", ""),
+            unsigned=not seal.genuine(node),
         )
 
 

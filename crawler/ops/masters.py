@@ -9,22 +9,24 @@ from typing import Any
 
 import aiohttp
 
+from crawler.address import in_clear
 from crawler.ops.findings import Finding, failure, fine, warning
 
 _MAX_BYTES = 256 * 1024
 
 
 async def ask_masters(urls: Sequence[str], token: str | None, timeout_s: float) -> list[Finding]:
-    """``/readyz`` of each, at the same time."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    """``/readyz`` of each, at the same time. The token does not leave this machine in clear."""
     limit = aiohttp.ClientTimeout(total=timeout_s)
-    async with aiohttp.ClientSession(timeout=limit, headers=headers) as session:
-        return list(await asyncio.gather(*(_ask(session, url) for url in urls)))
+    async with aiohttp.ClientSession(timeout=limit) as session:
+        return list(await asyncio.gather(*(_ask(session, url, token) for url in urls)))
 
 
-async def _ask(session: aiohttp.ClientSession, url: str) -> Finding:
+async def _ask(session: aiohttp.ClientSession, url: str, token: str | None) -> Finding:
+    headers = {"Authorization": f"Bearer {token}"} if token and not in_clear(url) else {}
+    ready = f"{url.rstrip('/')}/readyz"
     try:
-        async with session.get(f"{url.rstrip('/')}/readyz", allow_redirects=False) as answer:
+        async with session.get(ready, headers=headers, allow_redirects=False) as answer:
             body = json.loads((await answer.content.read(_MAX_BYTES)) or b"null")
             return judge_answer(f"master {url}", answer.status, body)
     except TimeoutError:

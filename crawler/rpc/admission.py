@@ -1,4 +1,4 @@
-"""Asks every caller of a gRPC server who it is, before the call reaches its method."""
+"""Asks every caller of a gRPC server who it is, and counts it, before the call is carried out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from crawler.access import Access, Role, acting_for
-from crawler.errors import CrawlerError, Refused, Unauthenticated
+from crawler.access import Access, Role, acting_for, asking
+from crawler.errors import CrawlerError, Exhausted, Refused, Unauthenticated
+from crawler.rates import Rates
 from crawler.rpc.errors import to_status
-from crawler.rpc.incoming import Context
+from crawler.rpc.incoming import MARK_KEY, Context
 
 KEY = "authorization"
-_OPEN = "/grpc.health.v1.Health/"  # probes have no tokens, and learn no more than that we live
-_READING = ("Get", "List", "Hello", "ServerReflectionInfo")
+# Probes have no tokens, and learn no more than that we live. A watch is no probe: streams that
+# never end could take all the calls that a server carries out at a time.
+_OPEN = "/grpc.health.v1.Health/Check"
+_READING = ("Get", "List", "Hello", "Watch", "ServerReflectionInfo")
 
 if TYPE_CHECKING:  # the stubs' classes are generic, gRPC's own are not
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -26,8 +29,11 @@ else:
 class Admission(Interceptor):
     """Refuses unknown methods too: what there is, is nobody's business without a token."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, rates: Rates, counted: Callable[[str], bool]) -> None:
+        """``counted`` tells whether a mark is of a master that has counted its calls already."""
         self._access = access
+        self._rates = rates
+        self._counted = counted
 
     async def intercept_service(
         self,
@@ -35,14 +41,17 @@ class Admission(Interceptor):
         details: grpc.HandlerCallDetails,
     ) -> Handler:
         handler = await continuation(details)
-        if details.method.startswith(_OPEN):
+        if details.method == _OPEN:
             return handler
-        header = _header(details)
+        header = _metadata(details, KEY)
         try:
-            self._access.admit(header, _need(details.method))
-        except (Unauthenticated, Refused) as error:
+            caller = self._access.admit(header, _need(details.method))
+            if not self._counted(_metadata(details, MARK_KEY) or ""):
+                self._rates.take(caller.name)
+        except (Unauthenticated, Refused, Exhausted) as error:
             return _refusing(error, handler)
         acting_for.set(header or "")
+        asking.set(caller)
         return handler
 
 
@@ -50,9 +59,9 @@ def _need(method: str) -> Role:
     return Role.READ if method.rpartition("/")[2].startswith(_READING) else Role.OPERATE
 
 
-def _header(details: grpc.HandlerCallDetails) -> str | None:
+def _metadata(details: grpc.HandlerCallDetails, wanted: str) -> str | None:
     for key, value in details.invocation_metadata or ():
-        if key == KEY:
+        if key == wanted:
             return value.decode("ascii", "replace") if isinstance(value, bytes) else value
     return None
 
@@ -64,6 +73,8 @@ def _refusing(error: CrawlerError, handler: Handler | None) -> Handler:
         code, message, details = to_status(error)
         await context.abort(code, message, details)
 
-    if handler is not None and handler.request_streaming and handler.response_streaming:
+    if handler is None or not handler.response_streaming:
+        return grpc.unary_unary_rpc_method_handler(refuse)
+    if handler.request_streaming:
         return grpc.stream_stream_rpc_method_handler(refuse)
-    return grpc.unary_unary_rpc_method_handler(refuse)
+    return grpc.unary_stream_rpc_method_handler(refuse)

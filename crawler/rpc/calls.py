@@ -20,7 +20,7 @@ from crawler.clock import Backoff, Clock, SystemClock
 from crawler.errors import Unavailable
 from crawler.rpc.admission import KEY
 from crawler.rpc.errors import from_rpc_error
-from crawler.rpc.incoming import HOP_KEY
+from crawler.rpc.incoming import HOP_KEY, MARK_KEY
 from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
 from crawler.rpc.pb import control_pb2 as control
 from crawler.rpc.pb import control_pb2_grpc, crawler_pb2_grpc
@@ -111,7 +111,8 @@ _HOPELESS = (
 
 
 class MasterCalls:
-    """What can be asked of one master. ``hop`` 1 marks forwarded calls: they go no further.
+    """What can be asked of one master. ``hop`` 1 marks forwarded calls: they go no further;
+    ``mark`` is that of the master that makes them, and has counted them.
 
     Every method raises errors of ours: `Unavailable` where the call was definitely without effect,
     `OutcomeUnknown` where it was sent and no answer came.
@@ -124,12 +125,14 @@ class MasterCalls:
         *,
         settings: CallSettings | None = None,
         hop: int = 0,
+        mark: str = "",
         clock: Clock | None = None,
     ) -> None:
         self._channels = channels
         self._address = address
         self._settings = settings or CallSettings()
-        self._metadata = ((HOP_KEY, str(hop)),) if hop else ()
+        marks = ((HOP_KEY, str(hop) if hop else ""), (MARK_KEY, mark))
+        self._metadata = tuple((key, value) for key, value in marks if value)
         self._clock = clock or SystemClock()
 
     async def add_resource(

@@ -1,4 +1,4 @@
-"""What a call brings along besides its request: its forwarding mark and its deadline."""
+"""What a call brings along besides its request: its forwarding marks and its deadline."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 HOP_KEY = "crawler-hop"
+MARK_KEY = "crawler-mark"  # of the master that has counted the call already
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from crawler.access import Access
+from crawler.clock import SystemClock
 from crawler.errors import Misconfigured
+from crawler.rates import Rates
 from crawler.rpc.admission import Admission
 from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
 from crawler.rpc.services import Service
@@ -25,10 +27,15 @@ from crawler.tls import Pair
 log = structlog.get_logger(__name__)
 
 MAX_CONCURRENT = 4096
+# Callers without a token can connect too; see the HTTP server, which takes as many.
+MAX_CONNECTIONS = 400
+HANDSHAKE_MS = 10_000
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     # Otherwise two servers share one port, and each gets half of the calls.
     ("grpc.so_reuseport", 0),
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", MAX_REPLY_BYTES),
     # Our callers ping every 5 s, idle or not. Without this a server takes three pings within five
@@ -65,20 +72,27 @@ async def serve(
     services: Sequence[Service],
     *,
     access: Access | None = None,
+    rates: Rates | None = None,
+    counted: Callable[[str], bool] = lambda _: False,
     pair: Pair | None = None,
     flag: str = "--grpc",
     grace_s: float = 2.0,
 ) -> AsyncIterator[Listening]:
     """Serve on ``host:port`` with health and reflection until the block ends. ``access`` says who
-    may call what; without it everybody may. With ``pair`` it speaks TLS and wants a certificate of
-    the same authority from callers.
+    may call what; without it everybody may. ``rates`` says how often, and ``counted`` which marks
+    are of masters that have counted their calls already. With ``pair`` it speaks TLS and wants a
+    certificate of the same authority from callers.
 
     The end tells health checks first, takes no more calls, and lets the running ones go on for
     ``grace_s``. Raises `Misconfigured`, naming the flag, where it cannot listen.
     """
-    asking = (Admission(access),) if access is not None and access.closed else ()
+    doors = (
+        (Admission(access, rates or Rates(SystemClock()), counted),)
+        if access is not None and access.closed
+        else ()
+    )
     server = grpc.aio.server(
-        interceptors=asking, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT
+        interceptors=doors, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT
     )
     for service in services:
         server.add_generic_rpc_handlers(service.handlers())

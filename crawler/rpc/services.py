@@ -16,10 +16,10 @@ import grpc
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from crawler.errors import CrawlerError
+from crawler.errors import CrawlerError, InvalidInput
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE
 from crawler.rpc.errors import to_status
 from crawler.rpc.incoming import Context, hops
@@ -60,7 +60,6 @@ class Service:
     def _handler(self, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
         return grpc.unary_unary_rpc_method_handler(
             _received(getattr(self.servicer, method.name), self.owner, method),
-            request_deserializer=GetMessageClass(method.input_type).FromString,
             response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
 
@@ -85,22 +84,27 @@ def greeter(servicer: greeter_pb2_grpc.GreeterServicer, owner: str = WORKER_SERV
 
 
 def _received(behaviour: Behaviour, owner: str, method: MethodDescriptor) -> Behaviour:
-    """Wrap a method: log the call, and answer errors of ours with their status."""
+    """Wrap a method: read the request, log the call, and answer errors of ours with their status.
+
+    gRPC itself answers a request that cannot be read with UNKNOWN, which leaves open whether the
+    call had an effect, and logs a traceback.
+    """
     service = method.containing_service
     assert service is not None
     name = f"{service.name}.{method.name}"
     level = logging.DEBUG if method.name.startswith(("Get", "List")) else logging.INFO
 
-    async def answer(request: Message, context: Context) -> Message:
-        log.log(
-            level,
-            "receive request",
-            method=name,
-            service=owner,
-            request=_told(request),
-            hop=hops(context),
-        )
+    async def answer(raw: bytes, context: Context) -> Message:
         try:
+            request = _read(raw, method)
+            log.log(
+                level,
+                "receive request",
+                method=name,
+                service=owner,
+                request=_told(request),
+                hop=hops(context),
+            )
             return await behaviour(request, context)
         except CrawlerError as error:
             code, message, details = to_status(error)
@@ -114,6 +118,14 @@ def _received(behaviour: Behaviour, owner: str, method: MethodDescriptor) -> Beh
         return await context.abort(code, message, details)
 
     return answer
+
+
+def _read(raw: bytes, method: MethodDescriptor) -> Message:
+    """The request; `InvalidInput` for bytes that are none."""
+    try:
+        return GetMessageClass(method.input_type).FromString(raw)
+    except DecodeError as error:
+        raise InvalidInput(f"the request is no {method.input_type.name}") from error
 
 
 def _told(request: Message) -> dict[str, Any]:

@@ -196,7 +196,7 @@ class Store(Protocol):
         """Latest run and its counters, per resource ID that has one."""
 
     async def runs(self, resource_id: str) -> Mapping[int, Progress]:
-        """The counters of every run, by number, the first one first."""
+        """The counters of the last thousand runs, by number, the first one first."""
 
     async def pages(
         self,

@@ -25,12 +25,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from crawler.access import Access, Role
+from crawler.address import names_loopback
 from crawler.config import Listen
 from crawler.errors import Misconfigured, Unauthenticated
 
 log = structlog.get_logger(__name__)
 
 MAX_SECONDS = 60.0
+QUIET_S = 75.0  # for a connection that brings no whole request
 _INTERVAL_S = 0.005
 _MAX_STACK = 64
 
@@ -121,9 +123,14 @@ async def _cpu(request: web.Request) -> web.Response:
     return web.Response(text=text)
 
 
-def _admitted(access: Access) -> Middleware:
+def _admitted(access: Access, *, loopback: bool) -> Middleware:
+    """Ask who it is; on loopback, where nobody is asked, keep out other people's web pages."""
+
     @web.middleware
     async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = request.headers.get("Host", "")
+        if loopback and not access.closed and host and not names_loopback(host):
+            raise web.HTTPForbidden(text="Host is not this machine's loopback\n")
         try:
             access.admit(request.headers.get("Authorization"), Role.READ)
         except Unauthenticated as error:
@@ -133,6 +140,12 @@ def _admitted(access: Access) -> Middleware:
     return admitted
 
 
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """What it says is text, whatever a browser thinks of it."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'")
+
+
 @asynccontextmanager
 async def serve_profiles(listen: Listen, access: Access | None = None) -> AsyncIterator[Listen]:
     """Answer while the context lasts; yields the address with its true port. ``access`` says who
@@ -140,11 +153,13 @@ async def serve_profiles(listen: Listen, access: Access | None = None) -> AsyncI
 
     Raises `Misconfigured` when the address cannot be taken.
     """
-    site = web.Application(middlewares=[_admitted(access or Access())])
+    door = _admitted(access or Access(), loopback=listen.loopback)
+    site = web.Application(middlewares=[door])
+    site.on_response_prepare.append(_add_headers)
     site.router.add_get("/debug/", _index)
     for path, handler in {"tasks": _tasks, "stacks": _stacks, "cpu": _cpu, "heap": _heap}.items():
         site.router.add_get(f"/debug/{path}", handler)
-    runner = web.AppRunner(site, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(site, access_log=None, shutdown_timeout=1.0, keepalive_timeout=QUIET_S)
     await runner.setup()
     try:
         try:

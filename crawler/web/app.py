@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 from crawler.access import Access, Role, acting_for
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, Refused
+from crawler.rates import Rates
 from crawler.rpc.calls import MasterCalls
 from crawler.telemetry.health import Health
 from crawler.web import greeter, probe
@@ -23,7 +24,6 @@ from crawler.web.errors import answer_error, answer_fault, answer_refusal
 from crawler.web.guard import SAFE, refusal
 from crawler.web.nodes import Nodes
 from crawler.web.openapi import document
-from crawler.web.rate import Rates
 from crawler.web.resources import Counts, Resources
 from crawler.web.results import Records, Results
 from crawler.web.route import AnyRoute
@@ -75,12 +75,12 @@ def build_app(
 
 
 def build_worker_app(
-    health: Health, *, loopback: bool, access: Access | None = None
+    health: Health, *, loopback: bool, access: Access | None = None, rates: Rates | None = None
 ) -> web.Application:
     """A worker's API: its greeting and its probes."""
     access = access or Access()
     routes = (*greeter.routes(), *probe.Probes(health, access).routes())
-    return _assemble(routes, loopback, access, Rates(SystemClock()), None)
+    return _assemble(routes, loopback, access, rates or Rates(SystemClock()), None)
 
 
 def _assemble(

@@ -7,9 +7,10 @@ and other programs send neither mark.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+from crawler.address import names_loopback
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN = frozenset({"same-origin", "none"})
@@ -32,20 +33,6 @@ def refusal(method: str, headers: Mapping[str, str], *, loopback: bool) -> str:
     if origin is not None and _host_of(origin) != host.lower():
         return "requests from other origins are refused"
     return ""
-
-
-def names_loopback(host: str) -> bool:
-    """Whether a Host header, port or not, names loopback whatever a name server says."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 section 6.3
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _host_of(origin: str) -> str:

@@ -186,6 +186,7 @@ class Resource(Given):
     progress: Counters | None
     progress_error: str
     parts: tuple[Part, ...] = Field(description="from part 0; empty where there is one only")
+    owner: str = Field(description="name of the token that added it; empty: nobody was asked")
 
 
 class ResourceDetail(Resource):
@@ -220,7 +221,8 @@ class EventList(Given):
 
 class Node(Given):
     """A live process. ``native`` is false for one of the Go original; ``uptime_s`` counts since
-    it registered."""
+    it registered. ``unsigned``: its record is not signed by this cluster, which has a secret, and
+    so it is given nothing."""
 
     id: str
     service: str
@@ -232,6 +234,7 @@ class Node(Given):
     native: bool
     uptime_s: float
     version: str
+    unsigned: bool
 
 
 class NodeList(Given):

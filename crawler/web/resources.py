@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from crawler.definition import MAX_DEFINITION_BYTES
 from crawler.errors import StoreUnavailable, TooLarge
 from crawler.model import Progress, check_name
 from crawler.rpc.calls import MasterCalls
@@ -31,7 +32,6 @@ from crawler.web.route import Answer, AnyRoute, Asked, Route
 
 PATH = "/crawler/resource"
 ONE = PATH + "/{name}"
-MAX_DEFINITION_BYTES = 256 * 1024
 ACTIONS = {
     "pause": "Stop crawling and keep the run",
     "resume": "Go on with a paused run",
@@ -212,6 +212,7 @@ def _summary(
         decided_at=view.decided_at,
         progress=progress.get(view.id),
         progress_error=problem,
+        owner=view.owner,
         parts=tuple(
             Part(
                 assigned_node=each.assigned_node,

@@ -43,7 +43,7 @@ class Records(Protocol):
         """Pages of one run (None: the latest), and the cursor for the next ("": the end)."""
 
     async def runs(self, resource_id: str) -> Mapping[int, Progress]:
-        """The counters of every run, by number."""
+        """The counters of the last thousand runs, by number."""
 
     async def items(
         self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
@@ -71,7 +71,7 @@ class Results:
                 Nothing, ItemQuery, ItemList, check=check_name,
             ),
             Route(
-                "GET", f"{ONE}/runs", "Its runs with their counters", self.runs,
+                "GET", f"{ONE}/runs", "Its last thousand runs with their counters", self.runs,
                 Nothing, Nothing, RunList, check=check_name,
             ),
             Route(

@@ -188,6 +188,12 @@ class Cluster:
     def url(self, master: str) -> str:
         return f"http://127.0.0.1:{self._http[f'master-{master}']}"
 
+    @property
+    def doors(self) -> tuple[list[str], list[str]]:
+        """Where every node that was started answers: HTTP bases, and gRPC addresses."""
+        bases = [f"http://{self.place(each).address}:{n}" for each, n in self._http.items()]
+        return bases, [f"{self.place(each).address}:{n}" for each, n in self._ports.items()]
+
     async def leader(self) -> str | None:
         """The id of the master that leads, by the election keys in etcd."""
         async with self.client() as etcd:

@@ -161,6 +161,7 @@ def leaks(canaries: Mapping[str, str], places: Mapping[str, str]) -> list[str]:
     ]
 
 
+@pytest.mark.threat(24)
 async def test_no_secret_is_seen_anywhere(cluster: Cluster, canaries: dict[str, str]) -> None:
     token = canaries["token"]
     tokens = cluster.folder / "tokens"

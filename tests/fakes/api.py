@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crawler.access import Access
+from crawler.clock import SystemClock
+from crawler.rates import Rates
 from crawler.rpc.calls import CallSettings, Channels, MasterCalls
 from crawler.rpc.server import serve as serve_grpc
 from crawler.telemetry.health import Health
 from crawler.web.app import build_app
-from crawler.web.rate import Rates
 from crawler.web.server import serve as serve_http
 from tests.fakes.control import FakeMaster
 from tests.fakes.results import FakeResults
+
+MARK = "the mark of this master"
 
 
 @dataclass
@@ -40,12 +43,18 @@ async def serve_api(
 ) -> AsyncIterator[FakeCluster]:
     """A running cluster of fakes; gRPC and HTTP are real."""
     cluster = FakeCluster()
-    channels = Channels()
+    channels, rates = Channels(), rates or Rates(SystemClock())
     async with serve_grpc(
-        "127.0.0.1:0", cluster.master.services, access=access, grace_s=0.1
+        "127.0.0.1:0",
+        cluster.master.services,
+        access=access,
+        rates=rates,
+        counted=MARK.__eq__,
+        grace_s=0.1,
     ) as listening:
         cluster.rpc = listening.address
-        calls = MasterCalls(channels, listening.address, settings=CallSettings(timeout_s=timeout_s))
+        settings = CallSettings(timeout_s=timeout_s)
+        calls = MasterCalls(channels, listening.address, settings=settings, mark=MARK)
         app = build_app(
             calls,
             cluster.results,

@@ -12,6 +12,8 @@ from crawler.access import ANYBODY, Access, Caller, Role, line_of, new_token, re
 from crawler.clock import SystemClock
 from crawler.errors import Misconfigured, Refused, Unauthenticated
 
+pytestmark = pytest.mark.threat(1)
+
 READER, OPERATOR = "crw_" + "r" * 43, "crw_" + "o" * 43
 
 
@@ -105,6 +107,9 @@ def test_a_changed_file_counts_and_a_broken_one_does_not(file: Path) -> None:
         ("read x y " + "0" * 64, ":1: expected a role"),
         ("read ../x " + "0" * 64, ":1: expected a role"),
         ("read " + "0" * 64, ":1: expected a role"),
+        ("read x " + "0" * 64 + " resources=-1", ":1: expected a role"),
+        ("read x " + "0" * 64 + " resources=many", ":1: expected a role"),
+        ("read x " + "0" * 64 + " 7", ":1: expected a role"),
     ],
 )
 def test_what_a_file_may_not_hold(tmp_path: Path, text: str, said: str) -> None:

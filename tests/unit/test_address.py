@@ -54,6 +54,7 @@ PUBLIC = [
 ]
 
 
+@pytest.mark.threat(6)
 @pytest.mark.parametrize("text", PRIVATE)
 def test_private_addresses_are_refused(text: str) -> None:
     with pytest.raises(Refused):
@@ -70,6 +71,7 @@ def test_what_is_no_address_is_refused() -> None:
         Guard().check("example.com")
 
 
+@pytest.mark.threat(7)
 @pytest.mark.parametrize("port", [0, 22, 25, 110, 143, 587, 6000, 6667])
 def test_ports_of_other_protocols_are_refused_unless_they_are_allowed(port: int) -> None:
     with pytest.raises(Refused, match="not the web's"):
@@ -114,6 +116,7 @@ def test_loopback_hosts_are_literal_ones() -> None:
     assert loopback_hosts(hosts) == ("localhost:80", "127.0.0.1", "[::1]:8")
 
 
+@pytest.mark.threat(6)
 def test_sockets_are_opened_for_permitted_addresses_only() -> None:
     stream = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
     with Guard(hosts=["127.0.0.1"]).open_socket((*stream, ("127.0.0.1", 80))) as opened:

@@ -38,6 +38,7 @@ async def listening(pair: Pair) -> AsyncIterator[Listening]:
         yield found
 
 
+@pytest.mark.threat(4)
 async def test_nodes_of_one_authority_call_one_another(tmp_path: Path) -> None:
     server, caller = pair_in(tmp_path, "master-1"), pair_in(tmp_path, "master-2")
     async with listening(server) as found:
@@ -47,6 +48,7 @@ async def test_nodes_of_one_authority_call_one_another(tmp_path: Path) -> None:
         await channels.close()
 
 
+@pytest.mark.threat(4)
 async def test_strangers_do_not_get_as_far_as_a_call(tmp_path: Path) -> None:
     ours, theirs = pair_in(tmp_path / "ours"), pair_in(tmp_path / "theirs")
     async with listening(ours) as found:
@@ -64,6 +66,7 @@ async def test_strangers_do_not_get_as_far_as_a_call(tmp_path: Path) -> None:
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.threat(4)
 async def test_a_name_that_the_certificate_does_not_hold_is_refused(tmp_path: Path) -> None:
     pair = pair_in(tmp_path, "node", "10.1.2.3", "m1.example")
     async with listening(pair) as found:
@@ -96,6 +99,7 @@ async def test_http_shows_the_same_certificate(tmp_path: Path) -> None:
                 await session.get(f"http://127.0.0.1:{port}/")
 
 
+@pytest.mark.threat(27)
 def test_keys_belong_to_their_owner_alone(tmp_path: Path) -> None:
     pair_in(tmp_path / "tls")
     modes = {each.name: each.stat().st_mode & 0o777 for each in (tmp_path / "tls").iterdir()}

@@ -13,6 +13,7 @@ def test_names_of_any_script_are_taken(name: str) -> None:
     assert check_name(name) == name
 
 
+@pytest.mark.threat(22)
 @pytest.mark.parametrize(
     "name", ["", "election", "a/b", "../x", "-a", "_a", ".a", "a\n", "a b", "a\x00", "x" * 129]
 )

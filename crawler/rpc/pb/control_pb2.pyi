@@ -191,6 +191,7 @@ class ResourceView(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     DECIDED_AT_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """issued once, kept for the resource's life"""
     name: _builtins.str
@@ -214,6 +215,8 @@ class ResourceView(_message.Message):
     """why the leader chose this node"""
     decided_at: _builtins.float
     """Unix seconds; 0: never"""
+    owner: _builtins.str
+    """name of the token that added it; empty: nobody was asked"""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartView]:
         """empty for a resource of one part"""
@@ -235,10 +238,11 @@ class ResourceView(_message.Message):
         decision: _builtins.str = ...,
         decided_at: _builtins.float = ...,
         parts: _abc.Iterable[Global___PartView] | None = ...,
+        owner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "assigned_node", b"assigned_node", "creation_time", b"creation_time", "decided_at", b"decided_at", "decision", b"decision", "definition_json", b"definition_json", "definition_revision", b"definition_revision", "id", b"id", "name", b"name", "parts", b"parts", "reason", b"reason", "revision", b"revision", "run", b"run", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "assigned_node", b"assigned_node", "creation_time", b"creation_time", "decided_at", b"decided_at", "decision", b"decision", "definition_json", b"definition_json", "definition_revision", b"definition_revision", "id", b"id", "name", b"name", "owner", b"owner", "parts", b"parts", "reason", b"reason", "revision", b"revision", "run", b"run", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -315,6 +319,7 @@ class NodeView(_message.Message):
     NATIVE_FIELD_NUMBER: _builtins.int
     UPTIME_S_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    UNSIGNED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     service: _builtins.str
     """go.micro.server.master or go.micro.server.worker"""
@@ -331,6 +336,8 @@ class NodeView(_message.Message):
     uptime_s: _builtins.float
     """since it registered; 0: unknown"""
     version: _builtins.str
+    unsigned: _builtins.bool
+    """its record is not signed by this cluster: it is given nothing"""
     def __init__(
         self,
         *,
@@ -344,10 +351,11 @@ class NodeView(_message.Message):
         native: _builtins.bool = ...,
         uptime_s: _builtins.float = ...,
         version: _builtins.str = ...,
+        unsigned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "address", b"address", "drained", b"drained", "id", b"id", "leader", b"leader", "native", b"native", "resources", b"resources", "service", b"service", "uptime_s", b"uptime_s", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "address", b"address", "drained", b"drained", "id", b"id", "leader", b"leader", "native", b"native", "resources", b"resources", "service", b"service", "unsigned", b"unsigned", "uptime_s", b"uptime_s", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

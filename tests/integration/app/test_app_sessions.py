@@ -6,12 +6,16 @@ import asyncio
 from typing import NoReturn
 
 import pytest
+from structlog.testing import capture_logs
 
+from crawler.app.node import etcd_settings, warn_of_login
 from crawler.app.sessions import in_sessions
 from crawler.clock import SystemClock
+from crawler.config import master_config
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd, EtcdSettings, put
 from crawler.coordination.session import Session
+from crawler.coordination.versions import keeps_strangers_out, read_version
 from crawler.errors import Exhausted, Misconfigured
 from tests.etcd_server import EtcdServer
 
@@ -67,5 +71,25 @@ async def test_what_a_user_must_mend_ends_it(etcd: EtcdServer) -> None:
     try:
         with pytest.raises(Misconfigured, match="not like this"):
             await in_sessions(client, TTL_S, clock, Catalog(client, clock), "s", work)
+    finally:
+        await client.close()
+
+
+@pytest.mark.threat(3)
+async def test_a_login_that_protects_nothing_is_warned_of(etcd: EtcdServer) -> None:
+    """Users and roles of older releases are passed by; etcd says which release it is."""
+    etcd.enable_auth("crawler", "secret")
+    flags = {"etcd": etcd.endpoints[0]}
+    environ = {"CRAWLER_ETCD_PASSWORD": "secret"}
+    config = master_config({**flags, "etcd_user": "crawler"}, environ)
+    client = Etcd(etcd_settings(config), SystemClock())
+    try:
+        version = read_version((await client.status()).version)
+        assert version is not None
+        with capture_logs() as said:
+            await warn_of_login(client, config)
+            await warn_of_login(client, master_config(flags, {}))
+        warned = [each for each in said if "keep nobody out" in each["event"]]
+        assert len(warned) == (not keeps_strangers_out(version))
     finally:
         await client.close()

@@ -189,6 +189,7 @@ async def test_a_minority_takes_no_write_and_serves_no_stale_read(trio: EtcdServ
     await client.close()
 
 
+@pytest.mark.threat(3)
 async def test_tls_needs_the_right_authority(tmp_path: Path) -> None:
     pair = Certificates.issue(tmp_path / "right")
     other = Certificates.issue(tmp_path / "wrong")
@@ -226,6 +227,7 @@ async def test_a_login_is_renewed_when_etcd_forgets_it(etcd: EtcdServer) -> None
     await client.close()
 
 
+@pytest.mark.threat(3)
 async def test_a_wrong_or_missing_login_says_so(etcd: EtcdServer) -> None:
     harmless = client_of(etcd, username="crawler", password="secret")
     assert await harmless.get("/a") is None  # authentication is off: nothing to log in to

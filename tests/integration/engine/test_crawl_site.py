@@ -137,6 +137,7 @@ async def test_a_crawl_with_cookies_passes_a_cookie_wall() -> None:
     assert max(Counter(repr(i) for items in run.items.values() for i in items).values()) == 1
 
 
+@pytest.mark.threat(6)
 async def test_private_addresses_are_refused_page_by_page() -> None:
     shop = Shop()
     async with serving(shop.handle) as origin:

@@ -127,6 +127,7 @@ async def test_bodies_that_are_refused(headers: dict[str, str], body: bytes, rea
     assert error.reason == reason
 
 
+@pytest.mark.threat(12)
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 async def test_a_bomb_is_not_inflated(coding: str) -> None:
     zeros = bytes(50_000_000)
@@ -136,6 +137,7 @@ async def test_a_bomb_is_not_inflated(coding: str) -> None:
     assert time.monotonic() - started < 1
 
 
+@pytest.mark.threat(12)
 async def test_a_bomb_in_many_members_or_within_a_bomb_is_none_either() -> None:
     member = gzip.compress(bytes(500_000))
     assert (await failure(answering(member * 100, Content_Encoding="gzip"))).reason == (
@@ -176,6 +178,7 @@ class Leaping(SystemClock):
         return self.now
 
 
+@pytest.mark.threat(13)
 async def test_a_body_that_trickles_is_given_up_before_the_budget_ends() -> None:
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -191,6 +194,7 @@ async def test_a_body_that_trickles_is_given_up_before_the_budget_ends() -> None
             assert time.monotonic() - started < 3
 
 
+@pytest.mark.threat(13)
 async def test_an_endless_body_is_cut_by_size() -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -203,6 +207,7 @@ async def test_an_endless_body_is_cut_by_size() -> None:
     assert (await failure(handle)).reason == "too large"
 
 
+@pytest.mark.threat(13)
 async def test_one_budget_of_time_covers_slow_headers_and_slow_bodies() -> None:
     async def drip_headers(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")
@@ -235,6 +240,7 @@ async def _flood(writer: asyncio.StreamWriter, beginning: bytes) -> None:
         await writer.drain()
 
 
+@pytest.mark.threat(14)
 async def test_broken_answers_are_named() -> None:
     async def nonsense(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"what?\r\n\r\n")
@@ -286,6 +292,7 @@ async def test_names_that_do_not_resolve() -> None:
         assert caught.value.reason in ("request impossible", "name not resolved")
 
 
+@pytest.mark.threat(6)
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:7f00:1]", "[::ffff:0:7f00:1]"])
 async def test_private_addresses_are_refused_by_literal_and_by_name(host: str) -> None:
     hits = []
@@ -302,6 +309,7 @@ async def test_private_addresses_are_refused_by_literal_and_by_name(host: str) -
     assert not hits
 
 
+@pytest.mark.threat(7)
 @pytest.mark.parametrize(
     "host", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "①②⑦.⓪.⓪.①", "127。0。0。1"]
 )
@@ -342,6 +350,7 @@ async def counting(host: str, port: int) -> AsyncIterator[list[str]]:
         await server.wait_closed()
 
 
+@pytest.mark.threat(9)
 async def test_a_name_that_resolves_to_something_else_the_next_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -374,6 +383,7 @@ async def test_a_name_that_resolves_to_something_else_the_next_time(
     assert seen == []
 
 
+@pytest.mark.threat(8)
 async def test_a_redirect_to_a_private_address_is_refused_at_its_hop() -> None:
     async def handle(request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": request.query["to"]})
@@ -393,6 +403,7 @@ async def test_a_redirect_to_a_private_address_is_refused_at_its_hop() -> None:
     assert seen == []
 
 
+@pytest.mark.threat(10)
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"])
 async def test_a_proxy_in_the_environment_is_ignored(
     monkeypatch: pytest.MonkeyPatch, variable: str
@@ -433,6 +444,7 @@ async def test_redirects_are_told_not_followed() -> None:
         assert (await fetched(elsewhere)).location is None
 
 
+@pytest.mark.threat(8)
 async def test_followed_redirects_end_in_a_page_or_with_a_reason() -> None:
     async def handle(request: web.Request) -> web.Response:
         step = int(request.path.strip("/"))
@@ -457,6 +469,7 @@ async def test_followed_redirects_end_in_a_page_or_with_a_reason() -> None:
             await follow(fetch, f"{origin}/77", gate=anywhere)
 
 
+@pytest.mark.threat(8)
 async def test_credentials_stay_with_the_hosts_of_the_user() -> None:
     seen: list[tuple[str, str | None, str | None]] = []
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from crawler.local.ports import PortBook
 
 
@@ -95,6 +97,7 @@ def nodes(port: int) -> set[str]:
         return {node["id"] for node in json.load(answer)["nodes"]}
 
 
+@pytest.mark.threat(27)
 def test_it_lives_alone_mends_itself_and_goes_cleanly(tmp_path: Path) -> None:
     data = tmp_path / "up"
     port = PortBook(tmp_path / "port").take("api")
@@ -124,6 +127,11 @@ def test_it_lives_alone_mends_itself_and_goes_cleanly(tmp_path: Path) -> None:
         assert all(map(gone, pids))
         assert "stopped; the data is in" in up.text()
         assert "killed" not in up.text().rpartition("stopping")[2], "all stopped in time"
+    written = [data, *data.rglob("*")]
+    assert {"etcd.log", "crawler.db", "ports.json", "lock", "wal"} <= {
+        each.name for each in written
+    }
+    assert [each for each in written if each.stat().st_mode & 0o077] == [], "others may look"
 
 
 def test_it_says_what_it_waits_for(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from crawler.coordination.election import DEFAULT_PREFIX, Election, election_val
 from crawler.coordination.entry import Entry
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from crawler.coordination.records import Status
-from crawler.coordination.registry import native_metadata, node_id, register
+from crawler.coordination.registry import bears_mark, native_metadata, node_id, register
 from crawler.coordination.session import Session, open_session
 from crawler.definition import from_json
 from crawler.errors import NoLeader
@@ -24,6 +24,7 @@ from crawler.master.leader import Leader
 from crawler.master.master import Master
 from crawler.master.service import ControlService, MasterService, Router
 from crawler.model import WORKER_SERVICE, Node, State
+from crawler.rates import Rates
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.rpc.server import serve
 from crawler.rpc.services import crawler_control, crawler_master
@@ -98,19 +99,29 @@ async def a_master(
     *,
     ttl_s: int = TTL_S,
     access: Access | None = None,
+    rates: Rates | None = None,
+    mark: str = "",
 ) -> AsyncIterator[Running]:
     """A master with its gRPC server, campaigning; the first one that is opened comes first.
-    ``access``: who may call it."""
+    ``access``: who may call it, ``rates``: how often; ``mark``: of the calls that it sends
+    on."""
     channels = Channels()
     async with client(server) as etcd, open_session(etcd, ttl_s, CLOCK) as session:
         catalog = Catalog(etcd, CLOCK)
         master = Master(etcd, catalog, fence, CLOCK)
-        router = Router(master, channels)
+        router = Router(master, channels, mark)
         services = (
             crawler_master(MasterService(router)),
             crawler_control(ControlService(router, master, CLOCK)),
         )
-        async with serve("127.0.0.1:0", services, access=access, grace_s=0.2) as listening:
+        async with serve(
+            "127.0.0.1:0",
+            services,
+            access=access,
+            rates=rates,
+            counted=lambda given: bears_mark(catalog.masters.values(), given),
+            grace_s=0.2,
+        ) as listening:
             value = election_value(str(number), listening.address)
             election = Election(etcd, session, DEFAULT_PREFIX, value)
             following = asyncio.create_task(catalog.run())

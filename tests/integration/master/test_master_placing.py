@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import pytest
+
 from crawler.coordination.catalog import Catalog
 from crawler.master.wishes import Action
 from crawler.model import State
@@ -156,6 +158,7 @@ async def test_a_stranger_gets_names_and_no_definitions(
             assert (placed.node_id, placed.changed) == (ours.node.id, True)
 
 
+@pytest.mark.threat(2)
 async def test_garbage_in_etcd_stops_nobody(etcd: EtcdServer, fence: MemoryFence) -> None:
     etcd.ctl("put", "/resources/x", "}{")
     etcd.ctl("put", "/resources/y/z", "1")

@@ -93,6 +93,7 @@ async def test_every_write_through_a_follower(etcd: EtcdServer, fence: MemoryFen
         assert not (await calls.list_resources()).resources
 
 
+@pytest.mark.threat(3, 24)
 async def test_credentials_are_kept_but_not_shown(etcd: EtcdServer, fence: MemoryFence) -> None:
     sent = {**json.loads(definition()), "cookies": {"session": "q7"}}
     async with pair(etcd, fence) as (leader, follower, _):
@@ -131,6 +132,7 @@ async def test_errors_pass_through_a_follower(etcd: EtcdServer, fence: MemoryFen
             await calls.set_desired(DesireRequest(name="a", action="fly"))
 
 
+@pytest.mark.threat(5)
 async def test_a_forwarded_call_goes_no_further(etcd: EtcdServer, fence: MemoryFence) -> None:
     async with pair(etcd, fence) as (_, follower, _worker):
         channels = Channels()
@@ -141,6 +143,7 @@ async def test_a_forwarded_call_goes_no_further(etcd: EtcdServer, fence: MemoryF
         assert await follower.etcd.get("/resources/a") is None
 
 
+@pytest.mark.threat(5)
 async def test_the_leader_asks_again_who_is_calling(
     etcd: EtcdServer, fence: MemoryFence, tmp_path: Path
 ) -> None:
@@ -180,6 +183,7 @@ async def test_the_leader_asks_again_who_is_calling(
         await channels.close()
 
 
+@pytest.mark.threat(5)
 async def test_two_followers_of_a_leader_that_is_none_do_not_send_calls_round(
     etcd: EtcdServer, fence: MemoryFence
 ) -> None:

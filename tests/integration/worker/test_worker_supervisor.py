@@ -202,6 +202,7 @@ class TestDeathOfAChild:
             claim = await scene.witness.see("claim", name="shop", count=2)
             assert claim["strikes"] == []
 
+    @pytest.mark.threat(15)
     async def test_a_hung_child_is_killed_and_its_jobs_go_on(self, scene: Scene) -> None:
         scene.catalog.assign("shop", {"do": "hang", "page": PAGE})
         parsing = await scene.witness.see("parsing")
@@ -211,6 +212,7 @@ class TestDeathOfAChild:
         assert claim["pid"] != parsing["pid"]
         assert time.monotonic() - hung <= 2.0 + 2.0 + 0.5  # the limit, a replacement, a tick
 
+    @pytest.mark.threat(15)
     async def test_a_swollen_child_is_killed(self, tmp_path: Path) -> None:
         async with playing(tmp_path, child_memory_bytes=200 << 20, parse_limit_s=20.0) as scene:
             scene.catalog.assign("shop", {"do": "swell", "page": PAGE})

@@ -78,7 +78,7 @@ def test_tables_for_people(api: Api, watch: Run) -> None:
     _, leader, worker = plain(watch("nodes").out)
     assert "leader" in leader
     assert "1m15s" in leader
-    assert "worker, drained, foreign" in worker
+    assert "worker, drained, foreign, unsigned" in worker
     assert "HTTP 500" in watch("pages", "shop").out
     assert "claimed" in watch("events").out
 
@@ -368,6 +368,8 @@ def test_a_token_is_made_told_once_and_kept_as_a_hash(run: Run, tmp_path: Path) 
         assert Access(file).admit(f"Bearer {token}", Role.READ).name == name
     assert file.stat().st_mode & 0o777 == 0o600
     assert len(file.read_text().splitlines()) == 2
+    modest = run("token", "modest", "--resources", "3", "--file", str(file)).out.strip()
+    assert Access(file).admit(f"Bearer {modest}", Role.READ).most == 3
 
 
 @pytest.mark.parametrize(

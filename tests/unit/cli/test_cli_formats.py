@@ -53,6 +53,7 @@ def test_csv_has_a_column_for_every_field_of_any_item() -> None:
     assert rows[2]["c"] == 'quote " and\nline'
 
 
+@pytest.mark.threat(20)
 @pytest.mark.parametrize(
     "text",
     [
@@ -73,6 +74,7 @@ def test_formulas_are_disarmed(text: str) -> None:
     assert cell_of(text) == "'" + text
 
 
+@pytest.mark.threat(20)
 def test_a_formula_is_disarmed_wherever_it_stands() -> None:
     evil = "=HYPERLINK(A1)"
     record = ItemRecord(1, evil, evil, 0, 5, {"a": evil, evil: evil}, (evil,), 1.0)
@@ -82,6 +84,7 @@ def test_a_formula_is_disarmed_wherever_it_stands() -> None:
         assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
 
 
+@pytest.mark.threat(20)
 def test_field_names_are_disarmed_too() -> None:
     assert "'=evil" in written(Format.CSV, {"=evil": 1}).splitlines()[0]
 

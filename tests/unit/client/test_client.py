@@ -274,6 +274,30 @@ def test_bad_urls_are_refused(url: str) -> None:
     assert caught.value.field == "master"
 
 
+@pytest.mark.threat(4)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1:8081",
+        "master.example:8081",
+        "HTTP://127.0.0.1@10.0.0.1",
+        "http://[2001:db8::1]",
+    ],
+)
+def test_a_token_does_not_leave_this_machine_in_clear(url: str) -> None:
+    with pytest.raises(Refused, match=r"would travel to http://.* in clear"):
+        Client(["http://127.0.0.1:8081", url], token="crw_x")
+    Client(url)
+    Client(url, token="crw_x", insecure=True)
+    for safe in (
+        "https://10.0.0.1:8081",
+        "http://localhost:8081",
+        "http://[::1]:8081",
+        "127.0.0.2",
+    ):
+        Client(safe, token="crw_x")
+
+
 async def test_the_scheme_may_be_left_out(cluster: FakeCluster) -> None:
     async with Client(cluster.url.removeprefix("http://")) as client:
         assert len(await client.nodes()) == 2

@@ -124,6 +124,7 @@ def test_a_wrong_flag_is_refused_by_name(name: str, value: str, said: str) -> No
     assert caught.value.field == name
 
 
+@pytest.mark.threat(24)
 @pytest.mark.parametrize(
     "password", ["hunter2", "a/hunter2", "a@hunter2", "a:hunter2", "a\nhunter2"]
 )
@@ -155,6 +156,7 @@ def test_lists_take_commas() -> None:
     assert config.allow_private == ("10.0.0.0/8", "fd00::/8")
 
 
+@pytest.mark.threat(1)
 @pytest.mark.parametrize("text", [":8081", "localhost:8081", "127.0.0.1:8081"])
 def test_no_host_means_loopback(text: str) -> None:
     config = master_config({"http": text, "insecure": True}, {})
@@ -162,6 +164,7 @@ def test_no_host_means_loopback(text: str) -> None:
     assert config.exposed == ()
 
 
+@pytest.mark.threat(1)
 @pytest.mark.parametrize("text", ["0.0.0.0:8081", "192.0.2.1:8081", "[::]:8081", "example.org:80"])
 def test_beyond_loopback_needs_insecure(text: str) -> None:
     with pytest.raises(Misconfigured, match="--insecure"):
@@ -169,6 +172,7 @@ def test_beyond_loopback_needs_insecure(text: str) -> None:
     assert master_config({"http": text, "insecure": True}, {}).exposed == (text,)
 
 
+@pytest.mark.threat(1)
 def test_pprof_counts_as_exposed_too() -> None:
     with pytest.raises(Misconfigured, match=r"0\.0\.0\.0:9981"):
         master_config({"pprof": "0.0.0.0:9981"}, {})
@@ -279,6 +283,7 @@ def test_a_locked_node_listens_everywhere_and_needs_no_flag_for_that(tmp_path: P
     assert chosen.pprof.loopback
 
 
+@pytest.mark.threat(4)
 def test_tokens_in_clear_stay_on_this_machine(tmp_path: Path) -> None:
     flags = {"tokens": lock(tmp_path)["tokens"]}
     assert master_config(flags, {}).http.loopback

@@ -15,6 +15,7 @@ def test_versions_are_read(text: str, version: Version | None) -> None:
     assert read_version(text) == version
 
 
+@pytest.mark.threat(3)
 @pytest.mark.parametrize(
     ("version", "kept_out"),
     [

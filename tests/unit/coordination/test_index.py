@@ -161,6 +161,7 @@ def test_keys_of_others_are_skipped(key: str) -> None:
     assert index.entries == {}
 
 
+@pytest.mark.threat(2)
 @pytest.mark.parametrize(
     "value", [b"", b"\xff", b"null", b"[]", b"7", b"{}", b"[" * 100_000, b'{"state":"odd"}']
 )
@@ -176,10 +177,12 @@ def test_garbage_is_none_with_its_revision(value: bytes) -> None:
     assert (index.loads, index.cluster) == ({}, None)
 
 
+@pytest.mark.threat(2)
 def test_a_text_that_cannot_be_passed_on_is_garbage() -> None:
     assert decode_resource(kv("/resources/a", DOUBAN.replace(b"1621", rb"\ud800"), 3)) is None
 
 
+@pytest.mark.threat(2)
 @pytest.mark.parametrize("digits", [19, 400])
 def test_a_number_that_sql_cannot_hold_is_garbage(digits: int) -> None:
     huge, index = b"9" * digits, Index(PREFIX)

@@ -72,6 +72,7 @@ def test_a_node_of_the_go_original_is_read_as_foreign() -> None:
     assert (node.id, node.address) == ("go.micro.server.worker-2", "192.168.0.107:9089")
 
 
+@pytest.mark.threat(2)
 @pytest.mark.parametrize(
     "value",
     [

@@ -15,6 +15,8 @@ from crawler.coordination.signing import SIGNATURE, Seal, read_seal
 from crawler.errors import Misconfigured
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE, Node
 
+pytestmark = pytest.mark.threat(2, 5)
+
 PREFIX = "/resources/election"
 OURS, THEIRS = Seal(b"a secret of this cluster"), Seal(b"a secret of another one")
 WORKER = Node(f"{WORKER_SERVICE}-1", WORKER_SERVICE, "10.0.0.1:9090", native_metadata("1"))

@@ -216,6 +216,7 @@ def test_json_that_is_no_object_is_refused() -> None:
             from_json(text)
 
 
+@pytest.mark.threat(23)
 def test_a_definition_is_at_most_256_kb() -> None:
     filler = "#" + "x" * 99 + "\n"
     assert load_text(START + filler * 2_000).hosts() == ("shop.example",)
@@ -225,6 +226,7 @@ def test_a_definition_is_at_most_256_kb() -> None:
         load_text(START + "# " + "é" * 130_000)
 
 
+@pytest.mark.threat(25)
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "text",

@@ -86,6 +86,7 @@ def test_fields_may_not_be_named_like_what_is_added_to_items(name: str) -> None:
     assert caught.value.field == f"rules[0].item.{name}"
 
 
+@pytest.mark.threat(21)
 @pytest.mark.parametrize(
     "name", ["a\n", 'a"; DROP TABLE items; --', "a b", "a.b", "1a", "", "a" * 64, "a\0", "a\u2028"]
 )
@@ -156,6 +157,7 @@ def test_settings_from_a_command_line_stand_above_the_file() -> None:
     assert override(changed, ["max_pages=6"]).max_pages == 6
 
 
+@pytest.mark.threat(24)
 def test_credentials_are_masked_where_a_definition_is_shown() -> None:
     given: dict[str, Any] = {
         "start_urls": ["https://shop.example/"],

@@ -27,6 +27,7 @@ def test_labels(label: str, name: str | None) -> None:
     assert encoding_for(label) == name
 
 
+@pytest.mark.threat(17)
 @pytest.mark.parametrize(
     ("body", "header", "name"),
     [

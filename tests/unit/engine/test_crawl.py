@@ -180,6 +180,7 @@ def test_retry_after_holds_for_the_whole_host() -> None:
     assert done(world) == set(tree(6))
 
 
+@pytest.mark.threat(13)
 def test_depth_limit_excludes_with_its_reason() -> None:
     world = World(tree(20), depth_limit=2, **FAST)
     run(world.crawl().run())
@@ -286,6 +287,7 @@ def test_ten_redirects_in_a_row_are_followed() -> None:
     assert items == [{"id": "x", "colour": "red"}]
 
 
+@pytest.mark.threat(8)
 def test_redirects_without_end_are_a_trap_also_after_a_restart() -> None:
     world = World(redirects(300), max_pages=5, **FAST)
     assert "max_pages" in run(world.crawl().run())
@@ -333,6 +335,7 @@ def test_a_resumed_crawl_knows_the_hosts_that_were_adopted() -> None:
     assert done(world) == set(site)
 
 
+@pytest.mark.threat(13)
 def test_max_pages_is_exact() -> None:
     world = World(tree(60), max_pages=10, **FAST)
     assert run(world.crawl().run()) == "max_pages (10) reached"

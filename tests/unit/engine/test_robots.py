@@ -70,6 +70,7 @@ def test_unavailable_allows_everything(code: int) -> None:
     assert rules.failure is None
 
 
+@pytest.mark.threat(18)
 @pytest.mark.parametrize(
     "answer",
     [status(ROBOTS, 500), status(ROBOTS, 503), status(ROBOTS, 429), FetchFailed("t", retry=True)],
@@ -97,6 +98,7 @@ def test_an_address_that_is_refused_is_not_asked_again() -> None:
     assert rules.failure.reason == "address refused"
 
 
+@pytest.mark.threat(18)
 def test_redirects_are_followed_five_times() -> None:
     def chain(hops: int) -> dict[str, Answer | list[Answer]]:
         urls = [ROBOTS, *(f"https://r{n}.example/robots.txt" for n in range(hops))]
@@ -122,6 +124,7 @@ def test_redirects_of_robots_are_polite() -> None:
     assert over - starts[1] >= 2.0
 
 
+@pytest.mark.threat(18)
 @pytest.mark.parametrize(
     ("content", "delay"),
     [
@@ -137,6 +140,7 @@ def test_delays_are_capped(content: str, delay: float) -> None:
     assert rules_of(content).delay_s == delay
 
 
+@pytest.mark.threat(18)
 def test_what_is_cut_off_does_not_become_another_rule() -> None:
     body = b"User-agent: *\n" + b"#" * (MAX_BYTES - 50) + b"\nDisallow: /a"
     body += b"/" * (MAX_BYTES - len(body))
@@ -144,6 +148,7 @@ def test_what_is_cut_off_does_not_become_another_rule() -> None:
     assert rules.allows(f"{A}/a/")
 
 
+@pytest.mark.threat(18)
 def test_rules_last_a_day_and_are_bounded_in_number() -> None:
     async def many() -> None:
         clock = VirtualClock()

@@ -132,6 +132,7 @@ def test_only_markup_is_read(content_type: str, body: bytes, taken: bool) -> Non
     assert bool(extraction.errors) is not taken
 
 
+@pytest.mark.threat(16)
 def test_xml_is_read_without_entities_of_its_own(tmp_path: Path) -> None:
     """Neither a file nor a billion of laughs comes out of a document type."""
     secret = tmp_path / "secret"
@@ -345,6 +346,7 @@ def test_the_trace_shows_links_too() -> None:
     assert Extractor(SHOP).extract(LIST, URL).trace == ()
 
 
+@pytest.mark.threat(17)
 @pytest.mark.parametrize(
     ("body", "charset", "text"),
     [
@@ -394,6 +396,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.threat(15)
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pages_are_read_soon_and_can_be_stored(name: str) -> None:
@@ -421,6 +424,7 @@ def test_hostile_pages_are_read_soon_and_can_be_stored(name: str) -> None:
         assert all(len(link.url) <= 2_048 for link in extraction.links)
 
 
+@pytest.mark.threat(15)
 @pytest.mark.timeout(20)
 def test_links_are_capped() -> None:
     body = b"".join(b"<a href=/x%d>x</a>" % n for n in range(30_000))

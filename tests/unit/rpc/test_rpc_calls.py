@@ -27,6 +27,7 @@ from crawler.errors import (
     Unavailable,
 )
 from crawler.rpc.calls import CallSettings, Channels, MasterCalls
+from crawler.rpc.errors import from_rpc_error
 from crawler.rpc.greeting import Greeter
 from crawler.rpc.limits import MAX_REQUEST_BYTES
 from crawler.rpc.pb import control_pb2 as control
@@ -154,6 +155,22 @@ async def test_errors_arrive_as_they_were_raised(error: Exception) -> None:
     assert getattr(caught.value, "field", "") == getattr(error, "field", "")
 
 
+@pytest.mark.threat(2, 23)
+async def test_bytes_that_are_no_request_are_refused_for_certain() -> None:
+    master = FakeMaster()
+    async with (
+        serve("127.0.0.1:0", master.services, grace_s=0.1) as at,
+        grpc.aio.insecure_channel(at.address) as channel,
+    ):
+        for method in ("CrawlerMaster/AddResource", "CrawlerControl/PutResource"):
+            for sent in (b"\xff" * 10, b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\xff\xfe"):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await channel.unary_unary(f"/{method}", bytes, bytes)(sent)
+                assert isinstance(from_rpc_error(caught.value), InvalidInput)
+                assert "the request is no" in str(caught.value.details())
+    assert master.calls == []
+
+
 async def test_a_fault_tells_nothing_of_its_insides() -> None:
     async with calls_to(FakeMaster(fail_next=[ValueError("secret")])) as calls:
         with pytest.raises(OutcomeUnknown, match="internal error") as caught:
@@ -277,6 +294,7 @@ async def test_an_unreadable_hop_mark_counts_as_one() -> None:
     assert master.hops == [1]
 
 
+@pytest.mark.threat(23)
 async def test_requests_are_bounded_and_long_lists_pass() -> None:
     master = FakeMaster()
     for number in range(8_000):
@@ -288,6 +306,7 @@ async def test_requests_are_bounded_and_long_lists_pass() -> None:
             await calls.add_resource(crawler.ResourceSpec(name="x" * 5_000_000))
 
 
+@pytest.mark.threat(23)
 @pytest.mark.parametrize("over", [0, 1])
 async def test_a_request_may_be_as_large_as_the_limit(over: int) -> None:
     """The server refuses it, whatever the caller's own limits are."""

@@ -13,6 +13,7 @@ from crawler.store.cleaning import clean_count, clean_text, decode_fields, encod
 anything = st.text(st.characters(codec=None))
 
 
+@pytest.mark.threat(17)
 @given(anything)
 def test_cleaned_text_is_storable_and_stays(text: str) -> None:
     cleaned = clean_text(text)
@@ -26,6 +27,7 @@ def test_good_text_is_untouched(text: str) -> None:
     assert clean_text(text) == text
 
 
+@pytest.mark.threat(17)
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [

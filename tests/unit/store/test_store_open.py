@@ -36,6 +36,7 @@ async def test_urls_that_name_no_file_are_refused(url: str, says: str) -> None:
         await open_store(url, CLOCK)
 
 
+@pytest.mark.threat(27)
 async def test_files_belong_to_their_user_alone(tmp_path: Path) -> None:
     path = tmp_path / "new" / "dir" / "a store.db"
     store = await open_store(f"sqlite://{tmp_path}/new/dir/a%20store.db", CLOCK)
@@ -47,6 +48,7 @@ async def test_files_belong_to_their_user_alone(tmp_path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.threat(27)
 async def test_rights_of_others_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     path.touch(0o644)

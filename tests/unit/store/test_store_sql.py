@@ -54,6 +54,7 @@ def test_migrations_are_numbered_without_gaps() -> None:
     assert list(statements.migrations("sqlite")) == list(range(1, schema.VERSION + 1))
 
 
+@pytest.mark.threat(21)
 @pytest.mark.parametrize(("subject", "name", "sql"), ALL, ids=[name for _, name, _ in ALL])
 def test_statements_fit_the_schema(
     fresh: sqlite3.Connection, subject: str, name: str, sql: str
@@ -78,6 +79,7 @@ def test_statements_are_used_and_written_once(backend: str) -> None:
     assert [name for name in names if f'"{name}"' not in sources and name not in composed] == []
 
 
+@pytest.mark.threat(21)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_sql_is_nowhere_else(backend: str) -> None:
     """But for what asks the database about itself and its settings."""

@@ -111,6 +111,7 @@ def test_tracebacks_are_one_line() -> None:
 HOSTILE = "a\nlevel=error \r\x1b[2J \x9b31m \u2028 \x85 \u202e \udc80 \x00 \x7f \U000e0001 b"
 
 
+@pytest.mark.threat(22)
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_what_others_sent_forges_no_line_and_commands_no_terminal(format_: str) -> None:
     buffer = io.BytesIO()
@@ -138,6 +139,7 @@ def test_a_traceback_on_a_terminal_has_lines_and_no_commands() -> None:
     assert len(stream.getvalue().splitlines()) > 3
 
 
+@pytest.mark.threat(24)
 def test_secrets_stay_out() -> None:
     stream = io.StringIO()
     logs.configure(stream=stream)

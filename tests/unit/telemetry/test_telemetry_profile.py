@@ -47,6 +47,7 @@ async def test_the_pages() -> None:
     await task
 
 
+@pytest.mark.threat(1)
 async def test_with_tokens_every_page_asks(tmp_path: Path) -> None:
     token, file = new_token(), tmp_path / "tokens"
     file.write_text(line_of(token, "r", Role.READ))
@@ -57,6 +58,19 @@ async def test_with_tokens_every_page_asks(tmp_path: Path) -> None:
                 assert (await fetch(listen, f"/debug/{page}", wrong))[0] == 401
             expected = 404 if page == "nothing" else 200
             assert (await fetch(listen, f"/debug/{page}", token))[0] == expected
+
+
+@pytest.mark.threat(19)
+async def test_no_web_page_reads_them_and_none_becomes_one() -> None:
+    async with serve_profiles(Listen("127.0.0.1", 0)) as listen, aiohttp.ClientSession() as http:
+        for path in ("/debug/", "/debug/heap", "/nothing"):
+            async with http.get(f"http://{listen}{path}") as answer:
+                assert answer.content_type == "text/plain"
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
+        headers = {"Host": "evil.example"}
+        async with http.get(f"http://{listen}/debug/", headers=headers) as answer:
+            assert answer.status == 403
 
 
 async def test_a_taken_address_is_told() -> None:

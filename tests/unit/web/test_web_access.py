@@ -8,20 +8,34 @@ from pathlib import Path
 import aiohttp
 import grpc
 import pytest
+from aiohttp import web
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from crawler.access import Access, Role, line_of
+from crawler.model import MASTER_SERVICE, WORKER_SERVICE
+from crawler.rpc.calls import Channels, MasterCalls
+from crawler.rpc.greeting import Greeter
 from crawler.rpc.pb import control_pb2, control_pb2_grpc, crawler_pb2, crawler_pb2_grpc
+from crawler.rpc.server import serve as serve_grpc
+from crawler.rpc.services import greeter
 from crawler.telemetry.health import Health
-from crawler.web.app import build_worker_app
+from crawler.web.app import build_app, build_worker_app
 from crawler.web.server import serve
+from tests.doors import ask, each_refuses, metadata, offered_rpcs, routes_of
 from tests.fakes.api import FakeCluster, serve_api
+
+pytestmark = pytest.mark.threat(1)
 
 TOKENS = {role: f"crw_{role}" + "x" * 30 for role in Role}
 NOBODY, STRANGER = None, "crw_stranger" + "x" * 30
 OPEN = {"/healthz", "/readyz"}
+DECLARED = {
+    f"{prefix}{service}/{method.name}"
+    for file, service in ((crawler_pb2, "CrawlerMaster"), (control_pb2, "CrawlerControl"))
+    for method in file.DESCRIPTOR.services_by_name[service].methods
+    for prefix in ("", f"{MASTER_SERVICE}.", f"{WORKER_SERVICE}.")
+}
 
 
 @pytest.fixture
@@ -46,18 +60,27 @@ async def status(cluster: FakeCluster, method: str, path: str, token: str | None
         return response.status
 
 
+async def test_no_route_is_outside_of_these(cluster: FakeCluster) -> None:
+    """What the routers know and what the tests below ask are the same."""
+    access = Access()
+    worker = build_worker_app(cluster.health, loopback=True, access=access)
+    calls = MasterCalls(Channels(), cluster.rpc)
+    master = build_app(calls, cluster.results, cluster.health, loopback=True, access=access)
+    described = set(await routes(cluster)) - {("GET", "/nothing")}
+    assert known_to(master) == described
+    assert known_to(worker) < described
+
+
+def known_to(app: web.Application) -> set[tuple[str, str]]:
+    return {
+        (route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+
+
 async def routes(cluster: FakeCluster) -> list[tuple[str, str]]:
-    """Every method and path there is, from the server's own table."""
-    headers = {"Authorization": f"Bearer {TOKENS[Role.READ]}"}
-    async with (
-        aiohttp.ClientSession(headers=headers) as session,
-        session.get(f"{cluster.url}/openapi.json") as response,
-    ):
-        document = await response.json()
-    described = [
-        (method.upper(), path) for path, each in document["paths"].items() for method in each
-    ]
-    return [*described, ("GET", "/openapi.json"), ("GET", "/metrics"), ("GET", "/nothing")]
+    return [*await routes_of(cluster.url, TOKENS[Role.READ]), ("GET", "/nothing")]
 
 
 async def test_without_a_token_every_door_is_shut(cluster: FakeCluster) -> None:
@@ -118,36 +141,28 @@ async def _fine() -> str:
     return "fine"
 
 
-def metadata(token: str | None) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {token}"),) if token else ()
-
-
 @pytest.mark.parametrize("token", [NOBODY, STRANGER])
 async def test_every_rpc_asks(cluster: FakeCluster, token: str | None) -> None:
-    calls = [
-        ("CrawlerMaster", method.name)
-        for method in crawler_pb2.DESCRIPTOR.services_by_name["CrawlerMaster"].methods
-    ]
-    calls += [
-        ("CrawlerControl", method.name)
-        for method in control_pb2.DESCRIPTOR.services_by_name["CrawlerControl"].methods
-    ]
-    calls += [("go.micro.server.master.CrawlerMaster", "AddResource"), ("Nothing", "AtAll")]
     async with grpc.aio.insecure_channel(cluster.rpc) as channel:
-        for service, method in calls:
-            call = channel.unary_unary(f"/{service}/{method}", bytes, bytes)
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await call(b"", metadata=metadata(token))
-            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED, method
-        reflecting = reflection_pb2_grpc.ServerReflectionStub(channel)
-        request = reflection_pb2.ServerReflectionRequest(list_services="")
-        stream = reflecting.ServerReflectionInfo(iter([request]), metadata=metadata(token))
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            [each async for each in stream]
-        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        offered = await offered_rpcs(channel, TOKENS[Role.READ])
+        assert {name for name in offered if "Crawler" in name} == DECLARED
+        await each_refuses(channel, [*offered, "Nothing/AtAll"], token)
         health = health_pb2_grpc.HealthStub(channel)
         assert (await health.Check(health_pb2.HealthCheckRequest())).status == 1
     assert cluster.master.calls == []
+
+
+async def test_a_workers_rpcs_ask_too(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(line_of(TOKENS[Role.READ], "r", Role.READ))
+    async with (
+        serve_grpc("127.0.0.1:0", (greeter(Greeter()),), access=Access(file), grace_s=0.1) as at,
+        grpc.aio.insecure_channel(at.address) as channel,
+    ):
+        offered = await offered_rpcs(channel, TOKENS[Role.READ])
+        assert {"Greeter/Hello", f"{WORKER_SERVICE}.Greeter/Hello"} <= set(offered)
+        for token in (NOBODY, STRANGER):
+            await each_refuses(channel, offered, token)
 
 
 async def test_a_readers_rpc_reads_only(cluster: FakeCluster) -> None:
@@ -156,6 +171,12 @@ async def test_a_readers_rpc_reads_only(cluster: FakeCluster) -> None:
         control = control_pb2_grpc.CrawlerControlStub(channel)
         listed = await control.ListResources(Empty(), metadata=mine)
         assert [each.name for each in listed.resources] == ["a"]
+        offered = await offered_rpcs(channel, TOKENS[Role.READ])
+        writing = [name for name in offered if "Crawler" in name and "/Get" not in name]
+        for name in (each for each in writing if "/List" not in each):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await ask(channel, name, TOKENS[Role.READ])
+            assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED, name
         master = crawler_pb2_grpc.CrawlerMasterStub(channel)
         for call in (
             master.AddResource(crawler_pb2.ResourceSpec(name="b"), metadata=mine),

@@ -143,6 +143,7 @@ async def test_show_joins_state_and_progress(
         },
         "progress_error": "",
         "parts": [],
+        "owner": "",
         "definition": SHOP,
     }  # fmt: skip
 
@@ -284,6 +285,7 @@ async def test_nodes_and_drain(cluster: FakeCluster, http: aiohttp.ClientSession
         "native": True,
         "uptime_s": 12.5,
         "version": "",
+        "unsigned": False,
     }
 
 
@@ -350,6 +352,7 @@ async def test_the_worker_greets() -> None:
             assert response.status == 400
 
 
+@pytest.mark.threat(19)
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
 async def test_every_answer_is_guarded(http: aiohttp.ClientSession, method: str) -> None:
     for path in (RESOURCE, "/nowhere", "/metrics", "/openapi.json"):

@@ -7,12 +7,15 @@ import asyncio
 import aiohttp
 import pytest
 
+from crawler.address import names_loopback
 from crawler.errors import Misconfigured
 from crawler.telemetry.health import Health
 from crawler.web.app import build_worker_app
-from crawler.web.guard import names_loopback, refusal
+from crawler.web.guard import refusal
 from crawler.web.server import serve
 from tests.fakes.api import FakeCluster, serve_api
+
+pytestmark = pytest.mark.threat(1)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from crawler.definition import MAX_DEFINITION_BYTES
 from crawler.web.body import MAX_BYTES
-from crawler.web.resources import MAX_DEFINITION_BYTES
 from tests.fakes.api import FakeCluster
 
 RESOURCE = "/crawler/resource"
@@ -122,6 +122,7 @@ async def test_bad_bodies_of_the_other_doors(
     assert not cluster.master.calls
 
 
+@pytest.mark.threat(22)
 @pytest.mark.parametrize(
     "name",
     ["a/b", "../x", "..%2f", "a\nb", "a\x00", "a b", "é" * 129, "-a", ".a", "election", "a?b#c"],
@@ -149,6 +150,7 @@ async def test_bad_node_ids(cluster: FakeCluster, http: aiohttp.ClientSession, n
         assert await refused(response) == "id"
 
 
+@pytest.mark.threat(26)
 @pytest.mark.parametrize(
     ("path", "field"),
     [
@@ -181,6 +183,7 @@ async def test_bad_drains(http: aiohttp.ClientSession, body: str) -> None:
         assert await refused(response) in ("undo", "do")
 
 
+@pytest.mark.threat(23)
 @pytest.mark.parametrize(("size", "status"), [(MAX_BYTES, 200), (MAX_BYTES + 1, 413)])
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_may_be_as_large_as_the_limit(
@@ -197,6 +200,7 @@ async def test_a_body_may_be_as_large_as_the_limit(
     assert bool(cluster.master.resources) is (status == 200)
 
 
+@pytest.mark.threat(23)
 @pytest.mark.parametrize(("size", "status"), [(0, 200), (1, 413)])
 async def test_a_definition_may_be_as_large_as_the_limit(
     cluster: FakeCluster, http: aiohttp.ClientSession, size: int, status: int
@@ -208,6 +212,7 @@ async def test_a_definition_may_be_as_large_as_the_limit(
     assert bool(cluster.master.calls) is (status == 200)
 
 
+@pytest.mark.threat(23)
 async def test_ten_megabytes_are_refused(cluster: FakeCluster, http: aiohttp.ClientSession) -> None:
     async with http.post(RESOURCE, data=io.BytesIO(b"x" * 10_000_000)) as response:
         await refused(response, 413)
@@ -225,6 +230,7 @@ async def test_ten_megabytes_in_chunks_are_refused(http: aiohttp.ClientSession) 
         pass  # the answer came before the body was sent, and the connection was closed
 
 
+@pytest.mark.threat(12)
 async def test_a_compressed_bomb_is_refused(http: aiohttp.ClientSession) -> None:
     headers = {"Content-Encoding": "gzip"}
     bomb = gzip.compress(b" " * 50_000_000)
@@ -241,6 +247,7 @@ async def test_a_body_that_is_not_what_its_coding_says(
         assert response.status == 400
 
 
+@pytest.mark.threat(23)
 async def test_a_definition_too_large_for_etcd_is_refused(
     cluster: FakeCluster, http: aiohttp.ClientSession
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.fakes.api import FakeCluster, serve_api
 
@@ -33,6 +34,12 @@ PATHS = {
     "/greeter/hello": {"post"},
     "/readyz": {"get"},
 }
+
+# What callers may say besides a definition. None of it is a place to fetch from.
+TAKEN = {
+    "name", "id", "assigned_node", "creation_time", "definition", "undo", "after", "limit", "state",
+    "status", "run",
+}  # fmt: skip
 
 
 def references(node: Any) -> Iterator[str]:
@@ -64,6 +71,20 @@ async def test_every_route_is_described(cluster: FakeCluster) -> None:
         each["operationId"] for methods in document["paths"].values() for each in methods.values()
     ]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.threat(11)
+async def test_nobody_is_asked_to_fetch_something_for_a_caller(cluster: FakeCluster) -> None:
+    """URLs come in by definitions only, which are crawled by their rules, guarded and polite."""
+    document = await fetch(cluster)
+    for path, methods in document["paths"].items():
+        for method, each in methods.items():
+            names = {parameter["name"] for parameter in each["parameters"]}
+            content = each.get("requestBody", {}).get("content", {})
+            for body in content.values():
+                model = body["schema"]["$ref"].rpartition("/")[2]
+                names |= set(document["components"]["schemas"][model].get("properties", {}))
+            assert names <= TAKEN, (method, path)
 
 
 async def test_every_reference_leads_somewhere() -> None:

@@ -8,9 +8,9 @@ ORDER BY run DESC LIMIT 1;
 -- name: select_runs_progress
 SELECT run, sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(excluded)::bigint,
     sum(items)::bigint, sum(incomplete_items)::bigint, sum(fetched_bytes)::bigint, seeded, finished
-FROM runs JOIN counters ON counters.run_id = runs.id
-WHERE resource_id = %s
-GROUP BY runs.id ORDER BY run;
+FROM (SELECT * FROM runs WHERE resource_id = %s ORDER BY run DESC LIMIT 1000) AS runs
+JOIN counters ON counters.run_id = runs.id
+GROUP BY runs.id, run, seeded, finished ORDER BY run;
 
 -- name: select_latest_progress
 SELECT runs.resource_id, runs.run, sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint,

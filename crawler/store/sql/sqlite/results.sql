@@ -7,8 +7,8 @@ ORDER BY run DESC LIMIT 1;
 -- name: select_runs_progress
 SELECT run, sum(known), sum(done), sum(failed), sum(excluded), sum(items), sum(incomplete_items),
     sum(fetched_bytes), seeded, finished
-FROM runs JOIN counters ON counters.run_id = runs.id
-WHERE resource_id = ?
+FROM (SELECT * FROM runs WHERE resource_id = ? ORDER BY run DESC LIMIT 1000) AS runs
+JOIN counters ON counters.run_id = runs.id
 GROUP BY runs.id ORDER BY run;
 
 -- name: select_latest_progress

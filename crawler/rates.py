@@ -1,4 +1,9 @@
-"""How many requests a caller may send: a bucket for each, which fills again by itself."""
+"""How many requests a caller may send: a bucket for each, which fills again by itself.
+
+Both doors of a node, HTTP and gRPC, take from the same buckets. A request is counted where it
+comes in: what a master asks itself or the leader for its sake carries a mark and is not counted
+again.
+"""
 
 from __future__ import annotations
 

@@ -1,15 +1,20 @@
-"""Callers that ask too often: each by itself, told when to come back."""
+"""Callers that ask too often: each by itself, at both doors, told when to come back."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import aiohttp
+import grpc
+import pytest
+from google.protobuf.empty_pb2 import Empty
 
 from crawler.access import Access, Role, line_of, new_token
 from crawler.clock import SystemClock
 from crawler.errors import Exhausted
-from crawler.web.rate import Rate, Rates
+from crawler.rates import Rate, Rates
+from crawler.rpc.errors import from_rpc_error
+from crawler.rpc.pb import control_pb2_grpc
 from tests.fakes.api import serve_api
 
 
@@ -83,6 +88,31 @@ async def test_one_request_too_many_is_told_when_to_come_back(tmp_path: Path) ->
             assert probed.status == 200
         clock.now += float(refused.headers["Retry-After"])
         assert [(await get(greedy)).status for _ in range(2)] == [200, 429]
+    assert cluster.master.calls.count("ListNodes") == 4
+
+
+async def test_both_doors_take_from_one_bucket(tmp_path: Path) -> None:
+    """And no mark that a caller makes up lets it pass by."""
+    token, file = new_token(), tmp_path / "tokens"
+    file.write_text(line_of(token, "greedy", Role.OPERATE))
+    header = f"Bearer {token}"
+    rates = Rates(Hands(), Rate(per_s=1, burst=4))
+    async with (
+        serve_api(access=Access(file), rates=rates) as cluster,
+        aiohttp.ClientSession(cluster.url, headers={"Authorization": header}) as http,
+        grpc.aio.insecure_channel(cluster.rpc) as channel,
+    ):
+        control = control_pb2_grpc.CrawlerControlStub(channel)
+        async with http.get("/crawler/node") as response:
+            assert response.status == 200
+        for more in ((), (("crawler-hop", "1"),), (("crawler-mark", "made up"),)):
+            await control.ListNodes(Empty(), metadata=(("authorization", header), *more))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await control.ListNodes(Empty(), metadata=(("authorization", header),))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert isinstance(from_rpc_error(caught.value), Exhausted)
+        async with http.get("/crawler/node") as response:
+            assert response.status == 429
     assert cluster.master.calls.count("ListNodes") == 4
 
 
