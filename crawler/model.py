@@ -1,6 +1,8 @@
 """The nouns that all rooms speak: frozen values without I/O.
 
-Times named ``*_at`` are Unix seconds as the store's clock tells them; ``*_ns`` are nanoseconds.
+Times named ``*_at`` are Unix seconds as the store's clock tells them, for people; ``*_ns`` are
+nanoseconds. What one side is to wait for by the word of another is a duration, ``*_s`` in seconds,
+as their clocks may differ and step.
 """
 
 from __future__ import annotations
@@ -188,7 +190,8 @@ class Item:
 class Visit:
     """What one attempt at a `Request` came to; the unit that is committed.
 
-    ``state`` PENDING means "again, not before ``retry_at``"; every other state is final.
+    ``state`` PENDING means "again, not sooner than ``retry_after_s`` after its commit"; every other
+    state is final.
     ``links`` are requests found on the page, each already in scope (or EXCLUDED, in
     ``excluded`` with its reason).
     """
@@ -201,7 +204,7 @@ class Visit:
     content_type: str = ""
     size_bytes: int = 0
     elapsed_s: float = 0.0
-    retry_at: float = 0.0
+    retry_after_s: float = 0.0
     rule: str = ""
     items: tuple[Item, ...] = ()
     links: tuple[Request, ...] = ()
@@ -231,14 +234,15 @@ class Progress:
 class HostGrant:
     """The answer to one host reservation.
 
-    ``held``: this crawl alone, in the whole cluster, may fetch from the host until ``until``;
-    its next request not before ``not_before``. ``wanted``: another crawl waits for the host, so
-    drain and release it after a short turn. Not held: ask again at ``until``.
+    ``held``: this crawl alone, in the whole cluster, may fetch from the host for ``left_s``,
+    counted from the moment of asking; its next request not sooner than ``wait_s`` after the answer.
+    ``wanted``: another crawl waits for the host, so drain and release it after a short turn. Not
+    held: ask again after ``left_s``.
     """
 
     held: bool
-    until: float
-    not_before: float = 0.0
+    left_s: float
+    wait_s: float = 0.0
     wanted: bool = False
 
 

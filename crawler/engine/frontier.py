@@ -10,13 +10,14 @@ from crawler.model import HostGrant, Progress, Request, Visit
 
 
 class Window(Protocol):
-    """Requests to fetch next. Empty with ``next_at``: nothing is due before (None: nothing)."""
+    """Requests to fetch next. ``next_in_s``: how long after the answer something that waits comes
+    due (None: nothing waits)."""
 
     @property
     def requests(self) -> tuple[Request, ...]: ...
 
     @property
-    def next_at(self) -> float | None: ...
+    def next_in_s(self) -> float | None: ...
 
 
 class Frontier(Protocol):
@@ -44,7 +45,8 @@ class Turns(Protocol):
     """Exclusive turns on hosts, over everything the cluster crawls."""
 
     async def reserve(self, hosts: Mapping[str, float]) -> Mapping[str, HostGrant]:
-        """Take or renew turns; values are the earliest next request time known (0.0: none)."""
+        """Take or renew turns; values are the seconds from now on within which nobody may send
+        the next request, as far as is known here (0.0: none)."""
 
     async def release(self, hosts: Mapping[str, float]) -> None:
         """Give turns back."""

@@ -194,9 +194,7 @@ class Pages:
     def _read(self, request: Request, page: Page) -> Visit:
         if page.status in REDIRECTS or page.url != request.url:
             return self._redirected(request, page)
-        failure = refusal(
-            page.status, page.retry_after, self._manners.retry_http_codes, self._clock.wall()
-        )
+        failure = refusal(page.status, page.retry_after_s, self._manners.retry_http_codes)
         if failure is not None:
             raise failure
         return self._extracted(request, page)
@@ -272,9 +270,12 @@ class Pages:
     def _failed(self, request: Request, failure: FetchFailed) -> Outcome:
         decision = decide(failure, request.attempts, self._manners.retry_times, self._chance)
         if isinstance(decision, Again):
-            retry_at = self._clock.wall() + decision.delay_s
             visit = Visit(
-                request, PageState.PENDING, decision.reason, failure.status, retry_at=retry_at
+                request,
+                PageState.PENDING,
+                decision.reason,
+                failure.status,
+                retry_after_s=decision.delay_s,
             )
             return Outcome(visit, decision.host_s)
         return Outcome(Visit(request, PageState.FAILED, decision.reason, failure.status))

@@ -32,32 +32,36 @@ class GiveUp:
     reason: str
 
 
-def retry_after_s(value: str, now: float) -> float | None:
+def retry_after_s(value: str, date: str) -> float | None:
     """Seconds that a Retry-After header (RFC 9110 10.2.3) asks for; None: nothing readable.
 
-    ``now`` is Unix time, for the form that is a date.
+    Where it is a date, it is seen from the ``date`` of the same answer: both are by the clock of
+    the server, and ours may show anything.
     """
     text = value.strip()
     if text.isascii() and text.isdecimal() and len(text) < 12:
         return float(text)
+    until, now = _unix(text), _unix(date)
+    return None if until is None or now is None else max(0.0, until - now)
+
+
+def _unix(date: str) -> float | None:
+    """The Unix time of a date as HTTP writes it; None for anything else."""
     try:
-        date = parsedate_to_datetime(text)
+        read = parsedate_to_datetime(date.strip()[:64])
+        return (read if read.tzinfo is not None else read.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, date.timestamp() - now)
 
 
 def refusal(
-    status: int, retry_after: str, retry_codes: Collection[int], now: float
+    status: int, retry_after_s: float | None, retry_codes: Collection[int]
 ) -> FetchFailed | None:
     """The failure that a status means; None for 2xx. Redirects are the caller's business."""
     if 200 <= status < 300:
         return None
-    wait_s = retry_after_s(retry_after, now)
     return FetchFailed(
-        f"http {status}", retry=status in retry_codes, status=status, retry_after_s=wait_s
+        f"http {status}", retry=status in retry_codes, status=status, retry_after_s=retry_after_s
     )
 
 

@@ -68,7 +68,7 @@ class Supply:
             self._held.discard(visit.request.fingerprint)
             self._fresh = self._fresh or bool(visit.links)
             if visit.state is PageState.PENDING:
-                self._next_at = min(self._next_at, self._local(visit.retry_at))
+                self._wait(visit.retry_after_s)
 
     def hungry(self, now: float, *, drained: bool) -> bool:
         """Whether to look into the store now. ``drained``: there is nothing else to do."""
@@ -117,7 +117,8 @@ class Supply:
         full = len(window.requests) >= limit or max(counts.values(), default=0) >= self._per_host
         self._fresh = self._fresh or full
         self._new_hosts = self._lanes.add(taken, now) > 0
-        self._next_at = min(self._next_at, self._local(window.next_at))
+        if window.next_in_s is not None:
+            self._wait(window.next_in_s)
         if full and not taken:
             self._look_at = now + _PAUSE_S
 
@@ -140,9 +141,9 @@ class Supply:
                 log.warning("frontier not readable; trying again", error=str(error))
                 await self._clock.sleep(next(delays))
 
-    def _local(self, at: float | None) -> float:
-        """Unix time of the store on our own clock."""
-        return NEVER if at is None else at - self._clock.wall() + self._clock.elapsed()
+    def _wait(self, seconds: float) -> None:
+        """The store has just said that something comes due then."""
+        self._next_at = min(self._next_at, self._clock.elapsed() + seconds)
 
     def exhausted(self, now: float) -> bool:
         """Whether, with nothing at hand, the store has nothing for us either. If so, or if

@@ -50,6 +50,11 @@ def _must_give(lane: Lane, now: float) -> bool:
     return turn.wanted or now >= lane.idle_since + _LINGER_S  # the very sum of `_due_at`
 
 
+def _wait_s(lane: Lane, now: float) -> float:
+    """Seconds in which nobody may send the next request to the host."""
+    return max(0.0, lane.pace.earliest - now)
+
+
 class TurnKeeper:
     """Runs beside the crawl. ``changed`` is called when a lane may go on."""
 
@@ -120,20 +125,19 @@ class TurnKeeper:
         if not lanes:
             return
         asked = self._clock.elapsed()
-        grants = await self._turns.reserve({lane.host: self._earliest(lane) for lane in lanes})
+        grants = await self._turns.reserve({lane.host: _wait_s(lane, asked) for lane in lanes})
         for lane in lanes:
             self._apply(lane, grants[lane.host], asked)
 
     def _apply(self, lane: Lane, grant: HostGrant, asked: float) -> None:
         now = self._clock.elapsed()
-        ours = now - self._clock.wall()  # the store speaks Unix time, we count on our own clock
-        until = grant.until + ours
+        until = asked + grant.left_s  # the store counts from later
         if not grant.held:
             self._ask_at[lane.host] = min(max(until, now + 0.05), now + _ASK_S)
             self._lanes.grant(lane, None, now)
             return
         old = lane.pace.turn
-        not_before = max(0.0, grant.not_before + ours)
+        not_before = now + grant.wait_s  # the store counts from sooner
         # A turn counts from when it can be used: the crawl before may have had a long delay, and
         # that time must not be taken from this one.
         since = old.since if old is not None and old.until > asked else max(asked, not_before)
@@ -144,8 +148,8 @@ class TurnKeeper:
     async def _give(self, lanes: tuple[Lane, ...]) -> None:
         if not lanes:
             return
-        values = {lane.host: self._earliest(lane) for lane in lanes}
         now = self._clock.elapsed()
+        values = {lane.host: _wait_s(lane, now) for lane in lanes}
         for lane in lanes:  # first, so that nothing starts while the store is told
             self._lanes.grant(lane, None, now)
             self._ask_at[lane.host] = now + _YIELD_S
@@ -158,9 +162,3 @@ class TurnKeeper:
             if lane.pace.earliest <= now:
                 self._lanes.drop(lane)
                 self._ask_at.pop(lane.host, None)
-
-    def _earliest(self, lane: Lane) -> float:
-        """The earliest next request in Unix time; 0.0 if nothing is known."""
-        if lane.pace.earliest <= 0.0:
-            return 0.0
-        return lane.pace.earliest - self._clock.elapsed() + self._clock.wall()

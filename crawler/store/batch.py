@@ -173,7 +173,7 @@ def _attempts(visit: Visit, attempts: int) -> int:
 
 def _page_change(visit: Visit, seq: int, attempts: int, now: float) -> Row:
     """A row as ``complete_page`` takes it."""
-    again = visit.state is PageState.PENDING and visit.retry_at > now
+    again = visit.state is PageState.PENDING and visit.retry_after_s > 0.0
     return (
         visit.state.value,
         clean_text(visit.reason),
@@ -185,7 +185,7 @@ def _page_change(visit: Visit, seq: int, attempts: int, now: float) -> Row:
         clean_text(visit.rule),
         now,
         attempts,
-        min(visit.retry_at, now + LONGEST_WAIT_S) if again else 0.0,
+        now + min(visit.retry_after_s, LONGEST_WAIT_S) if again else 0.0,
         seq,
     )
 

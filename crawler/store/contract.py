@@ -46,10 +46,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Requests to fetch next. Empty with ``next_at``: nothing is due before (None: nothing)."""
+    """Requests to fetch next. ``next_in_s``: how long after the answer something that waits comes
+    due (None: nothing waits)."""
 
     requests: tuple[Request, ...]
-    next_at: float | None
+    next_in_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ class Frontier(Protocol):
 
         Items are kept once per (resource ID, run, URL), those of a visit that is final. A
         repeated visit counts once: attempts are counted from ``visit.request.attempts``.
+
+        A page that is to be tried again waits from the commit on, a day at most.
         """
 
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:
@@ -128,18 +131,20 @@ class Budgets(Protocol):
     """Exclusive turns on hosts, shared by all crawls on this store; bound to one holder.
 
     A turn lasts ``HOLD_S`` seconds unless renewed. Refused holders are remembered as waiting, so
-    that turns alternate. Times further in the future than an hour are taken as a stepped clock.
+    that turns alternate. What passes is durations: whatever the holder's wall clock shows, and
+    however it steps, makes nobody wait and nothing come too early. Nobody waits for longer than an
+    hour.
     """
 
     async def reserve(self, hosts: Mapping[str, float]) -> Mapping[str, HostGrant]:
-        """Take or renew a turn on each host, in one transaction. The value is the earliest time
-        of the next request as the holder knows it (0.0: nothing known); it is kept, so that it
-        survives the holder. The later of it and what is known stands.
+        """Take or renew a turn on each host, in one transaction. The value is how many seconds
+        from now on nobody may send the next request, as the holder knows it (0.0: nothing known);
+        it is kept, so that it survives the holder. The longer of it and what is known stands.
 
         A holder that is built anew under the same text has its turns again at once."""
 
     async def release(self, hosts: Mapping[str, float]) -> None:
-        """Give turns back, with the earliest time of the next request per host."""
+        """Give turns back, with the seconds until the next request may be sent, per host."""
 
 
 class Store(Protocol):

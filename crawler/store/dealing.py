@@ -15,16 +15,25 @@ SEQ, FINGERPRINT, HOST, PRIORITY = 0, 1, 3, 5
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was picked, the host to go on behind, and when the next waiting row is due.
-
-    ``overdue``: rows wait whose time has come (or was set by a clock that stepped back since);
-    promoting makes them due.
-    """
+    """What was picked, the host to go on behind, and the `wait_of` the next waiting row."""
 
     requests: tuple[Request, ...]
     last_host: str
-    next_at: float | None
-    overdue: bool
+    next_in_s: float | None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether rows wait whose time has come; promoting makes them due."""
+        return self.next_in_s == 0.0
+
+
+def wait_of(row: Row | None, now: float) -> float | None:
+    """How long the row, of ``select_next_at``, has to wait yet; 0.0 also where its time was set by
+    a clock that stepped back since, None for no row."""
+    if row is None:
+        return None
+    next_at, began_at = map(float, row)
+    return 0.0 if began_at > now else max(0.0, next_at - now)
 
 
 def dealt(by_host: Sequence[Sequence[Row]], limit: int) -> tuple[Request, ...]:

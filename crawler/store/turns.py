@@ -47,33 +47,33 @@ class Decision:
 
 
 def decide(
-    turn: Turn, waiters: Sequence[Waiter], holder: str, earliest: float, now: float
+    turn: Turn, waiters: Sequence[Waiter], holder: str, wait_s: float, now: float
 ) -> Decision:
-    """Grant or refuse ``holder`` the turn. ``earliest``: its knowledge of the next request."""
+    """Grant or refuse ``holder`` the turn. ``wait_s``: its knowledge of the next request."""
     turn = _present(turn, now)
-    not_before = later(turn.not_before, earliest, now)
+    not_before = later(turn.not_before, wait_s, now)
+    rest_s = max(0.0, not_before - now)
     present = turn.holder if now < turn.until else ""
     alive = [each for each in waiters if abs(now - each.seen) <= WAIT_S]
     mine = next((each for each in alive if each.holder == holder), None)
     others = [each for each in alive if each.holder not in {holder, present}]
     if present == holder or (not present and _is_first(mine, others)):
-        until = now + HOLD_S
         return Decision(
-            HostGrant(True, until, not_before, wanted=bool(others)),
-            Turn(holder, until, not_before),
+            HostGrant(True, HOLD_S, rest_s, wanted=bool(others)),
+            Turn(holder, now + HOLD_S, not_before),
             None,
         )
-    until = min(turn.until, now + ASK_AGAIN_S) if present else now + ASK_AGAIN_S
+    again_s = min(turn.until - now, ASK_AGAIN_S) if present else ASK_AGAIN_S
     kept = Turn(present, turn.until if present else now, not_before)
     # Behind everybody who waits already, within one tick of the clock too.
     since = mine.since if mine else max([now, *(each.since + 1e-6 for each in others)])
-    return Decision(HostGrant(False, until, not_before), kept, Waiter(holder, since, now))
+    return Decision(HostGrant(False, again_s, rest_s), kept, Waiter(holder, since, now))
 
 
-def give_back(turn: Turn, holder: str, earliest: float, now: float) -> Turn:
+def give_back(turn: Turn, holder: str, wait_s: float, now: float) -> Turn:
     """The row after ``holder`` released; somebody else's turn stays, the knowledge is kept."""
     turn = _present(turn, now)
-    not_before = later(turn.not_before, earliest, now)
+    not_before = later(turn.not_before, wait_s, now)
     if turn.holder == holder or now >= turn.until:
         return Turn("", now, not_before)
     return Turn(turn.holder, turn.until, not_before)
@@ -88,12 +88,11 @@ def _present(turn: Turn, now: float) -> Turn:
     return Turn("", now, max(0.0, min(turn.not_before - stepped_s, now + STEPPED_S)))
 
 
-def later(kept: float, earliest: float, now: float) -> float:
-    """The stricter of two times for the next request. A kept time further ahead than an hour was
-    written before the clock stepped back; a new one is cut to an hour."""
-    limit = now + STEPPED_S
-    believed = kept if 0.0 < kept <= limit else 0.0
-    new = min(earliest, limit) if earliest > 0.0 else 0.0
+def later(kept: float, wait_s: float, now: float) -> float:
+    """The stricter of a kept time for the next request and a wait from now on. A kept time further
+    ahead than an hour was written before the clock stepped back; a wait is cut to an hour."""
+    believed = kept if 0.0 < kept <= now + STEPPED_S else 0.0
+    new = now + min(wait_s, STEPPED_S) if wait_s > 0.0 else 0.0
     return max(believed, new)
 
 

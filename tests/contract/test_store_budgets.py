@@ -8,26 +8,26 @@ from crawler.model import HostGrant
 from crawler.store.contract import Budgets, Store
 from crawler.store.turns import HOLD_S
 from tests.contract.backends import EVERYWHERE, Opener
-from tests.contract.rows import NOON, SetClock
+from tests.contract.rows import SetClock
 
 pytestmark = EVERYWHERE
 
 HOST = "shop.example"
 
 
-async def ask(budgets: Budgets, earliest: float = 0.0) -> HostGrant:
-    return (await budgets.reserve({HOST: earliest}))[HOST]
+async def ask(budgets: Budgets, wait_s: float = 0.0) -> HostGrant:
+    return (await budgets.reserve({HOST: wait_s}))[HOST]
 
 
 async def test_turns_are_exclusive(store: Store, open_another: Opener) -> None:
     mine, other = store.budgets("a"), (await open_another()).budgets("b")
     grant = await ask(mine)
     assert grant.held
-    assert grant.until > NOON
+    assert grant.left_s > 0.0
     assert not grant.wanted
     refused = await ask(other)
     assert not refused.held
-    assert NOON < refused.until <= grant.until
+    assert 0.0 < refused.left_s <= grant.left_s
 
 
 async def test_hosts_are_apart(store: Store) -> None:
@@ -40,18 +40,17 @@ async def test_hosts_are_apart(store: Store) -> None:
 
 async def test_renewing_keeps_the_turn(store: Store, clock: SetClock) -> None:
     mine, other = store.budgets("a"), store.budgets("b")
-    until = (await ask(mine)).until
+    grant = await ask(mine)
     for _ in range(10):
-        clock.now = until - 0.1
+        clock.now += grant.left_s - 0.1
         grant = await ask(mine)
         assert grant.held
-        assert grant.until > until
-        until = grant.until
+        assert grant.left_s == HOLD_S
         assert not (await ask(other)).held
 
 
 async def test_a_turn_that_is_not_renewed_ends(store: Store, clock: SetClock) -> None:
-    clock.now = (await ask(store.budgets("a"))).until
+    clock.now += (await ask(store.budgets("a"))).left_s
     assert (await ask(store.budgets("b"))).held
     assert not (await ask(store.budgets("a"))).held
 
@@ -72,7 +71,7 @@ async def test_the_waiter_comes_before_the_former_holder(store: Store, clock: Se
     await mine.release({HOST: 0.0})
     refused = await ask(mine)
     assert not refused.held
-    assert refused.until > NOON
+    assert refused.left_s > 0.0
     grant = await ask(other)
     assert grant.held
     assert grant.wanted, "the former holder waits now"
@@ -105,19 +104,20 @@ async def test_who_waits_longest_comes_first(store: Store, clock: SetClock) -> N
 
 
 async def test_the_next_request_survives_its_holder(store: Store, clock: SetClock) -> None:
-    grant = await ask(store.budgets("a"), NOON + 60)
-    assert grant.not_before == NOON + 60
-    assert (await ask(store.budgets("a"), NOON + 1)).not_before == NOON + 60
-    clock.now = NOON + 30
-    assert (await ask(store.budgets("b"))).not_before == NOON + 60
-    await store.budgets("b").release({HOST: NOON + 90})
-    assert (await ask(store.budgets("c"))).not_before == NOON + 90
+    assert (await ask(store.budgets("a"), 60.0)).wait_s == 60.0
+    assert (await ask(store.budgets("a"), 1.0)).wait_s == 60.0
+    clock.now += 30
+    assert (await ask(store.budgets("b"))).wait_s == 30.0
+    await store.budgets("b").release({HOST: 60.0})
+    assert (await ask(store.budgets("c"))).wait_s == 60.0
+    clock.now += 61
+    assert (await ask(store.budgets("d"))).wait_s == 0.0
 
 
 async def test_what_a_refused_crawl_knows_counts_too(store: Store) -> None:
     await ask(store.budgets("a"))
-    await ask(store.budgets("b"), NOON + 20)
-    assert (await ask(store.budgets("a"))).not_before == NOON + 20
+    await ask(store.budgets("b"), 20.0)
+    assert (await ask(store.budgets("a"))).wait_s == 20.0
 
 
 async def test_a_new_process_under_the_same_name_goes_on(
@@ -150,23 +150,41 @@ async def test_a_wait_from_before_a_step_back_goes_on_from_now(
     store: Store, clock: SetClock, step_s: float, *, released: bool
 ) -> None:
     wait_s = 30.0
-    await ask(store.budgets("a"), NOON + wait_s)
+    await ask(store.budgets("a"), wait_s)
     if released:
-        await store.budgets("a").release({HOST: NOON + wait_s})
+        await store.budgets("a").release({HOST: wait_s})
     clock.now -= step_s
     grant = await ask(store.budgets("b"))
     assert grant.held
-    assert clock.now + wait_s - HOLD_S <= grant.not_before <= clock.now + wait_s
+    assert wait_s - HOLD_S <= grant.wait_s <= wait_s
 
 
-@pytest.mark.parametrize("earliest", [1e300, float("inf")])
-async def test_no_request_waits_longer_than_an_hour(store: Store, earliest: float) -> None:
-    assert (await ask(store.budgets("a"), earliest)).not_before == NOON + 3600
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+async def test_a_step_of_the_wall_clock_changes_no_turn(
+    store: Store, clock: SetClock, step_s: float
+) -> None:
+    mine, other = store.budgets("a"), store.budgets("b")
+    await ask(mine, 30.0)
+    clock.ahead_s = step_s
+    refused = await ask(other)
+    assert (refused.held, refused.wait_s) == (False, 30.0)
+    grant = await ask(mine)
+    assert (grant.held, grant.left_s, grant.wait_s) == (True, HOLD_S, 30.0)
+    await mine.release({HOST: 30.0})
+    clock.ahead_s = -step_s
+    clock.now += 2
+    grant = await ask(other)
+    assert (grant.held, grant.wait_s) == (True, 28.0)
 
 
-async def test_senseless_times_are_no_knowledge(store: Store) -> None:
-    for earliest in (float("nan"), -1.0, float("-inf")):
-        assert (await ask(store.budgets("a"), earliest)).not_before == 0.0
+@pytest.mark.parametrize("wait_s", [1e300, float("inf")])
+async def test_no_request_waits_longer_than_an_hour(store: Store, wait_s: float) -> None:
+    assert (await ask(store.budgets("a"), wait_s)).wait_s == 3600.0
+
+
+async def test_senseless_waits_are_no_knowledge(store: Store) -> None:
+    for wait_s in (float("nan"), -1.0, float("-inf")):
+        assert (await ask(store.budgets("a"), wait_s)).wait_s == 0.0
 
 
 async def test_hostile_hosts_are_stored(store: Store) -> None:

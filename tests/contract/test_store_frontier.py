@@ -10,6 +10,7 @@ import pytest
 
 from crawler.errors import Fenced
 from crawler.model import Item, PageState, Progress, Request, Visit
+from crawler.store.batch import LONGEST_WAIT_S
 from crawler.store.contract import Store
 from tests.contract.backends import EVERYWHERE
 from tests.contract.rows import (
@@ -222,17 +223,20 @@ async def test_final_states(store: Store, state: PageState) -> None:
     assert (page.reason, page.status) == ("robots.txt", 404)
 
 
-async def test_again_not_before(store: Store, clock: SetClock) -> None:
+async def test_again_after_a_while(store: Store, clock: SetClock) -> None:
     frontier = await seeded(store, PAGE)
-    again = Visit(PAGE, PageState.PENDING, reason="503", status=503, retry_at=NOON + 60)
+    again = Visit(PAGE, PageState.PENDING, reason="503", status=503, retry_after_s=60.0)
     progress = await frontier.commit([again])
     assert (progress.pending, progress.done) == (1, 0)
     window = await frontier.window(9, 9, frozenset())
-    assert (window.requests, window.next_at) == ((), NOON + 60)
-    clock.now += 60
+    assert (window.requests, window.next_in_s) == ((), 60.0)
+    clock.now += 59
+    window = await frontier.window(9, 9, frozenset())
+    assert (window.requests, window.next_in_s) == ((), 1.0)
+    clock.now += 1
     [due] = (await frontier.window(9, 9, frozenset())).requests
     assert due.attempts == 1
-    await frontier.commit([Visit(due, PageState.PENDING, retry_at=0.0)])
+    await frontier.commit([Visit(due, PageState.PENDING, retry_after_s=0.0)])
     [due] = (await frontier.window(9, 9, frozenset())).requests
     assert due.attempts == 2
     await frontier.commit([done(due)])
@@ -250,21 +254,56 @@ async def test_an_attempt_told_twice_counts_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize("step_s", [60, 3600, 7 * 24 * 3600])
-@pytest.mark.parametrize("retry_at", [NOON + 30, math.inf])
+@pytest.mark.parametrize("wait_s", [30.0, math.inf])
 async def test_waits_set_by_a_clock_that_stepped_back_end(
-    store: Store, clock: SetClock, step_s: float, retry_at: float
+    store: Store, clock: SetClock, step_s: float, wait_s: float
 ) -> None:
     frontier = await seeded(store, PAGE)
-    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_at=retry_at)])
+    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_after_s=wait_s)])
     clock.now -= step_s
     assert await urls(frontier) == [PAGE.url]
 
 
-@pytest.mark.parametrize("retry_at", [math.nan, -math.inf, -5.0])
-async def test_senseless_times_mean_now(store: Store, retry_at: float) -> None:
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+async def test_a_page_waits_from_its_commit_on_whatever_the_clock_did_since_the_visit(
+    store: Store, clock: SetClock, step_s: float
+) -> None:
     frontier = await seeded(store, PAGE)
-    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_at=retry_at, elapsed_s=math.nan)])
+    clock.ahead_s = -step_s
+    again = Visit(PAGE, PageState.PENDING, retry_after_s=60.0)
+    clock.ahead_s = step_s
+    clock.now += 5
+    await frontier.commit([again])
+    assert (await frontier.window(9, 9, frozenset())).next_in_s == 60.0
+    clock.now += 60
     assert await urls(frontier) == [PAGE.url]
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+async def test_a_step_after_the_commit_makes_no_page_wait(
+    store: Store, clock: SetClock, step_s: float
+) -> None:
+    frontier = await seeded(store, PAGE)
+    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_after_s=60.0)])
+    clock.ahead_s = step_s
+    next_in_s = (await frontier.window(9, 9, frozenset())).next_in_s
+    assert next_in_s is None or next_in_s <= 60.0
+    clock.now += 60
+    assert await urls(frontier) == [PAGE.url]
+
+
+@pytest.mark.parametrize("wait_s", [math.nan, -math.inf, -5.0])
+async def test_senseless_waits_mean_now(store: Store, wait_s: float) -> None:
+    frontier = await seeded(store, PAGE)
+    again = Visit(PAGE, PageState.PENDING, retry_after_s=wait_s, elapsed_s=math.nan)
+    await frontier.commit([again])
+    assert await urls(frontier) == [PAGE.url]
+
+
+async def test_no_page_waits_longer_than_a_day(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_after_s=math.inf)])
+    assert (await frontier.window(9, 9, frozenset())).next_in_s == LONGEST_WAIT_S
 
 
 async def test_the_third_strike_fails_the_page(store: Store) -> None:
@@ -284,7 +323,7 @@ async def test_the_third_strike_fails_the_page(store: Store) -> None:
 
 async def test_a_waiting_page_may_be_struck(store: Store) -> None:
     frontier = await seeded(store, PAGE)
-    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_at=NOON + 60)])
+    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_after_s=60.0)])
     await frontier.strike(PAGE.fingerprint, "x")
     assert (await frontier.progress()).pending == 1
 
@@ -349,18 +388,18 @@ async def test_windows_wait_for_the_earliest(store: Store) -> None:
     pages = [request(f"{n}") for n in range(3)]
     frontier = await seeded(store, *pages)
     await frontier.commit(
-        [Visit(each, PageState.PENDING, retry_at=NOON + 30 - n) for n, each in enumerate(pages)]
+        [Visit(each, PageState.PENDING, retry_after_s=30.0 - n) for n, each in enumerate(pages)]
     )
     window = await frontier.window(9, 9, frozenset())
-    assert (window.requests, window.next_at) == ((), NOON + 28)
-    assert (await (await claimed(store, 11, run=2)).window(9, 9, frozenset())).next_at is None
+    assert (window.requests, window.next_in_s) == ((), 28.0)
+    assert (await (await claimed(store, 11, run=2)).window(9, 9, frozenset())).next_in_s is None
 
 
 async def test_many_due_at_once_are_ordered_again(store: Store, clock: SetClock) -> None:
     pages = [request(f"{n}", priority=n) for n in range(40)]
     frontier = await seeded(store, *pages)
     await frontier.commit(
-        [Visit(each, PageState.PENDING, retry_at=NOON + 1 + n) for n, each in enumerate(pages)]
+        [Visit(each, PageState.PENDING, retry_after_s=1.0 + n) for n, each in enumerate(pages)]
     )
     clock.now += 100
     assert await urls(frontier) == [each.url for each in reversed(pages)]

@@ -84,7 +84,7 @@ def as_visits(
         Visit(
             PAGES[number],
             state,
-            retry_at=SetClock().wall() + 50 * (number % 2),
+            retry_after_s=50.0 * (number % 2),
             items=tuple(Item("r", {"n": n}, ("x",) * n) for n in range(items)),
             links=tuple(PAGES[each] for each in found),
             excluded=tuple((PAGES[each], "depth") for each in refused),

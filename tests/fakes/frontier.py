@@ -95,8 +95,8 @@ class MemoryRun:
         row.visit, row.reason, row.state = visit, visit.reason, visit.state
         row.visited_at, row.not_before = now, 0.0
         if visit.state is PageState.PENDING:
-            if visit.retry_at > now:
-                row.not_before = min(visit.retry_at, now + LONGEST_WAIT_S)
+            if visit.retry_after_s > 0.0:
+                row.not_before = now + min(visit.retry_after_s, LONGEST_WAIT_S)
             self.fetched_bytes += visit.size_bytes if attempts > before else 0
             return
         self.completions[mark] += 1
@@ -166,8 +166,8 @@ class MemoryFrontier:
         self._last_host = chosen[-1] if chosen else self._last_host
         rounds = itertools.zip_longest(*(hosts[host][:per_host] for host in chosen))
         due = [row for each in rounds for row in sorted(filter(None, each), key=_rank)][:limit]
-        later = min((row.not_before for row in pending if not row.is_due(now)), default=None)
-        return Window(tuple(row.request for row in due), later)
+        waits = (row.not_before - now for row in pending if not row.is_due(now))
+        return Window(tuple(row.request for row in due), min(waits, default=None))
 
     async def commit(self, visits: Sequence[Visit]) -> Progress:
         await self._step("commit: before")

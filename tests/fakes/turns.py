@@ -35,12 +35,12 @@ class MemoryTurns:
         self.dead = False
 
     async def reserve(self, hosts: Mapping[str, float]) -> Mapping[str, HostGrant]:
-        return {name: self._reserve(name, earliest) for name, earliest in hosts.items()}
+        return {name: self._reserve(name, wait_s) for name, wait_s in hosts.items()}
 
-    def _reserve(self, name: str, earliest: float) -> HostGrant:
+    def _reserve(self, name: str, wait_s: float) -> HostGrant:
         book, waiting = self._book, self._book.waiting[name]
         decision = turns.decide(
-            book.hosts[name], list(waiting.values()), self._holder, earliest, book.clock.wall()
+            book.hosts[name], list(waiting.values()), self._holder, wait_s, book.clock.elapsed()
         )
         book.hosts[name] = decision.turn
         waiting.pop(self._holder, None)
@@ -51,7 +51,7 @@ class MemoryTurns:
     async def release(self, hosts: Mapping[str, float]) -> None:
         if self.dead:
             return
-        book, now = self._book, self._book.clock.wall()
-        for name, earliest in hosts.items():
-            book.hosts[name] = turns.give_back(book.hosts[name], self._holder, earliest, now)
+        book, now = self._book, self._book.clock.elapsed()
+        for name, wait_s in hosts.items():
+            book.hosts[name] = turns.give_back(book.hosts[name], self._holder, wait_s, now)
             book.waiting[name].pop(self._holder, None)

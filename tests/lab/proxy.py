@@ -51,7 +51,8 @@ class Pair:
 
 
 class Proxy:
-    """Forwards from ``port`` of loopback to a server. Set ``latency_s`` at any time.
+    """Forwards from ``port`` of loopback to a server. Set ``latency_s`` at any time; ``tap`` takes
+    what clients send, where it is given a place.
 
     Use `open_proxy`.
     """
@@ -64,6 +65,7 @@ class Proxy:
         self._lost: bytes | None = None
         self.port = 0
         self.latency_s = 0.0
+        self.tap: bytearray | None = None
         self.cuts = 0
         self.heal()
 
@@ -143,6 +145,8 @@ class Proxy:
         needle: Needle | None = None
         with suppress(OSError):  # whatever ended one side ends this way
             while piece := await reader.read(_CHUNK_BYTES):
+                if self.tap is not None and way is Way.UP:
+                    self.tap += piece
                 if self.latency_s:
                     await asyncio.sleep(self.latency_s)
                 await self._open[way].wait()

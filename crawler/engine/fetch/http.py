@@ -18,6 +18,7 @@ from crawler.clock import Clock
 from crawler.engine.fetch.charset import declared
 from crawler.engine.fetch.coding import OFFERED, decoder
 from crawler.engine.fetch.page import REDIRECTS, Page
+from crawler.engine.retry import retry_after_s
 from crawler.engine.settings import Manners
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed, InvalidInput, Misconfigured
@@ -189,7 +190,9 @@ class HttpFetch:
             size_bytes=size,
             elapsed_s=self._clock.elapsed() - started,
             location=_target(location, url) if redirected and location is not None else None,
-            retry_after=_clean(answer.headers.get("Retry-After", ""))[:64],
+            retry_after_s=retry_after_s(
+                answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")
+            ),
             sets_cookie="Set-Cookie" in answer.headers,
         )
 

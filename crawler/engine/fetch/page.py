@@ -15,7 +15,8 @@ class Page:
     ``body`` is decoded from its content coding; empty for redirects and for status 400 and up.
     ``charset`` is a WHATWG name, None where neither a byte order mark nor the header tells.
     ``size_bytes`` counts the body as it was transferred. ``location``: the canonical target of a
-    redirect, None where there is none to follow. ``retry_after`` is the header as it came.
+    redirect, None where there is none to follow. ``retry_after_s`` is what the header of that name
+    asks for, None where it says nothing readable.
     """
 
     url: str
@@ -26,7 +27,7 @@ class Page:
     size_bytes: int = 0
     elapsed_s: float = 0.0
     location: str | None = None
-    retry_after: str = ""
+    retry_after_s: float | None = None
     sets_cookie: bool = False
 
 

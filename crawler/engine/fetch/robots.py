@@ -13,7 +13,6 @@ from protego import Protego
 from crawler.clock import Clock
 from crawler.engine.fetch.page import Fetch, Page
 from crawler.engine.fetch.redirects import follow
-from crawler.engine.retry import retry_after_s
 from crawler.errors import FetchFailed
 
 log = structlog.get_logger(__name__)
@@ -147,8 +146,7 @@ class Robots:
 
     def _judge(self, origin: str, page: Page) -> Rules:
         if page.status >= 500 or page.status == 429:
-            wait_s = retry_after_s(page.retry_after, self._clock.wall())
-            return self._unavailable(origin, "robots.txt unavailable", wait_s or 0.0)
+            return self._unavailable(origin, "robots.txt unavailable", page.retry_after_s or 0.0)
         until = self._clock.elapsed() + _MAX_AGE_S
         if not 200 <= page.status < 300:
             return Rules(until)  # RFC 9309 2.3.1.3: unavailable means everything is allowed

@@ -1,9 +1,9 @@
-"""Turns on hosts, kept in the database: the `Budgets` of this backend."""
+"""Turns on hosts, kept in the database: the `Budgets` of this backend. Their times are the
+database's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from crawler.model import HostGrant
 from crawler.store import statements
@@ -40,9 +40,7 @@ class PostgresBudgets:
         tx = await tx.later()  # by an older time, a turn begun meanwhile would look like none
         waiters = await _waiters(tx, list(turns))
         decisions = {
-            host: decide(
-                turns[key], waiters[key], self._holder, _theirs(hosts[host], tx.lag_s), tx.now
-            )
+            host: decide(turns[key], waiters[key], self._holder, hosts[host], tx.now)
             for host, key in keys.items()
         }
         changed = {
@@ -59,14 +57,14 @@ class PostgresBudgets:
             if key not in marks and any(each.holder == self._holder for each in waiters[key])
         ]
         await self._forget(tx, served)
-        return {host: _ours(each.grant, tx.lag_s) for host, each in decisions.items()}
+        return {host: each.grant for host, each in decisions.items()}
 
     async def _release(self, tx: Transaction, hosts: Mapping[str, float]) -> None:
         keys = {host: clean_text(host) for host in hosts}
         turns = await _lock_turns(tx, sorted(set(keys.values())))
         tx = await tx.later()
         given = {
-            key: give_back(turns[key], self._holder, _theirs(hosts[host], tx.lag_s), tx.now)
+            key: give_back(turns[key], self._holder, hosts[host], tx.now)
             for host, key in keys.items()
         }
         await _update_turns(tx, given)
@@ -100,12 +98,3 @@ async def _keep_waiters(tx: Transaction, marks: Mapping[str, Waiter]) -> None:
     if marks:
         rows = [(host, mark.holder, mark.since, mark.seen) for host, mark in marks.items()]
         await tx.run(_SQL["upsert_waiters"], columns(rows))
-
-
-def _theirs(earliest: float, lag_s: float) -> float:
-    return earliest + lag_s if earliest > 0.0 else 0.0
-
-
-def _ours(grant: HostGrant, lag_s: float) -> HostGrant:
-    not_before = grant.not_before - lag_s if grant.not_before > 0.0 else 0.0
-    return replace(grant, until=grant.until - lag_s, not_before=not_before)

@@ -35,12 +35,10 @@ TRANSACTION_S = 15.0  # a server that stands still is noticed by nothing else
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """An open transaction. ``now`` is its time by the store's ``clock``; ``lag_s`` is how far this
-    process's own wall clock stands behind that."""
+    """An open transaction. ``now`` is its time by the store's ``clock``."""
 
     cursor: AsyncCursor[tuple[Any, ...]]
     now: float
-    lag_s: float
     clock: Callable[[], Awaitable[float]]
 
     async def run(self, statement: str, parameters: Parameters = ()) -> int:
@@ -136,8 +134,7 @@ class Database:
                 now = await self._now(connection)
                 await connection.execute("BEGIN" if verb else _SNAPSHOT)
                 async with connection.cursor() as cursor:
-                    lag_s = now - self._clock.wall()
-                    transaction = Transaction(cursor, now, lag_s, partial(self._now, connection))
+                    transaction = Transaction(cursor, now, partial(self._now, connection))
                     if verb:
                         await hit(f"store.in_{verb}")
                     result = await work(transaction)

@@ -1,14 +1,10 @@
-"""One part of one run under one claim: the `Frontier` of this backend.
-
-Its times are the database's; requests to wait, and answers about waiting, speak this process's own
-wall clock, whatever that shows.
-"""
+"""One part of one run under one claim: the `Frontier` of this backend. Its times are the
+database's."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import TypeVar
 
 from crawler.errors import Fenced
@@ -36,22 +32,18 @@ class PostgresFrontier:
         return await self._write("seed", lambda tx: recording.seed(tx, self._claim, requests))
 
     async def window(self, limit: int, per_host: int, skip: AbstractSet[bytes]) -> Window:
-        async def choose(tx: Transaction) -> tuple[Choice, float]:
-            choice = await window.choose(tx, self._claim, limit, per_host, skip, self._last_host)
-            return choice, tx.lag_s
+        async def choose(tx: Transaction) -> Choice:
+            return await window.choose(tx, self._claim, limit, per_host, skip, self._last_host)
 
-        choice, lag_s = await self._read(choose)
+        choice = await self._read(choose)
         if choice.overdue:
             await self._write("promote", lambda tx: window.promote(tx, self._claim))
-            choice, lag_s = await self._read(choose)
+            choice = await self._read(choose)
         self._last_host = choice.last_host
-        return Window(choice.requests, None if choice.next_at is None else choice.next_at - lag_s)
+        return Window(choice.requests, choice.next_in_s)
 
     async def commit(self, visits: Sequence[Visit]) -> Progress:
-        async def record(tx: Transaction) -> Progress:
-            return await recording.record(tx, self._claim, _on_time(visits, tx.lag_s))
-
-        return await self._write("commit", record)
+        return await self._write("commit", lambda tx: recording.record(tx, self._claim, visits))
 
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:
         return await self._write(
@@ -96,11 +88,3 @@ class PostgresFrontier:
             return await work(tx)
 
         return await self._database.read(proven)
-
-
-def _on_time(visits: Sequence[Visit], lag_s: float) -> Sequence[Visit]:
-    """The visits with the times of their next tries by the store's clock."""
-    return [
-        replace(visit, retry_at=visit.retry_at + lag_s) if visit.retry_at else visit
-        for visit in visits
-    ]

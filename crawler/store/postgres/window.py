@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from crawler.store import statements
-from crawler.store.dealing import HOST, Choice, Row, dealt
+from crawler.store.dealing import HOST, Choice, Row, dealt, wait_of
 from crawler.store.fencing import Claim
 from crawler.store.postgres.connection import Transaction
 
@@ -36,8 +36,8 @@ async def choose(
         if by_host and count > 1 and sum(map(len, by_host.values())) < limit:
             by_host = await _first_due(tx, part, list(by_host), count)
     requests = dealt(list(by_host.values()), limit)
-    next_at, overdue = await _waiting(tx, part)
-    return Choice(requests, last_host, next_at, overdue)
+    waiting = await tx.one(_SQL["select_next_at"], part)
+    return Choice(requests, last_host, wait_of(waiting, tx.now))
 
 
 async def promote(tx: Transaction, claim: Claim) -> None:
@@ -69,11 +69,3 @@ async def _first_due(
 ) -> dict[str, Sequence[Row]]:
     rows = await tx.all(_SQL["select_due"], {**part, "hosts": hosts, "count": count})
     return {host: [row for row in rows if row[HOST] == host] for host in hosts}
-
-
-async def _waiting(tx: Transaction, part: dict[str, Any]) -> tuple[float | None, bool]:
-    row = await tx.one(_SQL["select_next_at"], part)
-    if row is None:
-        return None, False
-    next_at, began_at = float(row[0]), float(row[1])
-    return next_at, next_at <= tx.now or began_at > tx.now

@@ -1,4 +1,8 @@
-"""Turns on hosts, kept in the database: the `Budgets` of this backend."""
+"""Turns on hosts, kept in the database: the `Budgets` of this backend.
+
+Their times are those of the clock that all processes of the machine share and nobody sets; a boot
+looks like a step back.
+"""
 
 from __future__ import annotations
 
@@ -38,19 +42,18 @@ class SqliteBudgets:
     def _reserve(
         self, connection: sqlite3.Connection, hosts: Mapping[str, float]
     ) -> dict[str, HostGrant]:
-        now = self._clock.wall()
+        now = self._clock.elapsed()
         return {
-            host: self._reserve_one(connection, host, earliest, now)
-            for host, earliest in hosts.items()
+            host: self._reserve_one(connection, host, wait_s, now) for host, wait_s in hosts.items()
         }
 
     def _reserve_one(
-        self, connection: sqlite3.Connection, host: str, earliest: float, now: float
+        self, connection: sqlite3.Connection, host: str, wait_s: float, now: float
     ) -> HostGrant:
         key = clean_text(host)
         turn = _turn(connection, key)
         waiters = [Waiter(*row) for row in connection.execute(_SQL["select_waiters"], (key,))]
-        decision = decide(turn, waiters, self._holder, earliest, now)
+        decision = decide(turn, waiters, self._holder, wait_s, now)
         self._keep(connection, key, turn, waiters, decision)
         return decision.grant
 
@@ -71,11 +74,11 @@ class SqliteBudgets:
             connection.execute(_SQL["delete_waiter"], (host, self._holder))
 
     def _release(self, connection: sqlite3.Connection, hosts: Mapping[str, float]) -> None:
-        now = self._clock.wall()
-        for host, earliest in hosts.items():
+        now = self._clock.elapsed()
+        for host, wait_s in hosts.items():
             key = clean_text(host)
             _write_turn(
-                connection, key, give_back(_turn(connection, key), self._holder, earliest, now)
+                connection, key, give_back(_turn(connection, key), self._holder, wait_s, now)
             )
             connection.execute(_SQL["delete_waiter"], (key, self._holder))
 

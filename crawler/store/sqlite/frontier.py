@@ -33,19 +33,20 @@ class SqliteFrontier:
         return await self._write("seed", lambda c: recording.seed(c, self._claim, requests))
 
     async def window(self, limit: int, per_host: int, skip: AbstractSet[bytes]) -> Window:
-        now = self._clock.wall()
-
         def choose(connection: sqlite3.Connection) -> Choice:
+            now = self._clock.wall()
             return window.choose(
                 connection, self._claim, limit, per_host, skip, self._last_host, now
             )
 
         choice = await self._read(choose)
         if choice.overdue:
-            await self._write("promote", lambda c: window.promote(c, self._claim, now))
+            await self._write(
+                "promote", lambda c: window.promote(c, self._claim, self._clock.wall())
+            )
             choice = await self._read(choose)
         self._last_host = choice.last_host
-        return Window(choice.requests, choice.next_at)
+        return Window(choice.requests, choice.next_in_s)
 
     async def commit(self, visits: Sequence[Visit]) -> Progress:
         return await self._write(

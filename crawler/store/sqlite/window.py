@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from crawler.store import statements
-from crawler.store.dealing import FINGERPRINT, HOST, Choice, Row, dealt
+from crawler.store.dealing import FINGERPRINT, HOST, Choice, Row, dealt, wait_of
 from crawler.store.fencing import Claim
 
 _SQL = statements.statements("sqlite", "frontier")
@@ -42,9 +42,7 @@ def choose(
                 by_host[host] = _first_due(connection, part, host, count, skip)
     requests = dealt(list(by_host.values()), limit)
     row = connection.execute(_SQL["select_next_at"], part).fetchone()
-    next_at, began_at = (None, 0.0) if row is None else (float(row[0]), float(row[1]))
-    overdue = next_at is not None and (next_at <= now or began_at > now)
-    return Choice(requests, last_host, next_at, overdue)
+    return Choice(requests, last_host, wait_of(row, now))
 
 
 def promote(connection: sqlite3.Connection, claim: Claim, now: float) -> None:

@@ -424,7 +424,7 @@ async def test_errors_keep_their_connection_and_their_bodies_to_themselves() -> 
         await fetch.get(f"{origin}/")
         await fetch.get(f"{origin}/")
         page = await fetch.get(f"{origin}/")
-    assert (page.status, page.body, page.retry_after) == (503, b"", "7")
+    assert (page.status, page.body, page.retry_after_s) == (503, b"", 7.0)
     assert len(ports) == 1
 
 

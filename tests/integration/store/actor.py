@@ -115,27 +115,21 @@ class Actor:
         return store.id
 
     async def window(self, part: int) -> float | None:
-        """How long the next row waits by the wall clock here; None: nothing waits."""
-        found = await self.frontiers[part].window(9, 9, frozenset())
-        return None if found.next_at is None else found.next_at - self.clock.wall()
+        """How long the next row waits; None: nothing waits."""
+        return (await self.frontiers[part].window(9, 9, frozenset())).next_in_s
 
     async def retry(self, part: int, delay_s: float) -> int:
         """Visit what is due, to be tried again so much later; how many those were."""
         found = await self.frontiers[part].window(9, 9, frozenset())
-        again = [
-            Visit(each, PageState.PENDING, retry_at=self.clock.wall() + delay_s)
-            for each in found.requests
-        ]
+        again = [Visit(each, PageState.PENDING, retry_after_s=delay_s) for each in found.requests]
         await self.frontiers[part].commit(again)
         return len(again)
 
     async def reserve(self, holder: str, host: str, delay_s: float) -> list[Any]:
         """Ask for a turn, with the next request so much later: whether it was granted, and the
-        seconds until it ends and until the next request, by the wall clock here."""
-        now = self.clock.wall()
-        earliest = now + delay_s if delay_s else 0.0
-        grant = (await self.store.budgets(holder).reserve({host: earliest}))[host]
-        return [grant.held, grant.until - now, grant.not_before - now]
+        seconds until it ends and until the next request."""
+        grant = (await self.store.budgets(holder).reserve({host: delay_s}))[host]
+        return [grant.held, grant.left_s, grant.wait_s]
 
     async def file_limit(self, size: int) -> None:
         """No file of this process may grow beyond ``size`` (a full disk; -1: space again)."""

@@ -77,9 +77,9 @@ def redirect(url: str, target: str, status: int = 302) -> Page:
     return Page(url, status, location=target)
 
 
-def status(url: str, code: int, retry_after: str = "") -> Page:
+def status(url: str, code: int, retry_after_s: float | None = None) -> Page:
     """An answer without a page."""
-    return Page(url, code, retry_after=retry_after)
+    return Page(url, code, retry_after_s=retry_after_s)
 
 
 async def no_step(_: str) -> None:

@@ -171,12 +171,28 @@ def test_a_page_that_is_not_there_fails_at_once() -> None:
 
 def test_retry_after_holds_for_the_whole_host() -> None:
     site = tree(6)
-    site[f"{A}/1"] = [status(f"{A}/1", 429, "120"), page(f"{A}/1", f"{A}/3", f"{A}/4")]
+    site[f"{A}/1"] = [status(f"{A}/1", 429, 120.0), page(f"{A}/1", f"{A}/3", f"{A}/4")]
     world = World(site, **{**FAST, "concurrent_requests_per_domain": 1})
     run(world.crawl().run())
     at = next(at for at, url in world.site.log if url == f"{A}/1")
     later = [each for each in world.site.starts("a.example") if each > at]
     assert min(later) >= at + 120
+    assert done(world) == set(tree(6))
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+def test_a_step_of_the_clock_before_the_commit_moves_no_retry(step_s: float) -> None:
+    site = tree(6)
+    site[f"{A}/1"] = [status(f"{A}/1", 503, 30.0), page(f"{A}/1", f"{A}/3", f"{A}/4")]
+    world = World(site, **FAST)
+
+    async def step(name: str) -> None:
+        if name == "commit: before" and world.site.fetched().count(f"{A}/1") == 1:
+            world.clock.ahead_s = step_s
+
+    run(world.crawl(world.run.claim(step=step)).run())
+    first, again = (at for at, url in world.site.log if url == f"{A}/1")
+    assert 30.0 <= again - first < 32.0
     assert done(world) == set(tree(6))
 
 

@@ -29,16 +29,22 @@ CODES = (429, 500, 503)
     ],
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
-    assert retry_after_s(value, NOW) == seconds
+    assert retry_after_s(value, formatdate(NOW, usegmt=True)) == seconds
+
+
+def test_a_date_says_nothing_where_the_server_does_not_tell_the_time() -> None:
+    for date in ("", "noon", "\ud800"):
+        assert retry_after_s(formatdate(NOW + 90, usegmt=True), date) is None
+        assert retry_after_s("90", date) == 90.0
 
 
 def test_statuses_become_failures() -> None:
-    assert refusal(200, "", CODES, NOW) is None
-    assert refusal(204, "", CODES, NOW) is None
-    gone = refusal(404, "", CODES, NOW)
+    assert refusal(200, None, CODES) is None
+    assert refusal(204, None, CODES) is None
+    gone = refusal(404, None, CODES)
     assert gone is not None
     assert (gone.reason, gone.retry, gone.status) == ("http 404", False, 404)
-    busy = refusal(503, "7", CODES, NOW)
+    busy = refusal(503, 7.0, CODES)
     assert busy is not None
     assert (busy.reason, busy.retry, busy.retry_after_s) == ("http 503", True, 7.0)
 

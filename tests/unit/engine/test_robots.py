@@ -87,7 +87,7 @@ def test_unreachable_forbids_everything_and_is_asked_again(answer: Any) -> None:
 
 
 def test_retry_after_of_robots_is_kept() -> None:
-    _, site = asked({ROBOTS: status(ROBOTS, 503, "100")}, times=2)
+    _, site = asked({ROBOTS: status(ROBOTS, 503, 100.0)}, times=2)
     assert site.log[1][0] >= 100
 
 

@@ -34,7 +34,7 @@ class SlowReader:
         seen = await self._frontier.window(1000, 1000, frozenset())
         await self._clock.sleep(0.7)
         rest = [each for each in seen.requests if each.fingerprint not in skip]
-        return Window(tuple(rest[: min(limit, per_host)]), seen.next_at)
+        return Window(tuple(rest[: min(limit, per_host)]), seen.next_in_s)
 
     async def commit(self, visits: Sequence[Visit]) -> Progress:
         return await self._frontier.commit(visits)
@@ -92,9 +92,7 @@ def test_links_committed_during_a_look_are_looked_for() -> None:
 
 def test_a_retry_committed_during_a_look_is_remembered() -> None:
     async def next_at() -> float:
-        clock = VirtualClock()
-        visit = Visit(request(f"{A}/"), PageState.PENDING, retry_at=clock.wall() + 7.0)
-        supply, _ = supplied(visit)
+        supply, _ = supplied(Visit(request(f"{A}/"), PageState.PENDING, retry_after_s=7.0))
         await supply.refill()
         return supply.next_at
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import pytest
+
 from crawler.engine.lanes import Lanes
 from crawler.engine.turns import TurnKeeper
 from crawler.errors import StoreUnavailable
@@ -20,10 +22,12 @@ HOST = "a.example"
 class Player:
     """One crawl's lanes and turns."""
 
-    def __init__(self, book: HostBook, name: str, delay_s: float = 0.0) -> None:
+    def __init__(
+        self, book: HostBook, name: str, delay_s: float = 0.0, turns: MemoryTurns | None = None
+    ) -> None:
         self.clock = book.clock
         self.lanes = Lanes(1, delay_s)
-        self.turns: MemoryTurns = book.budgets(name)
+        self.turns = turns or book.budgets(name)
         self.keeper = TurnKeeper(self.turns, self.lanes, self.clock, lambda: None)
         self.job = asyncio.create_task(self.keeper.run())
 
@@ -56,7 +60,7 @@ def test_a_turn_is_taken_renewed_and_given_back_when_idle() -> None:
         assert book.hosts[HOST].holder == "one"
         assert player.start()
         await asyncio.sleep(3 * HOLD_S)
-        assert book.hosts[HOST].until > book.clock.wall()
+        assert book.hosts[HOST].until > book.clock.elapsed()
         player.end()
         assert player.start()
         player.end()
@@ -135,6 +139,58 @@ def test_the_next_owner_keeps_the_distance_of_the_last() -> None:
         await asyncio.sleep(1)
         assert two.start()
         two.job.cancel()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+def test_a_step_of_the_wall_clock_changes_no_distance(step_s: float) -> None:
+    class Stepping(MemoryTurns):
+        async def reserve(self, hosts: Mapping[str, float]) -> Mapping[str, HostGrant]:
+            clock.ahead_s -= step_s
+            grants = await super().reserve(hosts)
+            clock.ahead_s += 2 * step_s
+            return grants
+
+    clock = VirtualClock()
+
+    async def scenario() -> None:
+        book = HostBook(clock)
+        one = Player(book, "one", delay_s=30.0, turns=Stepping(book, "one"))
+        one.add("x", "y")
+        await asyncio.sleep(0.01)
+        assert one.start()
+        started = clock.elapsed()
+        one.end()
+        await asyncio.sleep(29.9 + started - clock.elapsed())
+        assert book.hosts[HOST].holder == "one"
+        assert not one.start()
+        await asyncio.sleep(0.2)
+        assert one.start()
+        one.job.cancel()
+
+    run(scenario())
+
+
+def test_a_turn_counts_from_when_it_was_asked_for() -> None:
+    class Slow(MemoryTurns):
+        async def reserve(self, hosts: Mapping[str, float]) -> Mapping[str, HostGrant]:
+            grants = await super().reserve(hosts)
+            await asyncio.sleep(2.0)
+            return grants
+
+    async def scenario() -> None:
+        book = HostBook(VirtualClock())
+        await book.budgets("before").release({HOST: 1.0})
+        player = Player(book, "one", turns=Slow(book, "one"))
+        player.add("x")
+        await asyncio.sleep(2.01)
+        lane = player.lanes.get(HOST)
+        assert lane is not None
+        assert lane.pace.turn is not None
+        assert lane.pace.turn.until == HOLD_S
+        assert lane.pace.turn.not_before == 3.0
+        player.job.cancel()
 
     run(scenario())
 

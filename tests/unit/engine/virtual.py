@@ -45,13 +45,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """The `Clock` of whatever loop runs."""
+    """The `Clock` of whatever loop runs. ``ahead_s``: how far the wall clock has been stepped."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
 
     def elapsed(self) -> float:
         return asyncio.get_running_loop().time()
 
     def wall(self) -> float:
-        return EPOCH + self.elapsed()
+        return EPOCH + self.elapsed() + self.ahead_s
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
