@@ -10,12 +10,13 @@ from crawler.model import Request
 from crawler.store.cleaning import decode_fields
 
 Row = tuple[Any, ...]  # as every backend's statements give it, in the order of `request_of`
+STEP_S = 1.0  # a wait that began so far ahead was set by a clock that has stepped back since
 SEQ, FINGERPRINT, HOST, PRIORITY = 0, 1, 3, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was picked, the host to go on behind, and the `wait_of` the next waiting row."""
+    """What was picked, the host to go on behind, and `wait_of` those that wait."""
 
     requests: tuple[Request, ...]
     last_host: str
@@ -28,12 +29,12 @@ class Choice:
 
 
 def wait_of(row: Row | None, now: float) -> float | None:
-    """How long the row, of ``select_next_at``, has to wait yet; 0.0 also where its time was set by
-    a clock that stepped back since, None for no row."""
+    """Seconds until a page that waits comes due, by the row of ``select_next_at``; 0.0 also where a
+    time was set by a clock that stepped back since, None where none waits."""
     if row is None:
         return None
     next_at, began_at = map(float, row)
-    return 0.0 if began_at > now else max(0.0, next_at - now)
+    return 0.0 if began_at > now + STEP_S else max(0.0, next_at - now)
 
 
 def dealt(by_host: Sequence[Sequence[Row]], limit: int) -> tuple[Request, ...]:

@@ -264,6 +264,18 @@ async def test_waits_set_by_a_clock_that_stepped_back_end(
     assert await urls(frontier) == [PAGE.url]
 
 
+async def test_a_wait_from_before_a_step_back_does_not_hide_behind_others(
+    store: Store, clock: SetClock
+) -> None:
+    other = request("other")
+    frontier = await seeded(store, PAGE, other)
+    await frontier.commit([Visit(PAGE, PageState.PENDING, retry_after_s=5.0)])
+    clock.now -= 3600
+    await frontier.commit([Visit(other, PageState.PENDING, retry_after_s=600.0)])
+    window = await frontier.window(9, 9, frozenset())
+    assert ([each.url for each in window.requests], window.next_in_s) == ([PAGE.url], 600.0)
+
+
 @pytest.mark.parametrize("step_s", [3600.0, -3600.0])
 async def test_a_page_waits_from_its_commit_on_whatever_the_clock_did_since_the_visit(
     store: Store, clock: SetClock, step_s: float

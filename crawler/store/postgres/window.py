@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from crawler.store import statements
-from crawler.store.dealing import HOST, Choice, Row, dealt, wait_of
+from crawler.store.dealing import HOST, STEP_S, Choice, Row, dealt, wait_of
 from crawler.store.fencing import Claim
 from crawler.store.postgres.connection import Transaction
 
@@ -41,11 +41,12 @@ async def choose(
 
 
 async def promote(tx: Transaction, claim: Claim) -> None:
-    """Make waiting rows due whose time has come, the earliest first; or, where the earliest was
-    set by a clock that has stepped back since, all those that were."""
-    part = {"run_id": claim.run_id, "part": claim.part, "limit": PROMOTE_LIMIT, "now": tx.now}
-    if not await tx.run(_SQL["promote_due"], part):
-        await tx.run(_SQL["promote_stepped"], part)
+    """Make waiting rows due whose time has come, the earliest first, and those whose time was set
+    by a clock that has stepped back since."""
+    part = {"run_id": claim.run_id, "part": claim.part, "limit": PROMOTE_LIMIT}
+    tx = await tx.later()  # by an older time, a wait begun meanwhile would look like one ahead
+    await tx.run(_SQL["promote_stepped"], {**part, "ahead": tx.now + STEP_S})
+    await tx.run(_SQL["promote_due"], {**part, "now": tx.now})
 
 
 async def targets(tx: Transaction, claim: Claim, fingerprints: Sequence[bytes]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from crawler.store import statements
-from crawler.store.dealing import FINGERPRINT, HOST, Choice, Row, dealt, wait_of
+from crawler.store.dealing import FINGERPRINT, HOST, STEP_S, Choice, Row, dealt, wait_of
 from crawler.store.fencing import Claim
 
 _SQL = statements.statements("sqlite", "frontier")
@@ -46,12 +46,11 @@ def choose(
 
 
 def promote(connection: sqlite3.Connection, claim: Claim, now: float) -> None:
-    """Make waiting rows due whose time has come, the earliest first; or, where the earliest was
-    set by a clock that has stepped back since, all those that were."""
-    part = {"run_id": claim.run_id, "part": claim.part, "limit": PROMOTE_LIMIT, "now": now}
-    changed = connection.execute(_SQL["promote_due"], part).rowcount
-    if not changed:
-        connection.execute(_SQL["promote_stepped"], part)
+    """Make waiting rows due whose time has come, the earliest first, and those whose time was set
+    by a clock that has stepped back since."""
+    part = {"run_id": claim.run_id, "part": claim.part, "limit": PROMOTE_LIMIT}
+    connection.execute(_SQL["promote_stepped"], {**part, "ahead": now + STEP_S})
+    connection.execute(_SQL["promote_due"], {**part, "now": now})
 
 
 def _bests(

@@ -10,7 +10,7 @@ import pytest
 
 from crawler import failpoint
 from crawler.clock import SystemClock
-from crawler.model import HostGrant, PageState
+from crawler.model import HostGrant, PageState, Visit
 from crawler.store import open_store
 from crawler.store.contract import Store
 from crawler.store.parts import part_of
@@ -25,6 +25,7 @@ from tests.contract.rows import (
     done,
     job,
     request,
+    seeded,
     stamp,
 )
 from tests.integration.store.postgres_stage import Stage, staged
@@ -231,6 +232,35 @@ async def test_turns_are_decided_by_the_time_after_the_wait_for_them(
     grants = await waiting
     assert not grants["taken.example"].held
     assert grants["slow.example"].left_s == HOLD_S
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "waits_s", [(0.0, 2.0), (0.0, 0.0, 0.5)], ids=["for the locks", "for the statement"]
+)
+async def test_a_wait_that_begins_while_others_end_is_kept(
+    url: str, waits_s: tuple[float, ...]
+) -> None:
+    """``waits_s``: what passes after each time that the database is asked for its own."""
+    clock, left = SetClock(), list[float]()
+
+    async def now(_: Connection) -> float:
+        at = clock.now
+        if left and (wait_s := left.pop(0)):
+            clock.now += wait_s
+            await frontier.commit([Visit(late, PageState.PENDING, retry_after_s=60.0)])
+        return at
+
+    store = await open_postgres(url, clock, locked_for_s=5.0, now=now)
+    early, late = request("early"), request("late")
+    frontier = await seeded(store, early, late)
+    await frontier.commit([Visit(early, PageState.PENDING, retry_after_s=5.0)])
+    clock.now += 10
+    left += waits_s
+    window = await frontier.window(9, 9, frozenset([late.fingerprint]))
+    assert left == []
+    assert [each.url for each in window.requests] == [early.url]
+    assert (await frontier.window(9, 9, frozenset())).next_in_s == 60.0
     await store.close()
 
 

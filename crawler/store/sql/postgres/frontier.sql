@@ -48,8 +48,12 @@ WHERE run_id = %s AND fingerprint = ANY (%s::bytea[]) AND state = 'done'
 ORDER BY array_position(%s::bytea[], fingerprint);
 
 -- name: select_next_at
--- With the time at which the wait began; in the future, the clock has stepped back since.
-SELECT not_before, fetched_at FROM pages
+-- With the time at which the last wait began; in the future, the clock has stepped back since.
+SELECT not_before, (
+    SELECT fetched_at FROM pages
+    WHERE run_id = %(run_id)s AND part = %(part)s AND state = 'pending' AND not_before <> 0
+    ORDER BY fetched_at DESC LIMIT 1
+) FROM pages
 WHERE run_id = %(run_id)s AND part = %(part)s AND state = 'pending' AND not_before > 0
 ORDER BY not_before LIMIT 1;
 
@@ -65,9 +69,9 @@ UPDATE pages SET not_before = 0 WHERE seq = ANY (ARRAY(
 -- Waits that began in the future.
 UPDATE pages SET not_before = 0 WHERE seq = ANY (ARRAY(
     SELECT seq FROM pages
-    WHERE run_id = %(run_id)s AND part = %(part)s AND state = 'pending' AND not_before > %(now)s
-        AND fetched_at > %(now)s
-    ORDER BY not_before DESC LIMIT %(limit)s
+    WHERE run_id = %(run_id)s AND part = %(part)s AND state = 'pending' AND not_before <> 0
+        AND fetched_at > %(ahead)s
+    ORDER BY fetched_at DESC LIMIT %(limit)s
 )) AND state = 'pending';
 
 -- name: insert_pages

@@ -23,8 +23,12 @@ WHERE run_id = :run_id AND fingerprint = :fingerprint AND state = 'done'
     AND final_url NOT IN ('', url);
 
 -- name: select_next_at
--- With the time at which the wait began; in the future, the clock has stepped back since.
-SELECT not_before, fetched_at FROM pages
+-- With the time at which the last wait began; in the future, the clock has stepped back since.
+SELECT not_before, (
+    SELECT fetched_at FROM pages
+    WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before <> 0
+    ORDER BY fetched_at DESC LIMIT 1
+) FROM pages
 WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > 0
 ORDER BY not_before LIMIT 1;
 
@@ -40,9 +44,9 @@ UPDATE pages SET not_before = 0 WHERE seq IN (
 -- Waits that began in the future.
 UPDATE pages SET not_before = 0 WHERE seq IN (
     SELECT seq FROM pages
-    WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before > :now
-        AND fetched_at > :now
-    LIMIT :limit
+    WHERE run_id = :run_id AND part = :part AND state = 'pending' AND not_before <> 0
+        AND fetched_at > :ahead
+    ORDER BY fetched_at DESC LIMIT :limit
 );
 
 -- name: insert_page

@@ -111,6 +111,9 @@ CREATE INDEX pages_due ON pages (run_id, part, host, priority DESC, seq)
     WHERE state = 'pending' AND not_before = 0;
 CREATE INDEX pages_waiting ON pages (run_id, part, not_before)
     WHERE state = 'pending' AND not_before > 0;
+-- The other way to say it keeps planners from taking pages_waiting, and sorting.
+CREATE INDEX pages_waiting_since ON pages (run_id, part, fetched_at)
+    WHERE state = 'pending' AND not_before <> 0;
 
 CREATE TABLE items (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
