@@ -47,7 +47,7 @@ async def run_master(config: MasterConfig) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
-        store = await open_node_store(stack, config, MASTER_SERVICE, clock)
+        store = await open_node_store(stack, config, MASTER_SERVICE, clock, stop)
         etcd = open_etcd(stack, config, clock)
         seal = read_seal(config.secret)
         catalog = Catalog(etcd, clock, config.election_prefix, seal=seal)

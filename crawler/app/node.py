@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ import structlog
 
 from crawler import __version__
 from crawler.access import Access
-from crawler.clock import Clock
+from crawler.clock import Backoff, Clock
 from crawler.config import Listen, NodeConfig
 from crawler.coordination.addresses import advertise_address
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from crawler.coordination.registry import native_metadata, node_id
 from crawler.coordination.versions import keeps_strangers_out, read_version
-from crawler.errors import EtcdUnavailable
+from crawler.errors import EtcdUnavailable, StoreUnavailable
 from crawler.model import Node
 from crawler.store import open_store
 from crawler.store.contract import Store
@@ -31,6 +31,8 @@ from crawler.web import server as web_server
 
 log = structlog.get_logger(__name__)
 
+_AWAY = Backoff(base_s=0.2, cap_s=2.0)
+
 
 @asynccontextmanager
 async def stop_signal() -> AsyncIterator[asyncio.Event]:
@@ -40,12 +42,26 @@ async def stop_signal() -> AsyncIterator[asyncio.Event]:
 
 
 async def open_node_store(
-    stack: AsyncExitStack, config: NodeConfig, service: str, clock: Clock
+    stack: AsyncExitStack, config: NodeConfig, service: str, clock: Clock, stop: asyncio.Event
 ) -> Store:
-    """The store; a database server hears the id of the node."""
-    store = await open_store(config.store, clock, name=node_id(service, config.id))
-    stack.push_async_callback(store.close)
-    return store
+    """The store, waited for while it is away; a database server hears the id of the node.
+
+    Raises `Misconfigured` for what waiting does not mend, and `StoreUnavailable` once ``stop`` is
+    set meanwhile.
+    """
+    for delay_s in _AWAY.delays():
+        try:
+            store = await open_store(config.store, clock, name=node_id(service, config.id))
+        except StoreUnavailable as error:
+            log.warning("the store is away; trying again", error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), delay_s)
+            if stop.is_set():
+                raise
+        else:
+            stack.push_async_callback(store.close)
+            return store
+    raise AssertionError("delays never end")
 
 
 def open_access(config: NodeConfig, clock: Clock) -> Access:

@@ -56,7 +56,7 @@ async def run_worker(config: WorkerConfig) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
-        store = await open_node_store(stack, config, WORKER_SERVICE, clock)
+        store = await open_node_store(stack, config, WORKER_SERVICE, clock, stop)
         settings = SupervisorSettings(
             processes=config.processes, outage_policy=config.outage_policy
         )

@@ -120,3 +120,27 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+@pytest.mark.parametrize("role", ["master", "worker"])
+async def test_a_node_waits_for_the_database(
+    cluster: Cluster, server: PostgresServer, role: str
+) -> None:
+    server.stop()
+    start = cluster.start_master if role == "master" else cluster.start_worker
+    node = start("1")
+
+    async def waits() -> bool | None:
+        return "the store is away; trying again" in node.text() or None
+
+    async def registered() -> bool | None:
+        async with cluster.client() as etcd:
+            return bool((await etcd.range("/micro/registry/")).kvs) or None
+
+    await eventually(waits, "word of the absence", 20)
+    node.stop()
+    assert node.text().count("Traceback") == 0
+    again = start("1")
+    await asyncio.to_thread(server.start)
+    await eventually(registered, "registration", 20)
+    assert again.running
