@@ -11,7 +11,6 @@ from pathlib import Path
 from crawler.telemetry.logs import configure
 from tests.acceptance.chaos.verdict import Judgement
 from tests.acceptance.cluster import TTL_S
-from tests.acceptance.nemesis.plan import plan
 from tests.acceptance.nemesis.trial import try_out
 
 _EXITS = {Judgement.VALID: 0, Judgement.INVALID: 1, Judgement.INCONCLUSIVE: 2}
@@ -20,8 +19,7 @@ _EXITS = {Judgement.VALID: 0, Judgement.INVALID: 1, Judgement.INCONCLUSIVE: 2}
 def main(seed: int, minutes: float) -> int:
     configure("error")  # of our own clients, who meet the faults too
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
-    length_s = 60 * minutes
-    report = asyncio.run(try_out(folder, seed, plan(seed, length_s, TTL_S), length_s))
+    report = asyncio.run(try_out(folder, seed, 60 * minutes))
     print(f"seed {seed}, {minutes:g} minutes of faults, time to live {TTL_S} s")
     print(report.text())
     print(f"logs: {folder}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.acceptance.nemesis.faults import FAULTS, Group
 
-GAP_S = (0.5, 3.0)  # between two faults of one group
+GAP_S = (0.5, 3.0)  # between two faults of one lane
+PHASE_S = 25.0
 
 # What a run must meet to count: leaders that fall, sleepers that wake, answers that are lost,
 # history that is gone.
@@ -30,8 +31,8 @@ NEEDED = (
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """One fault, so many seconds after the last one of its group has ended; it lasts
-    ``length_s``. ``seed`` is for its choices."""
+    """One fault, so many seconds after the last one before it has ended; it lasts ``length_s``.
+    ``seed`` is for its choices."""
 
     fault: str
     gap_s: float
@@ -39,33 +40,49 @@ class Strike:
     seed: int
 
 
-Plan = dict[Group, tuple[Strike, ...]]
+Lane = tuple[Strike, ...]  # one strike after the other
+Phase = tuple[Lane, ...]  # lanes side by side
+Plan = tuple[Phase, ...]  # one phase after the other
 
 
 def plan(seed: int, length_s: float, ttl_s: int) -> Plan:
-    """For each group its strikes, one after the other: those that are needed in some order, then
-    any, for about ``length_s`` in all. Groups overlap as it happens."""
+    """First what is needed, one fault at a time and in some order; then, until about ``length_s``
+    are over, faults of all groups at once and single faults in turn."""
     chance = random.Random(seed)
-    return {group: tuple(_strikes(group, chance, length_s, ttl_s)) for group in Group}
+    needed = chance.sample(NEEDED, len(NEEDED))
+    phases: list[Phase] = [(tuple(_strike(name, chance, ttl_s) for name in needed),)]
+    spent_s = _length(phases[0])
+    while spent_s < length_s or len(phases) < 2:
+        alone = len(phases) % 2 == 0
+        choices = [[*FAULTS]] if alone else [_names(group) for group in Group]
+        phases.append(tuple(_lane(names, chance, ttl_s) for names in choices))
+        spent_s += _length(phases[-1])
+    return tuple(phases)
 
 
-def _strikes(group: Group, chance: random.Random, length_s: float, ttl_s: int) -> Iterator[Strike]:
-    names = [name for name, fault in FAULTS.items() if fault.group is group]
-    needed = [name for name in NEEDED if name in names]
-    chance.shuffle(needed)
-    spent_s = 0.0
-    while needed or spent_s < length_s:
-        strike = _strike(needed.pop() if needed else chance.choice(names), chance, ttl_s)
-        spent_s += strike.gap_s + strike.length_s
-        yield strike
+def faults_of(phases: Plan) -> Sequence[str]:
+    """The names, in the order in which they are thrown within each lane."""
+    return [strike.fault for lanes in phases for lane in lanes for strike in lane]
+
+
+def _length(phase: Phase) -> float:
+    """In seconds, as far as lengths are known."""
+    return max(sum(strike.gap_s + strike.length_s for strike in lane) for lane in phase)
+
+
+def _lane(names: Sequence[str], chance: random.Random, ttl_s: int) -> Lane:
+    """Any of these, for about `PHASE_S`."""
+    lane: list[Strike] = []
+    while _length((tuple(lane),)) < PHASE_S:
+        lane.append(_strike(chance.choice(names), chance, ttl_s))
+    return tuple(lane)
+
+
+def _names(group: Group) -> Sequence[str]:
+    return [name for name, fault in FAULTS.items() if fault.group is group]
 
 
 def _strike(name: str, chance: random.Random, ttl_s: int) -> Strike:
     least, most = FAULTS[name].lengths
     length_s = round(chance.uniform(least, most) * ttl_s, 2)
     return Strike(name, round(chance.uniform(*GAP_S), 2), length_s, chance.randrange(2**32))
-
-
-def faults_of(strikes: Plan) -> Sequence[str]:
-    """The names, in the order of the groups."""
-    return [strike.fault for group in strikes.values() for strike in group]

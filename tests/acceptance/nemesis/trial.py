@@ -23,12 +23,13 @@ from tests.acceptance.nemesis.callers import Callers, call, canonical
 from tests.acceptance.nemesis.faults import FAULTS
 from tests.acceptance.nemesis.ground import Tree, read_hits
 from tests.acceptance.nemesis.met import met_in
-from tests.acceptance.nemesis.plan import Plan, Strike
+from tests.acceptance.nemesis.plan import Strike, plan
 from tests.acceptance.nemesis.record import finished, recorded, truth_of
 from tests.acceptance.nemesis.thrown import Thrown, bounds_for, table
 
 CRAWLS = 4
 DELAY_S = 0.1  # between two requests of a crawl
+BUSY = 0.6  # the share of a run in which its crawls should have work
 START_S = 60.0  # until every crawl must have pages
 QUIET_S = 6.0  # crawling before the first fault
 CALLED_SIZE = 20  # pages of what callers add
@@ -47,22 +48,20 @@ class Report:
         return f"{table(self.thrown, self.began)}\n\n{self.verdict.table()}"
 
 
-async def try_out(
-    folder: Path, seed: int, strikes: Plan, length_s: float, needs: Needs | None = None
-) -> Report:
-    """Build everything anew, throw ``strikes`` at it, and judge. ``length_s`` is about how long
-    they take: the crawls are made to last."""
+async def try_out(folder: Path, seed: int, length_s: float, needs: Needs | None = None) -> Report:
+    """Build everything anew, throw at it for about ``length_s`` what the seed decides, and judge.
+    ``needs``: see `verdict`."""
     with open_arena(folder, CRAWLS + 1) as arena:
-        return await Trial(arena, seed, strikes, length_s).run(needs)
+        return await Trial(arena, seed, length_s).run(needs)
 
 
 class Trial:
     """One run on one arena."""
 
-    def __init__(self, arena: Arena, seed: int, strikes: Plan, length_s: float) -> None:
+    def __init__(self, arena: Arena, seed: int, length_s: float) -> None:
         self._arena = arena
-        self._strikes = strikes
-        size = int(length_s / DELAY_S * 0.6)
+        self._plan = plan(seed, length_s, arena.ttl_s)
+        size = int(length_s / DELAY_S * BUSY)
         self._trees = [arena.tree(site, size, seed) for site in range(CRAWLS)]
         self._called = arena.tree(CRAWLS, CALLED_SIZE, seed)
         self._seed = seed
@@ -84,10 +83,12 @@ class Trial:
             await finished(arena, STUCK_S)
             history = await record.history(calls)
         names = {arena.network[host].address: host for host in NODES}
+        hits = read_hits(arena.site_log, names)
         history = replace(
             history,
             first_fault=first_fault,
-            hits=read_hits(arena.site_log, names),
+            # What callers add, many crawl: only of the others a URL is one crawl's.
+            hits=tuple(hit for hit in hits if not hit.url.startswith(self._called.origin)),
             met=met_in(arena.folder.glob("*.log")),
             converged_s=converged_s,
         )
@@ -121,22 +122,23 @@ class Trial:
         return len(crawling) == CRAWLS or None
 
     async def _throw_all(self) -> list[Call]:
-        """Throw every strike, while callers ask for what they like; their calls."""
+        """Throw everything, while callers ask for what they like; their calls."""
         definitions = [self._called.definition(delay_s) for delay_s in (0.02, 0.03)]
         self._trees_by_spec.update({canonical(each): self._called for each in definitions})
         masters = [self._arena.url(host[1:]) for host in MASTERS]
         callers = Callers(masters, definitions, self._seed)
         calling = asyncio.create_task(callers.run())
-        async with asyncio.TaskGroup() as group:
-            for strikes in self._strikes.values():
-                group.create_task(self._throw(strikes))
+        for phase in self._plan:
+            async with asyncio.TaskGroup() as group:
+                for lane in phase:
+                    group.create_task(self._throw(lane))
         calling.cancel()
         with suppress(asyncio.CancelledError):
             await calling
         return callers.calls
 
-    async def _throw(self, strikes: Sequence[Strike]) -> None:
-        for strike in strikes:
+    async def _throw(self, lane: Sequence[Strike]) -> None:
+        for strike in lane:
             await asyncio.sleep(strike.gap_s)
             fault = FAULTS[strike.fault]
             target = await fault.pick(self._arena, random.Random(strike.seed))

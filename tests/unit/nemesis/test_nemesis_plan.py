@@ -18,17 +18,29 @@ def test_a_seed_is_a_plan() -> None:
     assert plan(1, 60, 3) != plan(2, 60, 3)
 
 
-def test_every_run_throws_what_it_needs_and_a_long_one_everything() -> None:
+def test_every_run_throws_what_it_needs_one_at_a_time_and_a_long_one_everything() -> None:
     for seed in range(20):
-        assert set(NEEDED) <= set(faults_of(plan(seed, 10, 3)))
+        first, *rest = plan(seed, 10, 3)
+        assert sorted(faults_of((first,))) == sorted(NEEDED)
+        assert (len(first), len(rest)) == (1, 1)
     assert set(faults_of(plan(1, 3600, 3))) == set(FAULTS)
 
 
-def test_groups_last_about_as_long_as_asked() -> None:
-    for group, strikes in plan(1, 120, 3).items():
-        spent_s = sum(strike.gap_s + strike.length_s for strike in strikes)
-        assert 120 <= spent_s < 135
-        assert {FAULTS[strike.fault].group for strike in strikes} == {group}
+def test_lanes_that_run_side_by_side_are_of_one_group_each() -> None:
+    phases = plan(1, 600, 3)
+    assert {len(phase) for phase in phases} == {1, len(Group)}
+    for phase in phases:
+        groups = [{FAULTS[strike.fault].group for strike in lane} for lane in phase]
+        assert len(phase) == 1 or groups == [{group} for group in Group]
+
+
+def test_a_plan_is_about_as_long_as_asked() -> None:
+    for length_s in (200, 600):
+        spent_s = sum(
+            max(sum(strike.gap_s + strike.length_s for strike in lane) for lane in phase)
+            for phase in plan(1, length_s, 3)
+        )
+        assert length_s <= spent_s < length_s + 40
 
 
 def test_bounds_are_those_of_the_faults() -> None:
