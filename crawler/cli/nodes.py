@@ -47,4 +47,6 @@ def role(node: NodeStatus) -> str:
         words.append("drained")
     if not node.native:
         words.append("foreign")
+    if node.trouble:
+        words.append(node.trouble)
     return ", ".join(words)

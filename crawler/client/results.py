@@ -109,7 +109,8 @@ class ResourceStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """A live process; ``native`` is False for one of the Go original."""
+    """A live process; ``native`` is False for one of the Go original; ``trouble`` says what keeps
+    a worker from its work."""
 
     id: str
     service: str
@@ -121,6 +122,7 @@ class NodeStatus:
     native: bool
     uptime_s: float
     version: str
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

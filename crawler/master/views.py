@@ -88,6 +88,7 @@ def show_nodes(view: View, leader: Leader | None, now: float) -> Iterator[NodeVi
             native=node.native,
             uptime_s=_uptime(node, now),
             version=node.metadata.get("crawler", ""),
+            trouble=load.trouble if load is not None else "",
         )
 
 

@@ -220,7 +220,7 @@ class EventList(Given):
 
 class Node(Given):
     """A live process. ``native`` is false for one of the Go original; ``uptime_s`` counts since
-    it registered."""
+    it registered; ``trouble`` says what keeps a worker from its work."""
 
     id: str
     service: str
@@ -232,6 +232,7 @@ class Node(Given):
     native: bool
     uptime_s: float
     version: str
+    trouble: str
 
 
 class NodeList(Given):

@@ -62,4 +62,5 @@ def _node(view: control.NodeView) -> Node:
         native=view.native,
         uptime_s=view.uptime_s,
         version=view.version,
+        trouble=view.trouble,
     )

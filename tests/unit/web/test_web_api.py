@@ -284,6 +284,7 @@ async def test_nodes_and_drain(cluster: FakeCluster, http: aiohttp.ClientSession
         "native": True,
         "uptime_s": 12.5,
         "version": "",
+        "trouble": "",
     }
 
 
