@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.cluster import Cluster, Site
 from tests.acceptance.truth import check_shop, show, start_shop, wait_done, wait_finished
 from tests.lab.wallclock import WallClock
@@ -19,6 +21,7 @@ async def keys_of_nodes(cluster: Cluster) -> Mapping[str, int]:
     return {kv.key: kv.create_revision for snapshot in snapshots for kv in snapshot.kvs}
 
 
+@pytest.mark.fault(27)
 async def test_steps_of_the_wall_clock_change_nothing(
     cluster: Cluster, small_shop: Site, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ async def test_the_server_is_killed_twice_in_one_crawl(
     check_shop(cluster, small_shop, unstored(2, DELAY_S) + 20)
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize("place", ["store.in_commit", "store.before_commit"])
 async def test_a_worker_paused_in_its_transaction(
     cluster: Cluster, small_shop: Site, place: str
