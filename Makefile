@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup system unit test check format proto demo clean
+.PHONY: help setup system unit test recovery check format proto demo clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,9 @@ unit: setup ## the tests that need pip only
 test: setup system check unit ## every test, as CI runs them
 	$(BIN)/pytest -q -n auto --store=postgresql tests/contract
 	$(BIN)/pytest tests/integration tests/acceptance
+
+recovery: setup system ## how long a cluster takes to go on after deaths, in multiples of the TTL
+	$(BIN)/python -m tests.bench.recovery
 
 check: setup ## formatting, lint, types, architecture, stubs
 	$(BIN)/ruff format --check .
