@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 SEED ?= 1
 MINUTES ?= 1
 
-.PHONY: help setup system unit test chaos check format proto lock demo clean
+.PHONY: help setup system unit test chaos recovery check format proto lock demo clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -35,6 +35,9 @@ test: setup system check unit ## every test, as CI runs them
 
 chaos: setup system ## random faults and their verdict: make chaos SEED=7 MINUTES=10
 	$(BIN)/python -m tests.acceptance.nemesis $(SEED) $(MINUTES)
+
+recovery: setup system ## how long a cluster takes to go on after deaths, in multiples of the TTL
+	$(BIN)/python -m tests.bench.recovery
 
 check: setup ## formatting, lint, types, architecture, stubs
 	$(BIN)/ruff format --check .

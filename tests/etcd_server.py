@@ -123,6 +123,21 @@ class EtcdServer:
         for member in range(len(self._processes)):
             shutil.rmtree(self.directory / f"member-{member}")
 
+    def save(self, snapshot: Path) -> None:
+        """Write down what a single member holds."""
+        self.ctl("snapshot", "save", str(snapshot))
+
+    def restore(self, snapshot: Path) -> None:
+        """Let a single member, while it does not run, hold that again: revisions go back."""
+        self.wipe()
+        (peer,) = self._urls("http", self._peers)
+        directory = self.directory / "member-0"
+        command = ["etcdctl", "snapshot", "restore", str(snapshot), f"--data-dir={directory}"]
+        command += ["--name=m0", f"--initial-cluster=m0={peer}"]
+        command.append(f"--initial-advertise-peer-urls={peer}")
+        environment = {**os.environ, "ETCDCTL_API": "3"}
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+
     def close(self) -> None:
         """Stop whatever runs and remove the directory."""
         self.kill()

@@ -44,6 +44,7 @@ from crawler.web.app import build_worker_app
 from crawler.worker.report import EtcdWriter
 from crawler.worker.settings import SupervisorSettings
 from crawler.worker.supervisor import Supervisor
+from crawler.worker.wellness import Wellness
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +61,11 @@ async def run_worker(config: WorkerConfig) -> None:
         settings = SupervisorSettings(
             processes=config.processes, outage_policy=config.outage_policy
         )
-        supervisor = Supervisor(settings, CHILD_COMMAND, _hello(config), clock)
+        # Of no resources: the shortest of all questions to the database.
+        wellness = Wellness(partial(store.progress, ()), clock)
+        supervisor = Supervisor(
+            settings, CHILD_COMMAND, _hello(config), clock, trouble=lambda: wellness.trouble
+        )
         access, rates, pair = open_access(config, clock), Rates(clock), open_pair(config)
         services = (greeter(Greeter()),)
         rpc = await stack.enter_async_context(
@@ -93,6 +98,8 @@ async def run_worker(config: WorkerConfig) -> None:
             async with asyncio.TaskGroup() as group:
                 start_loop(group, "children", supervisor.run_children())
                 start_loop(group, "crawls", follow())
+                if config.cluster:
+                    start_loop(group, "wellness", wellness.run())
 
         await until(stop, work(), node.id, before_cancel=supervisor.drain)
 

@@ -49,4 +49,6 @@ def role(node: NodeStatus) -> str:
         words.append("foreign")
     if node.unsigned:
         words.append("unsigned")
+    if node.trouble:
+        words.append(node.trouble)
     return ", ".join(words)

@@ -112,7 +112,8 @@ class ResourceStatus:
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
     """A live process; ``native`` is False for one of the Go original, ``unsigned`` is True for one
-    that is given nothing, because it does not have the cluster's secret."""
+    that is given nothing, because it does not have the cluster's secret; ``trouble`` says what
+    keeps a worker from its work."""
 
     id: str
     service: str
@@ -125,6 +126,7 @@ class NodeStatus:
     uptime_s: float
     version: str
     unsigned: bool = False
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,8 +126,10 @@ class Catalog:
         self._chance = random.Random()
         self._synced = asyncio.Event()
         self._news = asyncio.Event()
+        self._rewinds = etcd.rewinds
         self.version = 0
         self.revision = 0
+        self.outlived = ""  # the cluster's uuid when etcd went back last; "": it never did
 
     @property
     def seal(self) -> Seal:
@@ -183,6 +185,7 @@ class Catalog:
 
     async def run(self) -> NoReturn:
         """Follow etcd."""
+        self._note_rewind()
         start = await self._list()
         try:
             async with asyncio.TaskGroup() as group:
@@ -222,6 +225,7 @@ class Catalog:
         snapshot = await self._read_all()
         if snapshot.revision < floor:
             # What was known is of another history; the next `run` begins with nothing.
+            self._note_rewind()
             self._index, self.revision = Index(self._election_prefix, self._seal), 0
             raise SessionLost(f"etcd went back from revision {floor} to {snapshot.revision}")
         news = self._index.merge(snapshot)
@@ -229,6 +233,13 @@ class Catalog:
         self._announce(bool(news) or not self._synced.is_set(), snapshot.revision)
         self._synced.set()
         return snapshot.revision
+
+    def _note_rewind(self) -> None:
+        """Remember what was agreed on before: revisions may have caught up by the time that anybody
+        compares them, but what was written in between is gone."""
+        if self._etcd.rewinds != self._rewinds:
+            self._rewinds = self._etcd.rewinds
+            self.outlived = self.cluster.uuid if self.cluster is not None else ""
 
     async def _read_all(self) -> Snapshot:
         delays = Backoff(base_s=0.1, cap_s=2.0).delays(self._chance)

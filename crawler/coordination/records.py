@@ -59,10 +59,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy a worker is: pages being fetched, resources it has."""
+    """How busy a worker is: pages being fetched, resources it has; and what keeps it from its work
+    ("": nothing does)."""
 
     active: int
     resources: int
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ def encode_decision(decision: Decision) -> bytes:
 
 
 def encode_load(load: Load) -> bytes:
-    return _dump({"active": load.active, "resources": load.resources})
+    record = {"active": load.active, "resources": load.resources, "trouble": load.trouble}
+    return _dump(record)
 
 
 def encode_cluster(cluster: Cluster) -> bytes:
@@ -205,6 +208,12 @@ def _decision(_: KeyValue, record: Mapping[str, Any]) -> Decision:
     return Decision(_text(record, "node"), _text(record, "reason"), _time(record, "at"), term)
 
 
+def _load(_: KeyValue, record: Mapping[str, Any]) -> Load:
+    # Workers before this one's version say nothing of trouble.
+    trouble = _text(record, "trouble") if "trouble" in record else ""
+    return Load(_number(record, "active"), _number(record, "resources"), trouble)
+
+
 decode_resource = _decoder("resource", _resource)
 decode_status = _decoder("status", _status)
 decode_wish = _decoder(
@@ -214,9 +223,7 @@ decode_wish = _decoder(
     ),
 )
 decode_decision = _decoder("decision", _decision)
-decode_load = _decoder(
-    "load", lambda _, record: Load(_number(record, "active"), _number(record, "resources"))
-)
+decode_load = _decoder("load", _load)
 decode_cluster = _decoder(
     "cluster", lambda _, record: Cluster(_text(record, "uuid"), _text(record, "store"))
 )

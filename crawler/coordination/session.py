@@ -43,6 +43,8 @@ class Session:
 
     def remaining(self) -> float:
         """Seconds until the session must count as lost; 0.0 for ever once it does."""
+        if self._etcd.rewinds != self._rewinds:
+            self._lost = "etcd went back in time"
         if self._lost:
             return 0.0
         left_s = self._deadline - self._clock.elapsed()
@@ -79,8 +81,6 @@ class Session:
 
     def _check(self) -> float:
         """Seconds left; raises `SessionLost` if there are none."""
-        if self._etcd.rewinds != self._rewinds:
-            self._lost = "etcd went back in time"
         left_s = self.remaining()
         if left_s <= 0.0:
             raise SessionLost(f"session {self.lease:x} is lost: {self._lost}")

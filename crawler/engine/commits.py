@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 Committed = Callable[[Sequence[Visit], Progress], None]
 _BACKOFF = Backoff()
+_PATIENCE_S = 2.0  # a commit without an answer for so long counts as failing
 
 
 class Commits:
@@ -36,8 +37,18 @@ class Commits:
         self._batch: list[Visit] = []  # what is being committed, until the store has said yes
         self._filled = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._failure = ""
+        self._sent_at: float | None = None  # when the commit under way was sent
         self.items = 0  # found, and not committed yet
-        self.failing = ""  # why the store does not take commits at the moment
+
+    @property
+    def failing(self) -> str:
+        """Why the store does not take commits at the moment; "": it does."""
+        sent_at = self._sent_at
+        if self._failure or sent_at is None:
+            return self._failure
+        waited_s = self._clock.elapsed() - sent_at
+        return f"no answer for {waited_s:.0f} s" if waited_s > _PATIENCE_S else ""
 
     def __len__(self) -> int:
         """Visits that are not committed yet."""
@@ -93,20 +104,23 @@ class Commits:
         delays = _BACKOFF.delays()
         while (progress := await self._attempt()) is None:
             await self._clock.sleep(next(delays))
-        self.failing = ""
+        self._failure = ""
         batch, self._batch = self._batch, []
         self.items -= sum(len(visit.items) for visit in batch)
         self._committed(batch, progress)
 
     async def _attempt(self) -> Progress | None:
         """One try; None when it has to be repeated."""
+        self._sent_at = self._clock.elapsed()
         try:
             await hit("engine.before_commit")
             progress = await self._frontier.commit(self._batch)
             await hit("engine.after_commit")
         except (StoreUnavailable, OutcomeUnknown) as error:
-            if not self.failing:
+            if not self._failure:
                 log.warning("commit failed; repeating it", error=str(error))
-            self.failing = str(error) or type(error).__name__
+            self._failure = str(error) or type(error).__name__
             return None
+        finally:
+            self._sent_at = None
         return progress

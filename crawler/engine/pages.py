@@ -26,7 +26,7 @@ from crawler.engine.retry import Again, decide, refusal
 from crawler.engine.settings import Manners
 from crawler.engine.urls import Scope, host_of
 from crawler.errors import FetchFailed
-from crawler.failpoint import hit
+from crawler.failpoint import hit, hit_sync
 from crawler.model import Item, PageState, Request, Visit
 
 log = structlog.get_logger(__name__)
@@ -252,6 +252,7 @@ class Pages:
     def _extract(self, request: Request, page: Page) -> Extraction:
         self._parsing(request.fingerprint)
         try:
+            hit_sync("engine.in_parse")
             return self._extractor.extract(
                 page.body,
                 page.url,

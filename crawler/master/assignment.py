@@ -1,8 +1,8 @@
 """Which worker crawls what: a pure decision over one frozen situation.
 
 Orphans go elsewhere at once, in one move; what a live worker has stays with it, unless the worker
-is drained or cannot keep the promises. For balance the fewest resources are moved, from the
-fullest to the emptiest worker, and no more than `allowance` permits.
+is drained, says that it cannot work or cannot keep the promises. For balance the fewest resources
+are moved, from the fullest to the emptiest worker, and no more than `allowance` permits.
 """
 
 from __future__ import annotations
@@ -122,6 +122,8 @@ def _adopt(job: Job, situation: Situation, scales: Scales) -> Decision | None:
 def _keep(job: Job, seat: Seat, scales: Scales) -> Decision | None:
     if seat.drained:
         return _evict(job, f"{job.node_id} is drained", scales)
+    if seat.given_up and (rescue := _rescue(job, seat, scales)) is not None:
+        return rescue
     if job.defined and not seat.node.native:
         return _evict(job, f"{job.node_id} does not take definitions", scales)
     if job.revision < seat.node.revision:
@@ -141,6 +143,17 @@ def _evict(job: Job, why: str, scales: Scales) -> Decision:
         return Decision(job.name, None, f"{why}; {choice.reason}", Kind.UNASSIGN)
     scales.add(job, choice.seat.node.id)
     return Decision(job.name, choice.seat.node, f"{why}; {choice.reason}", Kind.MOVE)
+
+
+def _rescue(job: Job, seat: Seat, scales: Scales) -> Decision | None:
+    """What its worker cannot do goes to one that can; where none can, it stays where it is."""
+    choice = scales.choose(replace(job, node_id=""), avoid=(job.node_id,))
+    if choice.seat is None or choice.seat.trouble:
+        return None
+    scales.remove(job, job.node_id)
+    scales.add(job, choice.seat.node.id)
+    reason = f"{job.node_id} cannot work: {seat.trouble}; {choice.reason}"
+    return Decision(job.name, choice.seat.node, reason, Kind.MOVE)
 
 
 def _relieve(situation: Situation, scales: Scales, decided: set[str]) -> Iterator[Decision]:

@@ -169,6 +169,7 @@ class Leader:
     def _decide(self, now: float) -> tuple[list[Change], dict[str, Decision]]:
         """One look, without a pause in it: what calls place meanwhile is not counted twice."""
         jobs, seats = self._look()
+        self._members.hear([each for each in seats if seats[each].trouble], now)
         moves_left = allowance(len(jobs), self._moved, now)
         situation = situation_of(jobs, seats, self._members, now, moves_left)
         self._note_hold(situation.hold)

@@ -11,6 +11,7 @@ PROBATION_S = 10.0  # how long one that did must stay up; doubled for every furt
 SETTLE_S = 0.3  # an orphan waits this long for others to vanish too, which trips the breaker
 TOGETHER_S = 1.0  # workers that vanish within this vanish together
 LEAST = 2  # one worker alone never trips the breaker
+PATIENCE_TTLS = 3  # times to live, after which a worker that cannot work is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,12 @@ class Members:
 
     def __init__(self, ttl_s: float) -> None:
         self._ttl_s = ttl_s
+        self._patience_s = PATIENCE_TTLS * ttl_s
         self._live: frozenset[str] = frozenset()
         self._since: dict[str, float] = {}
         self._gone_at: dict[str, float] = {}
         self._flaps: dict[str, list[float]] = {}
+        self._ailing: dict[str, float] = {}
         self._hold: Hold | None = None
 
     def begin(self, live: Collection[str], assigned: Collection[str], now: float) -> None:
@@ -51,6 +54,15 @@ class Members:
         self._forget(now)
         return True
 
+    def hear(self, ailing: Collection[str], now: float) -> None:
+        """Note who says at ``now`` that it cannot work."""
+        self._ailing = {node_id: self._ailing.get(node_id, now) for node_id in ailing}
+
+    def given_up(self, node_id: str, now: float) -> bool:
+        """Whether it has said so for too long, as far as this leader heard."""
+        since = self._ailing.get(node_id)
+        return since is not None and since + self._patience_s <= now
+
     def steady(self, node_id: str, now: float) -> bool:
         """Whether it may be given work: it did not vanish lately, or has stayed up since."""
         return self._trusted_at(node_id, now) <= now
@@ -67,6 +79,7 @@ class Members:
         """When any of these answers changes by time alone; None: never."""
         times = [at + SETTLE_S for at in self._gone_at.values()]
         times += [self._trusted_at(node_id, now) for node_id in self._live]
+        times += [since + self._patience_s for since in self._ailing.values()]
         if self._hold is not None:
             times.append(self._hold.until)
         return min((at for at in times if at > now), default=None)

@@ -129,17 +129,19 @@ class Scales:
         return min(fitting)[1:] if fitting else None
 
     def _last_resort(self, job: Job, avoid: Collection[str]) -> Choice:
-        """Where nobody is steady, work goes to who came back a moment ago: a crawl that follows
-        flapping workers to and fro gets further than one that waits for them."""
+        """Where nobody is steady and well, work goes to who came back a moment ago: a crawl that
+        follows flapping workers to and fro gets further than one that waits for them. Next come
+        those who cannot work at the moment."""
         fitting = [
-            (self._active[node_id], self._count[node_id], node_id)
+            (bool(seat.trouble), self._active[node_id], self._count[node_id], node_id)
             for node_id, seat in self.seats.items()
             if not seat.drained and node_id not in avoid and (seat.node.native or not job.defined)
         ]
         if not fitting:
             return Choice(None, self._lack(job, avoid))
-        node_id = min(fitting)[2]
-        return Choice(self.seats[node_id], f"{node_id} came back a moment ago, but is all there is")
+        ailing, _, _, node_id = min(fitting)
+        why = "cannot work at the moment" if ailing else "came back a moment ago"
+        return Choice(self.seats[node_id], f"{node_id} {why}, but is all there is")
 
     def _lack(self, job: Job, avoid: Collection[str]) -> str:
         left = [seat for node_id, seat in self.seats.items() if node_id not in avoid]

@@ -38,7 +38,7 @@ from crawler.rpc.pb.crawler_pb2_grpc import CrawlerMasterServicer
 
 log = structlog.get_logger(__name__)
 
-FORWARD_S = 4.0  # longest wait for the leader's answer
+FORWARD_S = 3.0  # longest wait for the leader's answer: callers wait 5 s, an election may take 1 s
 ANSWER_S = 0.2  # left of the caller's deadline, so that it hears of ours
 
 A = TypeVar("A")

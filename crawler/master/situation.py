@@ -30,17 +30,20 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Seat:
     """A live worker. ``active`` are the pages in flight that it reports; ``steady`` is False for
-    one that came back a moment ago."""
+    one that came back a moment ago. ``trouble`` is what it says keeps it from its work ("":
+    nothing), ``given_up`` that this has lasted too long to be waited for."""
 
     node: Node
     active: int = 0
     steady: bool = True
     drained: bool = False
+    trouble: str = ""
+    given_up: bool = False
 
     @property
     def open(self) -> bool:
         """Whether it may be given work at all."""
-        return self.steady and not self.drained
+        return self.steady and not self.drained and not self.trouble
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,8 +116,8 @@ def seats_of(
     seats = {}
     for node_id, node in workers.items():
         load = loads.get(node_id)
-        active = load.active if load is not None else 0
-        seats[node_id] = Seat(node, active, drained=node_id in drained)
+        active, trouble = (load.active, load.trouble) if load is not None else (0, "")
+        seats[node_id] = Seat(node, active, drained=node_id in drained, trouble=trouble)
     return seats
 
 
@@ -133,7 +133,9 @@ def situation_of(
     return Situation(
         jobs,
         {
-            node_id: Seat(seat.node, seat.active, members.steady(node_id, now), seat.drained)
+            node_id: replace(
+                seat, steady=members.steady(node_id, now), given_up=members.given_up(node_id, now)
+            )
             for node_id, seat in seats.items()
         },
         members.settling(now),

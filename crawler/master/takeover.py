@@ -37,6 +37,7 @@ async def take_over(office: Office, fence: Fence) -> str:
     if cluster is not None:
         _check_store(cluster, fence)
         try:
+            _check_history(cluster, office)
             await fence.open_epoch(cluster.uuid, revision)
         except Conflict as error:
             log.warning("etcd went back in time", reason=str(error))
@@ -60,6 +61,12 @@ def _check_store(cluster: Cluster, fence: Fence) -> None:
             f"this cluster keeps its pages in the store with id {cluster.store}, but --store "
             f"names the one with id {fence.id}; give every node the same --store"
         )
+
+
+def _check_history(cluster: Cluster, office: Office) -> None:
+    """Raise `Conflict` where this master has seen etcd go back since that uuid was written."""
+    if cluster.uuid == office.catalog.outlived:
+        raise Conflict("this master has seen revisions fall")
 
 
 async def _begin_epoch(office: Office, fence: Fence, known: int) -> str:

@@ -96,6 +96,7 @@ def show_nodes(
             uptime_s=_uptime(node, now),
             version=node.metadata.get("crawler", ""),
             unsigned=not seal.genuine(node),
+            trouble=load.trouble if load is not None else "",
         )
 
 

@@ -222,7 +222,7 @@ class EventList(Given):
 class Node(Given):
     """A live process. ``native`` is false for one of the Go original; ``uptime_s`` counts since
     it registered. ``unsigned``: its record is not signed by this cluster, which has a secret, and
-    so it is given nothing."""
+    so it is given nothing. ``trouble`` says what keeps a worker from its work."""
 
     id: str
     service: str
@@ -235,6 +235,7 @@ class Node(Given):
     uptime_s: float
     version: str
     unsigned: bool
+    trouble: str
 
 
 class NodeList(Given):

@@ -63,4 +63,5 @@ def _node(view: control.NodeView) -> Node:
         uptime_s=view.uptime_s,
         version=view.version,
         unsigned=view.unsigned,
+        trouble=view.trouble,
     )

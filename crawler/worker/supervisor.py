@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import Awaitable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from typing import Any, NoReturn, Protocol
 
 import structlog
@@ -66,7 +66,8 @@ class Agreement(Protocol):
 
 class Supervisor:
     """One per worker process. ``hello`` goes to each child as it stands; what is no JSON raises
-    TypeError here, not at the first child."""
+    TypeError here, not at the first child. ``trouble`` tells what keeps the worker from its work
+    ("": nothing)."""
 
     def __init__(
         self,
@@ -75,8 +76,11 @@ class Supervisor:
         hello: Mapping[str, Any],
         clock: Clock,
         chance: random.Random | None = None,
+        *,
+        trouble: Callable[[], str] = str,
     ) -> None:
         json.dumps(hello)
+        self._trouble = trouble
         self._settings = settings
         self._clock = clock
         self._chance = chance or random.Random()
@@ -100,7 +104,8 @@ class Supervisor:
     @property
     def load(self) -> Load:
         """How busy this worker is."""
-        return Load(active=sum(seat.active for seat in self._seats), resources=len(self._jobs))
+        active = sum(seat.active for seat in self._seats)
+        return Load(active, len(self._jobs), self._trouble())
 
     @property
     def child_pids(self) -> tuple[int, ...]:

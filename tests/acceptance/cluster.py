@@ -72,10 +72,18 @@ class Process:
     def resume(self) -> None:
         self.signal_group(signal.SIGCONT)
 
-    def stop(self, timeout_s: float = 10.0) -> int:
-        """SIGTERM, and the exit code."""
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
         if self.running:
             self._popen.terminate()
+
+    def stop(self, timeout_s: float = 10.0) -> int:
+        """SIGTERM, and the exit code."""
+        self.terminate()
+        return self.wait(timeout_s)
+
+    def wait(self, timeout_s: float = 10.0) -> int:
+        """The exit code."""
         try:
             return self._popen.wait(timeout_s)
         except subprocess.TimeoutExpired:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+import pytest
+
 from tests.acceptance.cluster import Cluster, Site
 from tests.acceptance.truth import check_shop, show, start_shop, wait_done, wait_finished
 from tests.lab.wallclock import WallClock
@@ -31,6 +33,7 @@ async def keep_stepping(clock: WallClock) -> NoReturn:
     raise AssertionError("a cycle ended")
 
 
+@pytest.mark.fault(27)
 async def test_steps_of_the_wall_clock_change_nothing(
     cluster: Cluster, small_shop: Site, tmp_path: Path
 ) -> None:

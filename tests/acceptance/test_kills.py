@@ -49,6 +49,7 @@ async def _start(cluster: Cluster, shop: Site, workers: int) -> None:
     await wait_done(cluster, "1", 20, 30)
 
 
+@pytest.mark.fault(8)
 @pytest.mark.timeout(300)
 async def test_ten_kills_of_the_busy_worker_in_one_crawl(cluster: Cluster, shop: Site) -> None:
     await _start(cluster, shop, workers=4)

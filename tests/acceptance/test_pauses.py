@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.acceptance.truth import (
 ADDED = "/crawler/resource"
 
 
+@pytest.mark.fault(2)
 async def test_a_leader_paused_before_its_write_does_not_write_when_it_wakes(
     cluster: Cluster,
 ) -> None:
@@ -29,10 +31,12 @@ async def test_a_leader_paused_before_its_write_does_not_write_when_it_wakes(
     status, answer = await request("POST", cluster.url("1") + ADDED, {"name": "first"})
     assert status == 202, answer
     # The second add stops the leader between its decision and its transaction.
+    began = time.monotonic()
     late = asyncio.create_task(
         request("POST", cluster.url("1") + ADDED, {"name": "late"}, timeout_s=60)
     )
     assert await cluster.wait_leader(other_than="1") == "2"
+    assert time.monotonic() - began <= cluster.ttl_s + 1.5
     await asyncio.sleep(2 * cluster.ttl_s)  # the pause itself is what is tested: three TTLs in all
     armed.resume()
     status, answer = await late
@@ -49,7 +53,8 @@ async def test_a_leader_paused_before_its_write_does_not_write_when_it_wakes(
     assert await cluster.leader() == "2"
 
 
-@pytest.mark.parametrize("place", ["", "store.in_commit", "engine.after_fetch"])
+@pytest.mark.fault(9)
+@pytest.mark.parametrize("place", ["", "store.in_commit", "engine.in_parse"])
 async def test_a_paused_worker_is_replaced_and_its_late_commit_refused(
     cluster: Cluster, small_shop: Site, place: str
 ) -> None:
@@ -67,13 +72,17 @@ async def test_a_paused_worker_is_replaced_and_its_late_commit_refused(
 
         await eventually(asleep, "pause at the failpoint", 30)
     sleeper.pause()
+    paused_at = time.monotonic()
 
     async def moved() -> bool | None:
         return (await show(cluster, "1")).get("assigned_node", "").endswith("worker-2") or None
 
     await eventually(moved, "a new owner", 5 * cluster.ttl_s)
+    limit_s = cluster.ttl_s + cluster.ttl_s / 2 + 2
+    assert time.monotonic() - paused_at <= limit_s
     before = (await show(cluster, "1"))["progress"]["done"]
     await wait_done(cluster, "1", before + PER_HOST, 5 * cluster.ttl_s)
+    assert time.monotonic() - paused_at <= limit_s + 3
     sleeper.resume()
     await wait_finished(cluster, "1")
     check_shop(cluster, small_shop, unstored(2, 0.03))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cluster import Cluster, Site, eventually
+from tests.acceptance.cluster import Cluster, Site, eventually, request
 from tests.acceptance.truth import (
     check_shop,
     show,
@@ -20,6 +21,7 @@ from tests.acceptance.truth import (
     wait_finished,
 )
 from tests.etcd_server import EtcdServer
+from tests.lab.proxy import open_proxy
 from tests.postgres_server import PostgresServer
 
 DELAY_S = 0.05
@@ -41,7 +43,7 @@ def cluster(etcd: EtcdServer, tmp_path: Path, server: PostgresServer) -> Iterato
 
 
 async def begin(cluster: Cluster, shop: Site, **environment: str) -> str:
-    """A crawl under way; the number of the worker that has it."""
+    """A crawl under way on worker 1, which gets this environment; the number of that worker."""
     for master in "12":
         cluster.start_master(master)
     await cluster.wait_ready("1", "2")
@@ -92,6 +94,7 @@ async def test_the_server_is_killed_twice_in_one_crawl(
     check_shop(cluster, small_shop, unstored(2, DELAY_S) + 20)
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize("place", ["store.in_commit", "store.before_commit"])
 async def test_a_worker_paused_in_its_transaction(
     cluster: Cluster, small_shop: Site, place: str
@@ -113,6 +116,52 @@ async def test_a_worker_paused_in_its_transaction(
     cluster.workers[busy].resume()
     await wait_finished(cluster, "1")
     check_shop(cluster, small_shop, unstored(2, DELAY_S))
+
+
+@pytest.mark.fault(11)
+async def test_a_worker_cut_from_the_database_alone_gives_its_work_away(
+    cluster: Cluster, small_shop: Site, server: PostgresServer
+) -> None:
+    """Its lease lives and its hosts answer, so that only its own word tells of it."""
+    ttl_s, worker = cluster.ttl_s, "go.micro.server.worker-1"
+    async with open_proxy(server.address, server.port) as proxy:
+        way = cluster.store.replace(f":{server.port}/", f":{proxy.port}/")
+        assert await begin(cluster, small_shop, CRAWLER_STORE=way) == "1"
+        registered = await registration(cluster, worker)
+        proxy.swallow()
+        cut_at = time.monotonic()
+        await eventually(lambda: trouble(cluster, worker), "word of the trouble", 2 * ttl_s)
+        # What was fetched meanwhile could not be kept: nothing more is.
+        await asyncio.sleep(max(0.0, cut_at + 2 * ttl_s - time.monotonic()))
+        fetched = small_shop.hits()
+        await owner(cluster, other_than="1")
+        assert time.monotonic() - cut_at <= 3 * ttl_s + 2 + ttl_s / 2
+        assert small_shop.hits() - fetched == Counter()
+        before = await wait_done(cluster, "1", 0, 10)
+        await wait_done(cluster, "1", before + 6, ttl_s + 2)
+        assert await registration(cluster, worker) == registered
+        proxy.heal()
+
+        async def well() -> bool | None:
+            return not await trouble(cluster, worker) or None
+
+        await eventually(well, "word of the end of the trouble", 2 * ttl_s)
+        await wait_finished(cluster, "1")
+    check_shop(cluster, small_shop, unstored(1, DELAY_S) + round(2 * ttl_s / DELAY_S))
+
+
+async def registration(cluster: Cluster, node: str) -> int:
+    """Since which revision it has been registered."""
+    async with cluster.client() as etcd:
+        kv = await etcd.get(f"/micro/registry/go.micro.server.worker/{node}")
+    assert kv is not None, f"{node} lost its lease"
+    return kv.create_revision
+
+
+async def trouble(cluster: Cluster, node: str) -> str:
+    """What keeps it from its work, as the masters know."""
+    _, answer = await request("GET", f"{cluster.url('1')}/crawler/node")
+    return next(str(each["trouble"]) for each in answer["nodes"] if each["id"] == node)
 
 
 def _state(pid: int) -> str:

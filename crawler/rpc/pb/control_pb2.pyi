@@ -319,6 +319,7 @@ class NodeView(_message.Message):
     NATIVE_FIELD_NUMBER: _builtins.int
     UPTIME_S_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    TROUBLE_FIELD_NUMBER: _builtins.int
     UNSIGNED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     service: _builtins.str
@@ -336,6 +337,8 @@ class NodeView(_message.Message):
     uptime_s: _builtins.float
     """since it registered; 0: unknown"""
     version: _builtins.str
+    trouble: _builtins.str
+    """what keeps a worker from its work, as it reports; empty: nothing"""
     unsigned: _builtins.bool
     """its record is not signed by this cluster: it is given nothing"""
     def __init__(
@@ -351,11 +354,12 @@ class NodeView(_message.Message):
         native: _builtins.bool = ...,
         uptime_s: _builtins.float = ...,
         version: _builtins.str = ...,
+        trouble: _builtins.str = ...,
         unsigned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "address", b"address", "drained", b"drained", "id", b"id", "leader", b"leader", "native", b"native", "resources", b"resources", "service", b"service", "unsigned", b"unsigned", "uptime_s", b"uptime_s", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "address", b"address", "drained", b"drained", "id", b"id", "leader", b"leader", "native", b"native", "resources", b"resources", "service", b"service", "trouble", b"trouble", "unsigned", b"unsigned", "uptime_s", b"uptime_s", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -131,6 +131,7 @@ async def test_own_writes_are_seen_at_once_and_stay(client: Etcd) -> None:
         assert set(catalog.entries) == {"mark"}
 
 
+@pytest.mark.fault(16)
 async def test_restarts_and_compactions_lose_nothing(client: Etcd, etcd: EtcdServer) -> None:
     async with following(client) as catalog:
         for turn in range(2):
@@ -148,6 +149,7 @@ async def test_restarts_and_compactions_lose_nothing(client: Etcd, etcd: EtcdSer
                     f"kept-{turn}" in catalog.entries  # type: ignore[misc]
                     and f"gone-{turn}" not in catalog.entries
                 ),
+                limit_s=5.0,
             )
         assert set(catalog.entries) == {"kept-0", "kept-1"}
         assert (await read_view(client)).entries == catalog.entries

@@ -20,6 +20,7 @@ def revision(stage: Stage) -> int:
     return next(int(line.split()[-1]) for line in fields.splitlines() if '"Revision"' in line)
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("way", ["neither", "client", "member"])
 def test_a_watch_behind_a_silent_line_is_noticed(stage: Stage, way: str) -> None:
     watcher = stage.act("c1", "watch", str(revision(stage)))
@@ -65,6 +66,7 @@ def test_a_watch_that_was_reset_is_back_at_once(stage: Stage) -> None:
     assert [one["key"] for one in watcher.told("event")] == ["/w/before", "/w/cut"]
 
 
+@pytest.mark.fault(26)
 def test_a_watch_whose_member_alone_was_reset_is_noticed(stage: Stage) -> None:
     watcher = stage.act("c1", "watch", str(revision(stage)))
     stage.put("/w/before", beside="e1")

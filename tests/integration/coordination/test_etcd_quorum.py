@@ -6,6 +6,8 @@ import re
 import time
 from itertools import pairwise
 
+import pytest
+
 from tests.integration.coordination.stage import (
     CLIENTS,
     MEMBERS,
@@ -98,6 +100,7 @@ def test_a_short_loss_of_the_quorum_costs_no_session(stage: Stage) -> None:
     assert set(opened(actor)) <= live(stage)
 
 
+@pytest.mark.fault(25)
 def test_a_bad_line_costs_time_but_no_session_and_no_event(stage: Stage) -> None:
     stage.put("/mark", beside="e1")
     sessions = stage.act("c1", "sessions", str(2 * TTL_S), "3")
@@ -121,6 +124,7 @@ def test_a_bad_line_costs_time_but_no_session_and_no_event(stage: Stage) -> None
     assert set(wrote) <= set(heard)
 
 
+@pytest.mark.fault(17)
 def test_a_member_of_the_minority_serves_nothing_stale(stage: Stage) -> None:
     stage.put("/ruler", "old", beside="e1")
     reader = stage.act("c1", "reader", "/ruler", members=["e1"])

@@ -48,6 +48,7 @@ CALLS: dict[str, Callable[[Far], Awaitable[object]]] = {
 }
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("cut", Cut)
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 async def test_a_lost_answer_is_told_and_repeating_is_safe(
@@ -60,6 +61,7 @@ async def test_a_lost_answer_is_told_and_repeating_is_safe(
     await call(far)
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("cut", Cut)
 async def test_a_repeated_commit_counts_once(far: Far, cut: Cut) -> None:
     for _ in range(3):

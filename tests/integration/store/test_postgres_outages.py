@@ -69,6 +69,7 @@ def lost(stage: Stage, told: list[dict[str, Any]]) -> set[str]:
     return acknowledged - stored
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(
     ("number", "away_s"),
     [(signal.SIGINT, 0.0), (signal.SIGQUIT, 0.0), (signal.SIGKILL, 0.0), (signal.SIGINT, 6.0)],

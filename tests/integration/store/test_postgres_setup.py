@@ -122,6 +122,7 @@ async def test_two_processes_make_one_schema(stage: Stage) -> None:
         assert stage.server.sql(f"SELECT id FROM {schema}.store") == ids[0]
 
 
+@pytest.mark.fault(23)
 async def test_a_database_that_can_only_be_read_is_waited_for(own_server: PostgresServer) -> None:
     store = await open_store(own_server.fresh_url(), CLOCK, locked_for_s=0.5)
     frontier = await seeded(store, PAGE)
@@ -150,6 +151,7 @@ async def test_rights_and_tables_that_went_away_are_waited_for(own_server: Postg
     await store.close()
 
 
+@pytest.mark.fault(23)
 async def test_a_full_disk_loses_nothing() -> None:
     with small_disk(megabytes=160) as disk, served_from(disk) as server:
         store = await open_store(server.fresh_url(), CLOCK, locked_for_s=0.5)

@@ -31,6 +31,7 @@ async def stopped_at(troupe: Troupe, place: str, verb: str, *arguments: object) 
     return victim
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize("place", ["store.in_commit", "store.before_commit"])
 async def test_the_successor_of_its_part_ends_it(troupe: Troupe, path: Path, place: str) -> None:
     victim = await stopped_at(troupe, place, "work", 1, 1, TOTAL)

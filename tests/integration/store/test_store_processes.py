@@ -58,6 +58,7 @@ async def test_writers_never_see_the_lock(stage: Stage) -> None:
     assert notes == 300
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize(
     "place",
     ["store.in_commit", "store.before_commit", "store.after_commit"],

@@ -27,7 +27,7 @@ NODE: dict[str, Any] = {
 }  # fmt: skip
 WORKER = {
     **NODE, "id": "go.micro.server.worker-2", "service": "go.micro.server.worker", "leader": False,
-    "drained": True, "native": False, "unsigned": True,
+    "drained": True, "native": False, "unsigned": True, "trouble": "no store",
 }  # fmt: skip
 ITEM: dict[str, Any] = {
     "seq": 1, "url": "https://shop.example/1", "rule": "product", "ordinal": 0,

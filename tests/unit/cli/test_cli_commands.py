@@ -78,7 +78,7 @@ def test_tables_for_people(api: Api, watch: Run) -> None:
     _, leader, worker = plain(watch("nodes").out)
     assert "leader" in leader
     assert "1m15s" in leader
-    assert "worker, drained, foreign, unsigned" in worker
+    assert "worker, drained, foreign, unsigned, no store" in worker
     assert "HTTP 500" in watch("pages", "shop").out
     assert "claimed" in watch("events").out
 

@@ -110,6 +110,27 @@ def test_a_failed_batch_is_repeated_as_it_was() -> None:
     run(scenario())
 
 
+def test_a_commit_without_an_answer_counts_as_failing() -> None:
+    async def silent(name: str) -> None:
+        if name == "commit: before":
+            await asyncio.sleep(10)
+
+    async def scenario() -> None:
+        book = Book(silent)
+        job = asyncio.create_task(book.commits.run())
+        book.add(0)
+        await asyncio.sleep(2.4)
+        assert book.commits.failing == ""
+        await asyncio.sleep(0.2)
+        assert book.commits.failing == "no answer for 2 s"
+        await asyncio.sleep(10)
+        assert book.commits.failing == ""
+        assert [len(urls) for _, urls in book.batches] == [1]
+        job.cancel()
+
+    run(scenario())
+
+
 def test_flush_commits_what_was_interrupted_first() -> None:
     async def slow(_: str) -> None:
         await asyncio.sleep(1)

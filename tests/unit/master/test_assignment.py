@@ -86,6 +86,29 @@ def test_a_drained_worker_is_emptied() -> None:
     assert plan(apply(alone, plan(alone))) == []
 
 
+def test_who_cannot_work_gets_nothing_new_and_is_waited_for() -> None:
+    board = seats(Seat(ONE, trouble="no store"), Seat(TWO, active=99))
+    (decision,) = plan(Situation((on("had", ONE), Job("new")), board))
+    assert (decision.name, decision.node) == ("new", TWO)
+
+
+def test_who_could_not_work_for_too_long_is_emptied() -> None:
+    board = seats(Seat(ONE, trouble="no store", given_up=True), Seat(TWO))
+    jobs = (on("a", ONE), on("b", ONE, rest="finished"))
+    (decision,) = plan(Situation(jobs, board))
+    assert (decision.name, decision.node, decision.kind) == ("a", TWO, Kind.MOVE)
+    assert decision.reason.startswith(f"{ONE.id} cannot work: no store; {TWO.id} is the least")
+
+
+def test_where_nobody_can_work_all_stays_where_it_is() -> None:
+    gone = Seat(ONE, trouble="no store", given_up=True)
+    board = seats(gone, Seat(TWO, trouble="no store"), Seat(THREE, drained=True))
+    (decision,) = plan(Situation((on("a", ONE), on("b", TWO), Job("new")), board))
+    assert (decision.name, decision.node) == ("new", ONE)
+    assert decision.reason == f"{ONE.id} cannot work at the moment, but is all there is"
+    assert plan(Situation((on("a", ONE),), seats(gone))) == []
+
+
 def test_a_foreign_worker_gets_no_definition_and_loses_those_it_has() -> None:
     board = seats(Seat(node(1, native=False)), Seat(TWO, active=99))
     jobs = (Job("with"), Job("without", defined=False), on("had", ONE))

@@ -107,3 +107,22 @@ def test_nothing_new_is_nothing() -> None:
     members = begun()
     assert not members.observe(ALL, 5.0)
     assert members.next_change(5.0) is None
+
+
+def test_one_that_cannot_work_is_given_up_after_three_times_to_live() -> None:
+    members = begun()
+    members.hear(["w1"], 1.0)
+    members.hear(["w1", "w2"], 20.0)
+    assert not members.given_up("w1", 30.9)
+    assert members.next_change(20.0) == 31.0
+    assert members.given_up("w1", 31.0)
+    assert not members.given_up("w2", 31.0)
+
+
+def test_a_good_moment_in_between_counts() -> None:
+    members = begun()
+    members.hear(["w1"], 1.0)
+    members.hear([], 20.0)
+    members.hear(["w1"], 21.0)
+    assert not members.given_up("w1", 31.0)
+    assert members.given_up("w1", 51.0)

@@ -85,6 +85,12 @@ def test_what_did_not_change_is_not_read_twice() -> None:
     assert survey.jobs({}) == ()
 
 
+def test_a_seat_has_the_trouble_that_its_worker_tells_of() -> None:
+    (seat,) = seats_of({HOME.id: HOME}, {HOME.id: Load(0, 1, "no store")}, ()).values()
+    assert seat.trouble == "no store"
+    assert not seat.open
+
+
 def test_a_seat_has_the_load_that_its_worker_reports() -> None:
     two = node(2)
     seats = seats_of({HOME.id: HOME, two.id: two}, {HOME.id: Load(5, 2)}, {two.id})

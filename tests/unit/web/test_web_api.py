@@ -286,6 +286,7 @@ async def test_nodes_and_drain(cluster: FakeCluster, http: aiohttp.ClientSession
         "uptime_s": 12.5,
         "version": "",
         "unsigned": False,
+        "trouble": "",
     }
 
 
