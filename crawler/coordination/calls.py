@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import NoReturn, TypeVar
 
 import structlog
@@ -27,6 +28,14 @@ Send = Callable[[Endpoint, Metadata, float], Awaitable[R]]
 _REQUIRE_LEADER = ("hasleader", "true")
 
 _LEAST_S = 0.1  # an attempt with less time than this would only blur what went wrong before it
+
+
+class Repeat(Enum):
+    """Whether a call whose answer was lost may be sent again."""
+
+    FREELY = "freely"  # an effect that nobody hears of does no harm
+    GUARDED = "guarded"  # it changes what it compares, or to the same: twice is as good as once
+    NEVER = "never"
 
 
 class _LoginStale(Misconfigured):
@@ -65,12 +74,25 @@ class Calls:
         for endpoint in self._endpoints:
             await endpoint.close()
 
-    async def call(self, send: Send[R], *, repeatable: bool, timeout_s: float | None = None) -> R:
+    async def call(self, send: Send[R], repeat: Repeat, *, timeout_s: float | None = None) -> R:
         """Run ``send`` on one endpoint after the other until it succeeds or the time is over.
 
-        Raises `OutcomeUnknown` only for a call that is not ``repeatable``; `EtcdUnavailable` when
-        it definitely had no effect; what `to_error` says when repeating cannot help.
+        Raises `OutcomeUnknown` where it may have had an effect that nobody confirmed;
+        `EtcdUnavailable` when it definitely had none; what `to_error` says when repeating cannot
+        help.
         """
+        lost: list[OutcomeUnknown] = []
+        try:
+            return await self._attempts(send, repeat, timeout_s, lost)
+        except CrawlerError as error:
+            if lost and repeat is not Repeat.FREELY:
+                raise lost[0] from error  # what came after it says nothing about it
+            raise
+
+    async def _attempts(
+        self, send: Send[R], repeat: Repeat, timeout_s: float | None, lost: list[OutcomeUnknown]
+    ) -> R:
+        """As `call`, but that answers which were ``lost`` are only noted there."""
         limit_s = self._settings.call_timeout_s if timeout_s is None else timeout_s
         deadline = self._clock.elapsed() + limit_s
         # A member that hangs must leave time for another, where a second try is allowed.
@@ -84,22 +106,24 @@ class Calls:
                 token = self._token
                 left_s = max(deadline - self._clock.elapsed(), 0.001)
                 return await send(
-                    endpoint, metadata, min(share_s, left_s) if repeatable else left_s
+                    endpoint, metadata, left_s if repeat is Repeat.NEVER else min(share_s, left_s)
                 )
             except EtcdUnavailable as error:
                 failure: CrawlerError = error
             except aio.AioRpcError as error:
-                failure = self._react(error, endpoint, token, repeatable=repeatable)
+                failure = self._react(error, endpoint, token)
+                if isinstance(failure, OutcomeUnknown):
+                    lost.append(failure)
                 if not relogged and isinstance(failure, _LoginStale):
                     relogged = True
                     continue
             self.avoid(endpoint)
+            if lost and repeat is Repeat.NEVER:
+                raise lost[0]
             attempt += 1
             await self._pause(attempt, deadline, failure)
 
-    def _react(
-        self, error: aio.AioRpcError, endpoint: Endpoint, token: str | None, *, repeatable: bool
-    ) -> CrawlerError:
+    def _react(self, error: aio.AioRpcError, endpoint: Endpoint, token: str | None) -> CrawlerError:
         """Raise what ends the call; return what a call that goes on may end with."""
         details = details_of(error)
         verdict = judge(error.code(), details)
@@ -111,11 +135,8 @@ class Calls:
                 raise ours from error
             self.forget(token)
             return _LoginStale(str(ours))
-        if verdict is Verdict.UNKNOWN and not repeatable:
-            self.avoid(endpoint)
-            raise OutcomeUnknown(
-                f"etcd: the answer of {endpoint.url} was lost: {details}"
-            ) from error
+        if verdict is Verdict.UNKNOWN:
+            return OutcomeUnknown(f"etcd: the answer of {endpoint.url} was lost: {details}")
         return ours
 
     async def prepare(self, endpoint: Endpoint, timeout_s: float) -> Metadata:

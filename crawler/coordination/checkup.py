@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from crawler.clock import Clock
-from crawler.coordination.calls import Calls, Metadata
+from crawler.coordination.calls import Calls, Metadata, Repeat
 from crawler.coordination.endpoints import Endpoint, EtcdSettings
 from crawler.coordination.pb import etcd_pb2 as pb
 from crawler.errors import Compacted, EtcdUnavailable
@@ -59,7 +59,7 @@ class Checkup:
             )
             return _status(at.url, said)
 
-        return await self._calls.call(send, repeatable=True)
+        return await self._calls.call(send, Repeat.FREELY)
 
     async def members(self) -> tuple[Member, ...]:
         """All members of its cluster."""
@@ -68,7 +68,7 @@ class Checkup:
             request = pb.MemberListRequest()
             return await at.cluster.MemberList(request, metadata=metadata, timeout=timeout_s)
 
-        said = await self._calls.call(send, repeatable=True)
+        said = await self._calls.call(send, Repeat.FREELY)
         return tuple(Member(each.ID, each.name, tuple(each.clientURLs)) for each in said.members)
 
     async def lease_left_s(self, lease: int) -> int:
@@ -80,7 +80,7 @@ class Checkup:
             request = pb.LeaseTimeToLiveRequest(ID=lease)
             return await at.lease.LeaseTimeToLive(request, metadata=metadata, timeout=timeout_s)
 
-        return (await self._calls.call(send, repeatable=True)).TTL
+        return (await self._calls.call(send, Repeat.FREELY)).TTL
 
     async def oldest_revision(self) -> int:
         """The oldest revision that can still be read: 1 where nothing was ever compacted."""
@@ -90,9 +90,9 @@ class Checkup:
             return await at.kv.Range(request, metadata=metadata, timeout=timeout_s)
 
         try:
-            await self._calls.call(send, repeatable=True)
+            await self._calls.call(send, Repeat.FREELY)
         except Compacted:
-            return await self._calls.call(_read_compacted, repeatable=True)
+            return await self._calls.call(_read_compacted, Repeat.FREELY)
         return 1
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from crawler.clock import Clock
-from crawler.coordination.calls import Calls, Metadata
+from crawler.coordination.calls import Calls, Metadata, Repeat
 from crawler.coordination.endpoints import Endpoint, EtcdSettings
 from crawler.coordination.operations import (
     Compare,
@@ -114,12 +114,19 @@ class Etcd:
             return await self._read_span(prefixes)
 
     async def txn(
-        self, compares: Iterable[Compare], then: Sequence[Op], otherwise: Sequence[Op] = ()
+        self,
+        compares: Iterable[Compare],
+        then: Sequence[Op],
+        otherwise: Sequence[Op] = (),
+        *,
+        guarded: bool = False,
     ) -> TxnResult:
         """Run ``then`` if all ``compares`` hold, else ``otherwise``; at most 128 operations.
 
-        Sent once if it writes: a lost answer raises `OutcomeUnknown`. Raises `SessionLost` when
-        a put names a lease that is gone.
+        Sent once if it writes, so that a lost answer raises `OutcomeUnknown`; unless it is
+        ``guarded``, which means that doing it twice is as good as once: then it is repeated, and
+        compares that do not hold may fail because of itself. Raises `SessionLost` when a put names
+        a lease that is gone.
         """
         request = pb.TxnRequest(
             compare=map(compare_to_wire, compares),
@@ -131,8 +138,7 @@ class Etcd:
             return await at.kv.Txn(request, metadata=metadata, timeout=timeout_s)
 
         floor = self._seen
-        reads_only = all(op.kind == "fetch" for op in (*then, *otherwise))
-        response = await self._calls.call(send, repeatable=reads_only)
+        response = await self._calls.call(send, _repeat((*then, *otherwise), guarded))
         self._observe(response.header, floor)
         return result_from_wire(response)
 
@@ -144,7 +150,7 @@ class Etcd:
             request = pb.LeaseGrantRequest(TTL=ttl_s)
             return await at.lease.LeaseGrant(request, metadata=metadata, timeout=timeout_s)
 
-        response = await self._calls.call(send, repeatable=True)
+        response = await self._calls.call(send, Repeat.FREELY)
         return response.ID
 
     async def revoke(self, lease: int) -> None:
@@ -157,7 +163,7 @@ class Etcd:
             return await at.lease.LeaseRevoke(request, metadata=metadata, timeout=timeout_s)
 
         try:
-            await self._calls.call(send, repeatable=True)
+            await self._calls.call(send, Repeat.FREELY)
         except SessionLost:
             log.debug("lease was gone already", lease=f"{lease:x}")
 
@@ -177,7 +183,7 @@ class Etcd:
                 return response.TTL
             raise EtcdUnavailable("etcd closed the keepalive stream")
 
-        return await self._calls.call(send, repeatable=True, timeout_s=timeout_s)
+        return await self._calls.call(send, Repeat.FREELY, timeout_s=timeout_s)
 
     def watch(
         self, start_key: str, end_key: str, start_revision: int
@@ -204,7 +210,7 @@ class Etcd:
                 tuple(response.errors),
             )
 
-        return await self._calls.call(send, repeatable=True)
+        return await self._calls.call(send, Repeat.FREELY)
 
     async def _revision(self) -> int:
         response = await self._range(pb.RangeRequest(key=b"\0"))
@@ -231,7 +237,7 @@ class Etcd:
             return await at.kv.Range(request, metadata=metadata, timeout=timeout_s)
 
         floor = self._seen
-        response = await self._calls.call(send, repeatable=True)
+        response = await self._calls.call(send, Repeat.FREELY)
         self._observe(response.header, floor)
         return response
 
@@ -246,3 +252,9 @@ class Etcd:
             return
         seen_term, seen_revision = self._seen
         self._seen = (max(seen_term, header.raft_term), max(seen_revision, header.revision))
+
+
+def _repeat(ops: Iterable[Op], guarded: bool) -> Repeat:
+    if all(op.kind == "fetch" for op in ops):
+        return Repeat.FREELY
+    return Repeat.GUARDED if guarded else Repeat.NEVER

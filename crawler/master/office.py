@@ -40,7 +40,7 @@ class Office:
         if kv is None:
             raise TermLost("the election key is gone")
         own = put(self.term.key, kv.value, self.session.lease)
-        result = await self.etcd.txn((self.term.holds(),), (own,))
+        result = await self.etcd.txn((self.term.holds(),), (own,), guarded=True)
         if not result.succeeded:
             raise TermLost("the election key is gone")
         return result.revision
@@ -48,13 +48,15 @@ class Office:
     async def write(self, compares: Sequence[Compare], ops: Sequence[Op]) -> int | None:
         """Do ``ops`` in one transaction if all ``compares`` hold and the term does.
 
-        Returns the revision; None: something compared has changed, nothing was written. Raises
-        `TermLost`. The catalog knows of the write when this returns.
+        Returns the revision; None: something compared has changed, and a new look tells what is
+        there now. That may be this very write: its answer can be lost with a member of etcd, and
+        then it is sent once more. So ``ops`` must change what is compared, or be the same when
+        done twice. Raises `TermLost`. The catalog knows of the write when this returns.
         """
         self.check()
         then = tuple(ops)
         term = (fetch(self.term.key),)
-        result = await self.etcd.txn((self.term.holds(), *compares), then, term)
+        result = await self.etcd.txn((self.term.holds(), *compares), then, term, guarded=True)
         if result.succeeded:
             self._tell(then, result.revision)
             return result.revision

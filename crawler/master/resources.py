@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from crawler.access import ANYBODY, Caller
+from crawler.clock import Clock
 from crawler.coordination.catalog import Entry
 from crawler.coordination.entry import partitions_of
 from crawler.coordination.etcd import Op, delete, modified_at, put
@@ -57,6 +58,28 @@ def placed(resource: Resource, *, created: bool = False, changed: bool = False) 
     )
 
 
+class _Draft:
+    """The resource that one call creates for ``caller``, if it does: with one ID, however often it
+    tries. A try whose answer was lost, and that has its effect late, then cannot outlive a delete.
+    """
+
+    def __init__(self, caller: Caller, ids: Ids, clock: Clock) -> None:
+        self.caller = caller
+        self._ids = ids
+        self._clock = clock
+        self._made: Resource | None = None
+
+    async def make(self, name: str) -> Resource:
+        if self._made is None:
+            created_ns = int(self._clock.wall() * 1_000_000) * 1_000
+            self._made = Resource(await self._ids.next(), name, None, created_ns)
+        return self._made
+
+    def became(self, resource: Resource) -> bool:
+        """Whether this is the one: an earlier try had an effect."""
+        return self._made is not None and self._made.id == resource.id
+
+
 class Resources:
     """What callers may do with resources as such, under one term."""
 
@@ -76,7 +99,7 @@ class Resources:
         name is being deleted, `Exhausted` where the caller may have no more resources.
         """
         name = check_name(name)
-        step = partial(self._add, definition, caller)
+        step = partial(self._add, definition, self._draft(caller))
         async with self._desk.lock(name):
             return await self._desk.settle(name, step, self._guess(name))
 
@@ -84,7 +107,7 @@ class Resources:
         """Create it for ``caller``, or give it this definition; then the assignment's token rises
         with it, so that its worker begins anew with the new one. Raises `Exhausted` as `add`."""
         name = check_name(name)
-        step = partial(self._put, definition, caller)
+        step = partial(self._put, definition, self._draft(caller))
         async with self._desk.lock(name):
             return await self._desk.settle(name, step, self._guess(name))
 
@@ -125,41 +148,43 @@ class Resources:
         await hit("master.delete.after_keys")
         log.info("deleted", resource=entry.name, id=wish.resource_id)
 
+    def _draft(self, caller: Caller) -> _Draft:
+        return _Draft(caller, self._ids, self._office.clock)
+
     def _guess(self, name: str) -> Entry | None:
         """For a name that the catalog has not heard of, a read is not worth while."""
         return None if name in self._office.catalog.entries else Entry(name)
 
     async def _add(
-        self, definition: str | None, caller: Caller, entry: Entry, avoid: set[str]
+        self, definition: str | None, draft: _Draft, entry: Entry, avoid: set[str]
     ) -> Placed | None:
         refuse_deleted(entry)
         if entry.resource is None:
-            return await self._create(entry, definition, caller, avoid)
+            return await self._create(entry, definition, draft, avoid)
         if definition is not None and definition != entry.definition:
             raise Conflict(f"{entry.name} exists with another definition; put changes it")
-        return placed(entry.resource)
+        return placed(entry.resource, created=draft.became(entry.resource))
 
     async def _put(
-        self, definition: str, caller: Caller, entry: Entry, avoid: set[str]
+        self, definition: str, draft: _Draft, entry: Entry, avoid: set[str]
     ) -> Placed | None:
         refuse_deleted(entry)
         if entry.resource is None:
-            return await self._create(entry, definition, caller, avoid)
+            return await self._create(entry, definition, draft, avoid)
         if definition == entry.definition:
-            return placed(entry.resource)
+            return placed(entry.resource, created=draft.became(entry.resource))
         _refuse_redivision(entry, definition)
         written = await self._change(entry, entry.resource, definition, avoid)
         return placed(written, changed=True) if written is not None else None
 
     async def _create(
-        self, entry: Entry, definition: str | None, caller: Caller, avoid: set[str]
+        self, entry: Entry, definition: str | None, draft: _Draft, avoid: set[str]
     ) -> Placed | None:
-        created_ns = int(self._office.clock.wall() * 1_000_000) * 1_000
-        resource = Resource(await self._ids.next(), entry.name, None, created_ns)
+        resource = await draft.make(entry.name)
         ops = [put(wish_key(entry.name), encode_wish(Wish(Desired.RUNNING, 1, resource.id)))]
-        ops += [_define(entry.name, definition), _own(entry.name, caller)]
+        ops += [_define(entry.name, definition), _own(entry.name, draft.caller)]
         await hit("master.add.before_txn")
-        async with self._quotas.room(caller):
+        async with self._quotas.room(draft.caller):
             written = await self._desk.give(entry, resource, definition, ops, avoid)
         if written is None:
             return None

@@ -4,6 +4,7 @@ valid, 1 if a promise was broken, 2 if it met too little to say."""
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ _EXITS = {Judgement.VALID: 0, Judgement.INVALID: 1, Judgement.INCONCLUSIVE: 2}
 
 def main(seed: int, minutes: float) -> int:
     configure("error")  # of our own clients, who meet the faults too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and nothing is left behind
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
     report = asyncio.run(try_out(folder, seed, 60 * minutes))
     print(f"seed {seed}, {minutes:g} minutes of faults, time to live {TTL_S} s")

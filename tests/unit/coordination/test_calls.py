@@ -20,6 +20,7 @@ Failure = tuple[StatusCode, str]
 
 NO_LEADER = (StatusCode.UNAVAILABLE, "etcdserver: no leader")
 TIMED_OUT = (StatusCode.UNAVAILABLE, "etcdserver: request timed out")
+FULL = (StatusCode.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded")
 BAD_TOKEN = (StatusCode.UNAUTHENTICATED, "etcdserver: invalid auth token")
 
 
@@ -128,3 +129,18 @@ async def test_a_token_that_is_never_accepted_is_reported() -> None:
         with pytest.raises(Misconfigured, match="user and password"):
             await client.get("/a")
         assert member.logins > 1
+
+
+async def test_a_guarded_write_is_repeated_when_its_answer_is_lost() -> None:
+    members = (Member(TIMED_OUT), Member(TIMED_OUT))
+    async with cluster(*members) as client:
+        result = await client.txn([absent("/a")], [put("/a", b"")], guarded=True)
+        assert result.succeeded
+        assert sum(member.calls for member in members) == 3
+
+
+@pytest.mark.parametrize("after", [NO_LEADER, FULL])
+async def test_a_lost_answer_stays_unknown_whatever_follows(after: Failure) -> None:
+    async with cluster(Member(TIMED_OUT, *[after] * 1_000)) as client:
+        with pytest.raises(OutcomeUnknown):
+            await client.txn([absent("/a")], [put("/a", b"")], guarded=True)
