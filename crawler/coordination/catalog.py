@@ -108,7 +108,7 @@ class Catalog:
 
     Events wake through `changed`; whoever is woken looks at the whole. `run` keeps it up to date
     until cancelled, waits while etcd is away, and raises `SessionLost` when etcd has gone back in
-    time.
+    time. ``eager``: see `Entries`.
     """
 
     def __init__(
@@ -119,6 +119,7 @@ class Catalog:
         *,
         seal: Seal = Seal(),  # noqa: B008 - frozen
         relist_s: float = RELIST_S,
+        eager: bool = False,
     ) -> None:
         if not in_span(f"{election_prefix}/"):
             raise Misconfigured(
@@ -128,7 +129,8 @@ class Catalog:
         self._clock = clock
         self._election_prefix = election_prefix
         self._seal = seal
-        self._index = Index(election_prefix, seal)
+        self._eager = eager
+        self._index = self._new_index()
         self._relist_s = relist_s
         self._chance = random.Random()
         self._synced = asyncio.Event()
@@ -229,7 +231,7 @@ class Catalog:
         snapshot = await self._read_all()
         if snapshot.revision < floor:
             # What was known is of another history; the next `run` begins with nothing.
-            self._index, self.revision = Index(self._election_prefix, self._seal), 0
+            self._index, self.revision = self._new_index(), 0
             raise SessionLost(f"etcd went back from revision {floor} to {snapshot.revision}")
         news = self._index.merge(snapshot)
         log.debug("listed", keys=len(snapshot.kvs), news=news, revision=snapshot.revision)
@@ -245,6 +247,9 @@ class Catalog:
             except (Unavailable, Compacted) as error:
                 log.info("list failed", error=str(error))
                 await self._clock.sleep(next(delays))
+
+    def _new_index(self) -> Index:
+        return Index(self._election_prefix, self._seal, eager=self._eager)
 
     def _announce(self, news: bool, revision: int) -> None:
         self.revision = max(self.revision, revision)

@@ -29,19 +29,21 @@ from crawler.coordination.records import (
 
 
 class Entries(Mapping[str, Entry]):
-    """Entries by name. The same entry is the same object until one of its keys changes."""
+    """Entries by name. The same entry is the same object until one of its keys changes.
 
-    def __init__(self) -> None:
+    With ``eager`` they are put together as their keys come, for a node that may have to look at all
+    of them at any moment.
+    """
+
+    def __init__(self, *, eager: bool = False) -> None:
+        self._eager = eager
         self._kvs: dict[str, dict[str, KeyValue]] = {}  # by name, then by key
         self._made: dict[str, Entry] = {}
         self._homes: dict[str, str] = {}  # node id, by the key of a resource or part
         self._assigned: dict[str, dict[str, str]] = {}  # by node id: key to name
 
     def __getitem__(self, name: str) -> Entry:
-        made = self._made.get(name)
-        if made is None:
-            made = self._made[name] = entry_from(name, self._kvs[name].values())
-        return made
+        return self._made.get(name) or self._make(name)
 
     def __contains__(self, name: object) -> bool:
         return name in self._kvs
@@ -62,6 +64,8 @@ class Entries(Mapping[str, Entry]):
         self._made.pop(name, None)
         if kv.key.startswith((RESOURCES, PARTS)):
             self._move(kv.key, name, home_of(kv))
+        if self._eager:
+            self._make(name)
 
     def drop(self, name: str, key: str) -> None:
         """Forget a key of this entry; without any, there is no entry."""
@@ -71,6 +75,10 @@ class Entries(Mapping[str, Entry]):
         if not kvs:
             del self._kvs[name]
         self._move(key, name, "")
+
+    def _make(self, name: str) -> Entry:
+        made = self._made[name] = entry_from(name, self._kvs[name].values())
+        return made
 
     def _move(self, key: str, name: str, home: str) -> None:
         before = self._homes.pop(key, "")

@@ -43,9 +43,15 @@ class Index:
     of its deletion where that came later. Nothing older than that is taken.
     """
 
-    def __init__(self, election_prefix: str, seal: Seal = Seal()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        election_prefix: str,
+        seal: Seal = Seal(),  # noqa: B008 - frozen
+        *,
+        eager: bool = False,
+    ) -> None:
         self._seal = seal
-        self.entries = Entries()
+        self.entries = Entries(eager=eager)
         self.workers: dict[str, Node] = {}
         self.masters: dict[str, Node] = {}
         self.loads: dict[str, Load] = {}

@@ -257,12 +257,13 @@ def test_a_list_corrects_what_it_is_newer_than() -> None:
     assert set(index.entries) == {"here"}
 
 
-def test_any_order_of_sources_ends_in_the_same_state() -> None:
+@pytest.mark.parametrize("eager", [False, True])
+def test_any_order_of_sources_ends_in_the_same_state(eager: bool) -> None:
     """History replayed with lists, own writes and late events mixed in ends as etcd ended."""
     chance = random.Random(4)
     for _ in range(200):
         history, truth = _random_history(chance)
-        index = Index(PREFIX)
+        index = Index(PREFIX, eager=eager)
         watched = 0
         while watched < len(history):
             step = chance.random()
