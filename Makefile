@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MINUTES ?= 2
 
-.PHONY: help setup system unit test check format proto demo clean
+.PHONY: help setup system unit test check format proto demo bench-cluster clean
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -46,6 +47,10 @@ proto: setup ## regenerate the stubs
 demo: setup ## the product in one minute
 	@sh tests/system-packages.sh demo
 	$(BIN)/crawler demo
+
+bench-cluster: setup ## the load goals: 100 workers, 10,000 resources, kills; minutes
+	@sh tests/system-packages.sh
+	$(BIN)/python -m tests.bench.cluster --minutes $(MINUTES)
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
