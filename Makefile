@@ -4,15 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-
-# Of a random run under faults.
+# Of a random run under faults; MINUTES also of what bench-cluster holds.
 SEED ?= 1
-MINUTES ?= 1
+MINUTES ?= 2
 
-.PHONY: help setup system unit test chaos recovery check format proto lock demo clean
+.PHONY: help setup system unit test chaos recovery bench-cluster check format proto lock demo clean
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,6 +58,10 @@ lock: setup ## pin what a production install takes, with hashes (needs Python 3.
 demo: setup ## the product in one minute
 	@sh tests/system-packages.sh demo
 	$(BIN)/crawler demo
+
+bench-cluster: setup ## the load goals: 100 workers, 10,000 resources, kills; minutes
+	@sh tests/system-packages.sh
+	$(BIN)/python -m tests.bench.cluster --minutes $(MINUTES)
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,6 +76,11 @@ class Agreement:
     cluster: Cluster
     revision: int = _AGREED
     version: int = 1
+
+    def assigned(self, node_id: str) -> Set[str]:
+        """All of it: there is no other node."""
+        del node_id
+        return self.entries.keys()
 
     async def changed(self, since: int) -> int:
         """It never does."""

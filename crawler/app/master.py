@@ -50,7 +50,8 @@ async def run_master(config: MasterConfig) -> None:
         store = await open_node_store(stack, config, MASTER_SERVICE, clock, stop)
         etcd = open_etcd(stack, config, clock)
         seal = read_seal(config.secret)
-        catalog = Catalog(etcd, clock, config.election_prefix, seal=seal)
+        # Whoever is elected looks at all resources before it does anything else.
+        catalog = Catalog(etcd, clock, config.election_prefix, seal=seal, eager=True)
         master = Master(etcd, catalog, store, clock)
         pair = open_pair(config)
         channels = Channels(pair)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Never
 
 import structlog
 
@@ -25,8 +26,14 @@ class Reports:
         self._statuses = {name: entry.status for name, entry in entries.items()}
         self._told: dict[str, Progress] = {}
 
-    async def write_status(self, resource: Resource, status: Status) -> None:
-        """Tell a status, and the end of all crawls with the last one."""
+    async def write_statuses(self, reports: Sequence[tuple[Resource, Status]]) -> Sequence[Never]:
+        """Tell them; none is refused."""
+        for resource, status in reports:
+            await self._tell(resource, status)
+        return ()
+
+    async def _tell(self, resource: Resource, status: Status) -> None:
+        """One status, and the end of all crawls with the last one."""
         self._statuses[resource.name] = status
         note = log.error if status.state is State.ERROR else log.info
         note(

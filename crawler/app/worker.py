@@ -82,7 +82,7 @@ async def run_worker(config: WorkerConfig) -> None:
         if config.cluster:
             etcd = open_etcd(stack, config, clock)
             watch_etcd(health, etcd)
-            follow = partial(_follow_cluster, config, etcd, store.id, supervisor, node, clock)
+            follow = partial(follow_cluster, config, etcd, store.id, supervisor, node, clock)
         else:
             stack.enter_context(hold_store(config.store))
             kept = f"NAME --store {shlex.quote(config.store)}"
@@ -104,7 +104,7 @@ async def run_worker(config: WorkerConfig) -> None:
         await until(stop, work(), node.id, before_cancel=supervisor.drain)
 
 
-async def _follow_cluster(
+async def follow_cluster(
     config: WorkerConfig,
     etcd: Etcd,
     store_id: str,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import aclosing
+from itertools import compress
+from operator import not_
 from types import MappingProxyType
 from typing import NoReturn
 
@@ -14,9 +16,10 @@ import structlog
 from crawler import failpoint
 from crawler.clock import Backoff, Clock
 from crawler.coordination.election import DEFAULT_PREFIX, Leader
+from crawler.coordination.entries import entry_from
 from crawler.coordination.entry import Entry, all_units, current_status, state_of, units_of
 from crawler.coordination.etcd import Etcd, KeyValue, Snapshot, fetch, modified_at, put
-from crawler.coordination.index import Index, View, entry_from
+from crawler.coordination.index import Index, View
 from crawler.coordination.keys import (
     CLUSTER_KEY,
     IDS_KEY,
@@ -49,7 +52,7 @@ from crawler.coordination.records import (
     encode_wish,
 )
 from crawler.coordination.signing import Seal
-from crawler.errors import Compacted, Fenced, Misconfigured, SessionLost, Unavailable
+from crawler.errors import Compacted, Misconfigured, SessionLost, Unavailable
 from crawler.model import Node, Resource
 from crawler.tasks import start_loop
 
@@ -77,6 +80,7 @@ __all__ = [
     "encode_status",
     "encode_wish",
     "load_key",
+    "pause_between_lists",
     "read_entry",
     "read_view",
     "resource_key",
@@ -84,7 +88,7 @@ __all__ = [
     "status_key",
     "units_of",
     "wish_key",
-    "write_status",
+    "write_statuses",
 ]
 
 log = structlog.get_logger(__name__)
@@ -92,6 +96,10 @@ log = structlog.get_logger(__name__)
 # Everything is listed again this often (plus or minus a fifth, so that a hundred nodes don't do
 # it at once), against whatever the watch may have missed.
 RELIST_S = 60.0
+# No node lists more keys per second than this in the long run: a hundred nodes that listed ten
+# thousand resources every minute would cost etcd half a core.
+RELIST_KEYS_PER_S = 100.0
+MAX_STATUSES = 60  # etcd takes 128 operations, and a reason is at most 500 characters
 # After a compaction all watchers list at once; this spreads them.
 SPREAD_S = 1.0
 
@@ -101,7 +109,7 @@ class Catalog:
 
     Events wake through `changed`; whoever is woken looks at the whole. `run` keeps it up to date
     until cancelled, waits while etcd is away, and raises `SessionLost` when etcd has gone back in
-    time.
+    time. ``eager``: see `Entries`.
     """
 
     def __init__(
@@ -112,6 +120,7 @@ class Catalog:
         *,
         seal: Seal = Seal(),  # noqa: B008 - frozen
         relist_s: float = RELIST_S,
+        eager: bool = False,
     ) -> None:
         if not in_span(f"{election_prefix}/"):
             raise Misconfigured(
@@ -121,7 +130,8 @@ class Catalog:
         self._clock = clock
         self._election_prefix = election_prefix
         self._seal = seal
-        self._index = Index(election_prefix, seal)
+        self._eager = eager
+        self._index = self._new_index()
         self._relist_s = relist_s
         self._chance = random.Random()
         self._synced = asyncio.Event()
@@ -163,6 +173,10 @@ class Catalog:
     @property
     def leader(self) -> Leader | None:
         return self._index.leader
+
+    def assigned(self, node_id: str) -> Set[str]:
+        """Names of the resources of which the node was given a part."""
+        return self._index.assigned(node_id)
 
     async def synced(self) -> None:
         """Return once everything was listed."""
@@ -215,7 +229,8 @@ class Catalog:
 
     async def _relist(self) -> NoReturn:
         while True:
-            await self._clock.sleep(self._relist_s * self._chance.uniform(0.8, 1.2))
+            pause_s = pause_between_lists(self._index.size, self._relist_s)
+            await self._clock.sleep(pause_s * self._chance.uniform(0.8, 1.2))
             await self._list()
 
     async def _list(self) -> int:
@@ -226,7 +241,7 @@ class Catalog:
         if snapshot.revision < floor:
             # What was known is of another history; the next `run` begins with nothing.
             self._note_rewind()
-            self._index, self.revision = Index(self._election_prefix, self._seal), 0
+            self._index, self.revision = self._new_index(), 0
             raise SessionLost(f"etcd went back from revision {floor} to {snapshot.revision}")
         news = self._index.merge(snapshot)
         log.debug("listed", keys=len(snapshot.kvs), news=news, revision=snapshot.revision)
@@ -250,6 +265,9 @@ class Catalog:
                 log.info("list failed", error=str(error))
                 await self._clock.sleep(next(delays))
 
+    def _new_index(self) -> Index:
+        return Index(self._election_prefix, self._seal, eager=self._eager)
+
     def _announce(self, news: bool, revision: int) -> None:
         self.revision = max(self.revision, revision)
         if news:
@@ -257,6 +275,11 @@ class Catalog:
             # Whoever waits now is woken; whoever waits later gets a new event.
             self._news.set()
             self._news = asyncio.Event()
+
+
+def pause_between_lists(keys: int, least_s: float = RELIST_S) -> float:
+    """Seconds from one list of so many keys to the next."""
+    return max(least_s, keys / RELIST_KEYS_PER_S)
 
 
 async def read_entry(etcd: Etcd, name: str) -> Entry:
@@ -286,14 +309,25 @@ async def read_view(etcd: Etcd, election_prefix: str = DEFAULT_PREFIX) -> View:
     )
 
 
-async def write_status(etcd: Etcd, resource: Resource, status: Status) -> None:
-    """Report on the resource as long as this assignment of it stands; `Fenced` once it does not.
+async def write_statuses(
+    etcd: Etcd, reports: Sequence[tuple[Resource, Status]]
+) -> list[tuple[Resource, Status]]:
+    """Report on each resource as long as this assignment of it stands; those of which it does not.
 
-    May raise `OutcomeUnknown`; repeating is safe.
+    In one transaction, so that watchers hear of all at once; at most `MAX_STATUSES`, of different
+    units. May raise `OutcomeUnknown`; repeating is safe.
     """
-    result = await etcd.txn(
-        [modified_at(resource_key(resource.name, resource.part), resource.revision)],
-        [put(status_key(resource.name, resource.part), encode_status(status))],
-    )
-    if not result.succeeded:
-        raise Fenced(f"{resource.unit} is no longer assigned as of revision {resource.revision}")
+    due, refused = list(reports), list[tuple[Resource, Status]]()
+    while due:
+        result = await etcd.txn(
+            [modified_at(resource_key(r.name, r.part), r.revision) for r, _ in due],
+            [put(status_key(r.name, r.part), encode_status(status)) for r, status in due],
+            [fetch(resource_key(r.name, r.part)) for r, _ in due],
+        )
+        if result.succeeded:
+            break
+        standing = [kvs[0].mod_revision if kvs else 0 for kvs in result.responses]
+        stale = [r.revision != now for (r, _), now in zip(due, standing, strict=True)]
+        refused += compress(due, stale)
+        due = list(compress(due, map(not_, stale)))
+    return refused

@@ -1,41 +1,19 @@
-"""The state of the cluster, kept up to date key by key: no I/O, and no key parsed twice."""
+"""The state of the cluster, kept up to date key by key: no I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from crawler.coordination.election import Leader, leader_of
-from crawler.coordination.entry import Entry, Part, partitions_of
+from crawler.coordination.entries import Entries
+from crawler.coordination.entry import Entry
 from crawler.coordination.etcd import KeyValue, Snapshot
-from crawler.coordination.keys import (
-    CLUSTER_KEY,
-    DEFINITIONS,
-    DRAINED,
-    LOADS,
-    NODES,
-    OWNERS,
-    PARTS,
-    RESOURCES,
-    STATUSES,
-    WISHES,
-    name_and_part,
-)
-from crawler.coordination.records import (
-    Cluster,
-    Load,
-    decode_cluster,
-    decode_decision,
-    decode_definition,
-    decode_load,
-    decode_owner,
-    decode_resource,
-    decode_status,
-    decode_wish,
-)
+from crawler.coordination.keys import CLUSTER_KEY, DRAINED, LOADS, NODES, name_and_part
+from crawler.coordination.records import Cluster, Load, decode_cluster, decode_load
 from crawler.coordination.registry import parse_node
 from crawler.coordination.signing import Seal
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE, Node
@@ -65,9 +43,15 @@ class Index:
     of its deletion where that came later. Nothing older than that is taken.
     """
 
-    def __init__(self, election_prefix: str, seal: Seal = Seal()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        election_prefix: str,
+        seal: Seal = Seal(),  # noqa: B008 - frozen
+        *,
+        eager: bool = False,
+    ) -> None:
         self._seal = seal
-        self.entries: dict[str, Entry] = {}
+        self.entries = Entries(eager=eager)
         self.workers: dict[str, Node] = {}
         self.masters: dict[str, Node] = {}
         self.loads: dict[str, Load] = {}
@@ -90,6 +74,15 @@ class Index:
         holders = {f"{node.lease:x}": node.address for node in self.masters.values()}
         lease = found.key.rpartition("/")[2]
         return found if holders.get(lease) == found.address else None
+
+    @property
+    def size(self) -> int:
+        """How many keys it holds."""
+        return len(self._known)
+
+    def assigned(self, node_id: str) -> Set[str]:
+        """Names of the resources of which the node was given a part."""
+        return self.entries.assigned(node_id)
 
     def put(self, kv: KeyValue) -> bool:
         """Take a key as it was written; whether that was news."""
@@ -144,9 +137,9 @@ class Index:
         """Put the key in its place, or remove it (None); whether it is one of ours."""
         if key.startswith(self._election):
             return self._store_candidate(key, kv)
-        name, part = name_and_part(key)
+        name, _ = name_and_part(key)
         if name:
-            return self._store_part(key, name, part, kv)
+            return self._store_part(key, name, kv)
         if key.startswith(NODES):
             return self._store_node(key, kv)
         if key.startswith(LOADS):
@@ -178,47 +171,15 @@ class Index:
             return None
         return node
 
-    def _store_part(self, key: str, name: str, part: int, kv: KeyValue | None) -> bool:
+    def _store_part(self, key: str, name: str, kv: KeyValue | None) -> bool:
         """One of the keys that make up an entry."""
         if not _is_text(name):
             return False
-        entry = _placed(self.entries.get(name) or Entry(name), key, part, kv)
-        if entry == Entry(name):
-            self.entries.pop(name, None)
+        if kv is None:
+            self.entries.drop(name, key)
         else:
-            self.entries[name] = entry
+            self.entries.put(name, kv)
         return True
-
-
-def _placed(entry: Entry, key: str, part: int, kv: KeyValue | None) -> Entry:
-    """The entry with the key in its place, or without it (None)."""
-    if not part:
-        return replace(entry, **_fields(key, kv))
-    known = replace(entry.parts.get(part, Part()), **_fields(key, kv))
-    parts = {**entry.parts, part: known}
-    if known == Part():
-        del parts[part]
-    return replace(entry, parts=parts)
-
-
-def _fields(key: str, kv: KeyValue | None) -> dict[str, Any]:
-    revision = kv.mod_revision if kv else 0
-    if key.startswith((RESOURCES, PARTS)):
-        return {"resource": kv and decode_resource(kv), "resource_revision": revision}
-    if key.startswith(DEFINITIONS):
-        text = decode_definition(kv) if kv else None
-        return {
-            "definition": text,
-            "definition_revision": revision,
-            "partitions": partitions_of(text),
-        }
-    if key.startswith(WISHES):
-        return {"wish": kv and decode_wish(kv), "wish_revision": revision}
-    if key.startswith(STATUSES):
-        return {"status": kv and decode_status(kv)}
-    if key.startswith(OWNERS):
-        return {"owner": decode_owner(kv) if kv else ""}
-    return {"decision": kv and decode_decision(kv)}
 
 
 def _set(table: dict[str, Any], key: str, value: Any) -> bool:
@@ -235,13 +196,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def entry_from(name: str, kvs: Iterable[KeyValue]) -> Entry:
-    """The entry that these keys make up; an empty one where there are none."""
-    entry = Entry(name)
-    for kv in kvs:
-        owner, part = name_and_part(kv.key)
-        if owner == name:
-            entry = _placed(entry, kv.key, part, kv)
-    return entry

@@ -245,3 +245,13 @@ def decode_owner(kv: KeyValue) -> str:
     except UnicodeDecodeError as error:
         log.warning("unreadable record", what="owner", key=kv.key, error=str(error)[:200])
         return ""
+
+
+def home_of(kv: KeyValue) -> str:
+    """The id of the node that a resource or a part is given to, read without the rest; "" for
+    nobody. That a record cannot be read is said by `decode_resource`."""
+    try:
+        home = Assignment.parse(json.loads(kv.value)["AssignedNode"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return ""
+    return home.node_id if home is not None else ""

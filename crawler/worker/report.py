@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import NoReturn, Protocol
 
 import structlog
 
 from crawler.clock import Backoff, Clock
-from crawler.coordination.catalog import Load, Status, encode_load, load_key, write_status
+from crawler.coordination.catalog import (
+    MAX_STATUSES,
+    Load,
+    Status,
+    encode_load,
+    load_key,
+    write_statuses,
+)
 from crawler.coordination.etcd import Etcd, put
-from crawler.errors import Exhausted, Fenced, OutcomeUnknown, Unavailable
+from crawler.errors import Exhausted, OutcomeUnknown, Unavailable
 from crawler.model import Resource
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 16  # transactions at once
 _BACKOFF = Backoff(base_s=0.1, cap_s=2.0)
 LOAD_EVERY_S = 1.0
+Report = tuple[Resource, Status]
 _LATER = (Unavailable, OutcomeUnknown, Exhausted)  # Exhausted: etcd has no space at the moment
 
 
@@ -27,8 +34,8 @@ class Writer(Protocol):
     """Where reports go. Both raise `Unavailable`, `OutcomeUnknown` or `Exhausted` where repeating
     later is right."""
 
-    async def write_status(self, resource: Resource, status: Status) -> None:
-        """Raises `Fenced` when the resource was assigned anew since."""
+    async def write_statuses(self, reports: Sequence[Report]) -> Sequence[Report]:
+        """Those that were not written because the resource was assigned anew since."""
 
     async def write_load(self, load: Load) -> None:
         """Tell how busy this node is, for as long as its session lasts."""
@@ -42,8 +49,8 @@ class EtcdWriter:
         self._lease = lease
         self._node_id = node_id
 
-    async def write_status(self, resource: Resource, status: Status) -> None:
-        await write_status(self._etcd, resource, status)
+    async def write_statuses(self, reports: Sequence[Report]) -> Sequence[Report]:
+        return await write_statuses(self._etcd, reports)
 
     async def write_load(self, load: Load) -> None:
         await self._etcd.txn((), (put(load_key(self._node_id), encode_load(load), self._lease),))
@@ -57,7 +64,7 @@ class StatusBoard:
         self._clock = clock
         self._chance = chance
         self._latest: dict[str, tuple[object, ...]] = {}
-        self._unwritten: dict[str, tuple[Resource, Status]] = {}
+        self._unwritten: dict[str, Report] = {}
         self._news = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -77,10 +84,10 @@ class StatusBoard:
         self._latest.pop(name, None)
         self._drop(name)
 
-    def keep_only(self, names: Collection[str]) -> None:
-        """Forget all resources but these."""
-        for name in [each for each in self._latest if each not in names]:
-            self.forget(name)
+    @property
+    def units(self) -> Collection[str]:
+        """Of which it remembers the latest status."""
+        return self._latest.keys()
 
     async def settled(self) -> None:
         """Return when all is written."""
@@ -91,28 +98,25 @@ class StatusBoard:
         failures = 0
         while True:
             await self._news.wait()
-            batch = list(self._unwritten.values())[:_BATCH]
-            async with asyncio.TaskGroup() as group:
-                writing = [
-                    group.create_task(self._write(*each, writer), name=f"status {each[0].unit}")
-                    for each in batch
-                ]
-            if all(each.result() for each in writing):
+            if await self._write(list(self._unwritten.values())[:MAX_STATUSES], writer):
                 failures = 0
             else:
                 await self._clock.sleep(_BACKOFF.delay(failures, self._chance))
                 failures += 1
 
-    async def _write(self, resource: Resource, status: Status, writer: Writer) -> bool:
+    async def _write(self, batch: Sequence[Report], writer: Writer) -> bool:
         try:
-            await writer.write_status(resource, status)
+            refused = await writer.write_statuses(batch)
         except _LATER as error:
-            log.warning("status not written yet", resource=resource.unit, error=str(error))
+            units = [resource.unit for resource, _ in batch]
+            log.warning("statuses not written yet", resources=units, error=str(error))
             return False
-        except Fenced:
+        for resource, status in refused:
             log.info("status is not ours to write", resource=resource.unit, token=status.revision)
-        if self._unwritten.get(resource.unit) == (resource, status):  # else a newer one came
-            self._drop(resource.unit)
+        for each in batch:
+            unit = each[0].unit
+            if self._unwritten.get(unit) == each:  # else a newer one came
+                self._drop(unit)
         return True
 
     def _drop(self, name: str) -> None:

@@ -38,6 +38,9 @@ _REASON_CHARS = 500  # statuses live in etcd
 _TROUBLED = 2  # deaths of a child in a row, from which on people are told
 
 
+_Owner = tuple[str, str, int, int]  # of strikes: resource name, resource ID, part, run
+
+
 class Session(Protocol):
     """The lease, as far as starting crawls depends on it."""
 
@@ -59,6 +62,9 @@ class Agreement(Protocol):
     def revision(self) -> int: ...
     @property
     def version(self) -> int: ...
+
+    def assigned(self, node_id: str) -> Set[str]:
+        """Names of the resources of which the node was given a part."""
 
     async def changed(self, since: int) -> int:
         """The version, as soon as it differs from ``since``."""
@@ -91,7 +97,7 @@ class Supervisor:
         self._jobs: dict[str, Job] = {}
         self._homes: dict[int, Seat] = {}  # job number to its seat
         self._numbers = itertools.count(1)
-        self._strikes: dict[tuple[str, int, int], list[Strike]] = {}  # by resource ID, part, run
+        self._strikes: dict[_Owner, list[Strike]] = {}
         self._fenced: dict[str, Key] = {}
         self._ended: dict[str, Key] = {}
         self._statuses = StatusBoard(clock, self._chance)
@@ -207,8 +213,16 @@ class Supervisor:
                 may_start=session.remaining() > 0 and not self._draining,
                 overdue=self._clock.elapsed() >= restamped_by,
             )
-            self._act(all_units(catalog.entries.values()), here)
+            self._act(self._concerning(me, catalog), here)
+            self._forget_deleted(catalog.entries)
             await self._clock.sleep(_RECONCILE_PAUSE_S)
+
+    def _concerning(self, me: Node, catalog: Agreement) -> Mapping[str, Entry]:
+        """The units of what is assigned to us and of what runs here: there may be a hundred times
+        as many elsewhere, and something happens to one of those all the time."""
+        names = catalog.assigned(me.id) | {job.order.name for job in self._jobs.values()}
+        found = (catalog.entries.get(name) for name in names)
+        return all_units(entry for entry in found if entry is not None)
 
     def _act(self, entries: Mapping[str, Entry], here: Situation) -> None:
         running = {name: job.order.key for name, job in self._jobs.items()}
@@ -217,20 +231,16 @@ class Supervisor:
             self._stop(self._jobs[name], reason)
         for order, resource in todo.starts:
             self._start(order, resource)
-        self._forget_deleted(entries)
 
     def _forget_deleted(self, entries: Mapping[str, Entry]) -> None:
-        for memory in (self._fenced, self._ended):
-            for name in [each for each in memory if each not in entries]:
-                del memory[name]
-        self._statuses.keep_only(entries)
-        if self._strikes:
-            self._forget_strikes({e.resource.id for e in entries.values() if e.resource})
-
-    def _forget_strikes(self, living: Set[str]) -> None:
+        for unit in {*self._fenced, *self._ended, *self._statuses.units}:
+            if unit.partition("/")[0] not in entries:
+                self._fenced.pop(unit, None)
+                self._ended.pop(unit, None)
+                self._statuses.forget(unit)
         known = {_owner(job.order) for job in self._jobs.values()}
         for owner, strikes in list(self._strikes.items()):
-            if owner not in known and (not strikes or owner[0] not in living):
+            if owner not in known and not (strikes and _lives(owner, entries)):
                 del self._strikes[owner]
 
     # -- jobs
@@ -322,5 +332,11 @@ class Supervisor:
         )
 
 
-def _owner(order: JobOrder) -> tuple[str, int, int]:
-    return order.resource_id, order.part, order.run
+def _owner(order: JobOrder) -> _Owner:
+    return order.name, order.resource_id, order.part, order.run
+
+
+def _lives(owner: _Owner, entries: Mapping[str, Entry]) -> bool:
+    """Whether its resource exists, and is not another one of the same name."""
+    entry = entries.get(owner[0])
+    return entry is not None and entry.resource is not None and entry.resource.id == owner[1]

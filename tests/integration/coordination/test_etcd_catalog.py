@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -33,14 +34,14 @@ from crawler.coordination.catalog import (
     state_of,
     status_key,
     wish_key,
-    write_status,
+    write_statuses,
 )
 from crawler.coordination.election import DEFAULT_PREFIX, Election
 from crawler.coordination.etcd import Etcd, KeyValue, Op, delete, put
-from crawler.coordination.keys import CLUSTER_KEY
+from crawler.coordination.keys import CLUSTER_KEY, STATUSES
 from crawler.coordination.registry import native_metadata, node_id, register
 from crawler.coordination.session import open_session
-from crawler.errors import Fenced, Misconfigured, SessionLost
+from crawler.errors import Misconfigured, SessionLost
 from crawler.model import WORKER_SERVICE, Assignment, Desired, Node, Resource, State
 from tests.etcd_server import EtcdServer
 
@@ -241,19 +242,31 @@ async def test_an_entry_is_read_past_all_caches(client: Etcd) -> None:
     assert entry.wish is None
 
 
-async def test_a_status_is_written_under_the_assignment_only(client: Etcd) -> None:
-    done = await client.txn([], [put_resource("shop")])
-    entry = await read_entry(client, "shop")
-    assert entry.resource is not None
-    status = Status(State.RUNNING, "", 1, "7", done.revision, WORKER.id, 1.0)
-    await write_status(client, entry.resource, status)
-    entry = await read_entry(client, "shop")
-    assert entry.status == status
-    assert state_of(entry, {WORKER.id}) == (State.RUNNING, "")
+async def test_statuses_are_written_in_one_transaction_under_their_assignments_only(
+    client: Etcd,
+) -> None:
+    done = await client.txn([], [put_resource("shop"), put_resource("news")])
+    reports = [
+        (
+            replace(resource(name), revision=done.revision),
+            Status(State.RUNNING, "", 1, "7", done.revision, WORKER.id, 1.0),
+        )
+        for name in ("shop", "news")
+    ]
+    assert await write_statuses(client, reports) == []
+    shop, news = await read_entry(client, "shop"), await read_entry(client, "news")
+    assert (shop.status, news.status) == (reports[0][1], reports[1][1])
+    assert state_of(shop, {WORKER.id}) == (State.RUNNING, "")
+    kvs = (await client.range(STATUSES)).kvs
+    assert len({kv.mod_revision for kv in kvs}) == 1
+
     await client.txn([], [put_resource("shop")])
-    assert entry.resource is not None
-    with pytest.raises(Fenced):
-        await write_status(client, entry.resource, status)
+    later = [(each, replace(status, reason="later")) for each, status in reports]
+    assert await write_statuses(client, later) == later[:1]
+    shop, news = await read_entry(client, "shop"), await read_entry(client, "news")
+    assert (shop.status, news.status) == (reports[0][1], later[1][1])
+    await client.txn([], [delete(resource_key("news"))])
+    assert await write_statuses(client, later) == later
 
 
 async def test_garbage_stops_nobody(client: Etcd) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from crawler.access import Access
 from crawler.clock import SystemClock
-from crawler.coordination.catalog import Catalog, read_entry, write_status
+from crawler.coordination.catalog import Catalog, read_entry, write_statuses
 from crawler.coordination.election import DEFAULT_PREFIX, Election, election_value
 from crawler.coordination.entry import Entry
 from crawler.coordination.etcd import Etcd, EtcdSettings
@@ -163,7 +163,7 @@ class Worker:
         assert entry.resource is not None
         token = entry.resource.revision
         status = Status(state, "", run, entry.resource.id, token, self.node.id, CLOCK.wall())
-        await write_status(self.etcd, entry.resource, status)
+        assert not await write_statuses(self.etcd, [(entry.resource, status)])
 
     async def vanish(self) -> None:
         """Go, as when the lease runs out."""

@@ -9,16 +9,17 @@ import random
 import select
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from crawler.clock import SystemClock
-from crawler.coordination.catalog import Cluster, Entry, Load, Status, Wish
+from crawler.coordination.catalog import Cluster, Entry, Load, Wish
 from crawler.errors import EtcdUnavailable
 from crawler.model import WORKER_SERVICE, Assignment, Desired, Node, Resource, State
+from crawler.worker.report import Report
 from crawler.worker.settings import SupervisorSettings
 from crawler.worker.supervisor import Supervisor
 
@@ -96,6 +97,14 @@ class FakeCatalog:
             await self._changed.wait()
         return self.version
 
+    def assigned(self, node_id: str) -> Set[str]:
+        homes = ((name, entry.resource) for name, entry in self.entries.items())
+        return {
+            name
+            for name, resource in homes
+            if resource and resource.assignment and resource.assignment.node_id == node_id
+        }
+
     def publish(self) -> int:
         self.version += 1
         self.revision += 1
@@ -144,12 +153,16 @@ class FakeWriter:
         self.loads: list[Load] = []
         self._news = asyncio.Condition()
 
-    async def write_status(self, resource: Resource, status: Status) -> None:
+    async def write_statuses(self, reports: Sequence[Report]) -> Sequence[Report]:
         if self.away:
             raise EtcdUnavailable("away")
         async with self._news:
-            self.statuses.append((resource.name, status.state, status.reason, status.revision))
+            self.statuses += [
+                (resource.name, status.state, status.reason, status.revision)
+                for resource, status in reports
+            ]
             self._news.notify_all()
+        return ()
 
     async def write_load(self, load: Load) -> None:
         if self.away:

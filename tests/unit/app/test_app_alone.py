@@ -123,7 +123,8 @@ async def test_reports_keep_the_latest_state(store: Store) -> None:
     reports = Reports(store, entries)
     assert await reports.words() == "shop pending: 0 of 0 pages, 0 items"
     for state in (State.RUNNING, State.FINISHED):
-        await reports.write_status(resource, Status(state, "", 1, resource.id, 2, ME.id, 1.0))
+        status = Status(state, "", 1, resource.id, 2, ME.id, 1.0)
+        assert not await reports.write_statuses([(resource, status)])
     assert await reports.words() == "shop finished: 0 of 0 pages, 0 items"
 
 

@@ -23,6 +23,7 @@ from crawler.coordination.catalog import (
     encode_status,
     encode_wish,
     load_key,
+    pause_between_lists,
     resource_key,
     status_key,
     wish_key,
@@ -104,6 +105,21 @@ def test_the_keys_of_parts_stand_beside_those_of_the_resource() -> None:
     for revision, key in enumerate((resource_key, status_key, decision_key), 10):
         assert index.drop(key("shop", 1), revision)
     assert index.entries["shop"].parts == {}
+
+
+def test_what_a_node_has_is_known_by_name_and_follows_every_part() -> None:
+    index = Index(PREFIX)
+    index.put(kv(resource_key("shop"), encode_resource(resource(node="w1")), 3))
+    index.put(kv(resource_key("news"), encode_resource(resource("news", "w1")), 4))
+    one = replace(resource(node="w2"), part=1)
+    index.put(kv(resource_key("shop", 1), encode_resource(one), 5))
+    assert (index.assigned("w1"), index.assigned("w2")) == ({"shop", "news"}, {"shop"})
+    index.put(kv(resource_key("shop"), encode_resource(resource(node="w2")), 6))
+    assert (index.assigned("w1"), index.assigned("w2")) == ({"news"}, {"shop"})
+    index.drop(resource_key("shop", 1), 7)
+    assert index.assigned("w2") == {"shop"}  # it has the other part
+    index.merge(Snapshot((), 8))
+    assert (index.assigned("w1"), index.assigned("w2")) == (set(), set())
 
 
 @pytest.mark.parametrize("number", ["0", "01", "100", "x", "", "1/2", "-1", "\u0661"])
@@ -246,12 +262,13 @@ def test_a_list_corrects_what_it_is_newer_than() -> None:
     assert set(index.entries) == {"here"}
 
 
-def test_any_order_of_sources_ends_in_the_same_state() -> None:
+@pytest.mark.parametrize("eager", [False, True])
+def test_any_order_of_sources_ends_in_the_same_state(eager: bool) -> None:
     """History replayed with lists, own writes and late events mixed in ends as etcd ended."""
     chance = random.Random(4)
     for _ in range(200):
         history, truth = _random_history(chance)
-        index = Index(PREFIX)
+        index = Index(PREFIX, eager=eager)
         watched = 0
         while watched < len(history):
             step = chance.random()
@@ -294,6 +311,22 @@ def _list_at(history: History, count: int) -> Snapshot:
         if value is not None:
             held[name] = kv(definition_key(name), value, revision)
     return Snapshot(tuple(held.values()), count)
+
+
+def test_an_entry_is_made_once_until_one_of_its_keys_changes() -> None:
+    index = Index(PREFIX)
+    index.put(kv(resource_key("shop"), encode_resource(resource()), 3))
+    index.put(kv(definition_key("news"), b"{}", 4))
+    shop, news = index.entries["shop"], index.entries["news"]
+    index.put(kv(definition_key("shop"), b"{}", 5))
+    assert index.entries["shop"] == replace(shop, definition="{}", definition_revision=5)
+    assert index.entries["news"] is news
+
+
+def test_the_more_there_is_to_list_the_less_often_it_is_listed() -> None:
+    assert pause_between_lists(600) == 60.0
+    nodes, keys = 100, 50_000
+    assert nodes * keys / pause_between_lists(keys) <= 10_000  # a second, of etcd
 
 
 def test_an_election_prefix_must_be_within_the_watched_span() -> None:

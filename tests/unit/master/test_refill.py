@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from crawler.coordination.entries import entry_from
 from crawler.coordination.entry import Entry
 from crawler.coordination.etcd import KeyValue
-from crawler.coordination.index import entry_from
 from crawler.coordination.records import Wish
 from crawler.master.batches import Change
 from crawler.master.fence import Memo

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from crawler.clock import SystemClock
 from crawler.coordination.catalog import Load, Status
-from crawler.errors import EtcdUnavailable, Fenced, OutcomeUnknown
+from crawler.errors import EtcdUnavailable, OutcomeUnknown
 from crawler.model import Resource, State
-from crawler.worker.report import StatusBoard, report_load
+from crawler.worker.report import Report, StatusBoard, report_load
 
 
 class BriefClock(SystemClock):
@@ -32,17 +32,23 @@ class FakeWriter:
         self.failures = list(failures)
         self.statuses: list[tuple[str, State, str, int]] = []
         self.loads: list[Load] = []
+        self.fenced: set[int] = set()  # tokens
         self.on_write: Callable[[], None] = lambda: None
 
     def _pass(self) -> None:
         if self.failures:
             raise self.failures.pop(0)
 
-    async def write_status(self, resource: Resource, status: Status) -> None:
+    async def write_statuses(self, reports: Sequence[Report]) -> Sequence[Report]:
         self.on_write()
         await asyncio.sleep(0)
         self._pass()
-        self.statuses.append((resource.name, status.state, status.reason, status.revision))
+        written = [each for each in reports if each[0].revision not in self.fenced]
+        self.statuses += [
+            (resource.name, status.state, status.reason, status.revision)
+            for resource, status in written
+        ]
+        return [each for each in reports if each not in written]
 
     async def write_load(self, load: Load) -> None:
         self._pass()
@@ -126,7 +132,8 @@ async def test_what_was_not_written_in_one_session_is_in_the_next() -> None:
 
 
 async def test_a_fenced_status_is_dropped() -> None:
-    statuses, writer = board(), FakeWriter(Fenced("assigned anew"))
+    statuses, writer = board(), FakeWriter()
+    writer.fenced.add(7)
     statuses.note(resource(), status(State.FINISHED))
     async with running(statuses, writer):
         await statuses.settled()
@@ -150,7 +157,8 @@ async def test_a_forgotten_resource_is_news_again() -> None:
         for _ in range(2):
             statuses.note(resource(), status(State.RUNNING))
             await statuses.settled()
-            statuses.keep_only({"other"})
+            assert list(statuses.units) == ["shop"]
+            statuses.forget("shop")
     assert len(writer.statuses) == 2
 
 
