@@ -51,12 +51,10 @@ def plan(seed: int, length_s: float, ttl_s: int) -> Plan:
     chance = random.Random(seed)
     needed = chance.sample(NEEDED, len(NEEDED))
     phases: list[Phase] = [(tuple(_strike(name, chance, ttl_s) for name in needed),)]
-    spent_s = _length(phases[0])
-    while spent_s < length_s or len(phases) < 2:
+    while length_of(tuple(phases)) < length_s or len(phases) < 2:
         alone = len(phases) % 2 == 0
         choices = [[*FAULTS]] if alone else [_names(group) for group in Group]
         phases.append(tuple(_lane(names, chance, ttl_s) for names in choices))
-        spent_s += _length(phases[-1])
     return tuple(phases)
 
 
@@ -65,8 +63,12 @@ def faults_of(phases: Plan) -> Sequence[str]:
     return [strike.fault for lanes in phases for lane in lanes for strike in lane]
 
 
-def _length(phase: Phase) -> float:
+def length_of(phases: Plan) -> float:
     """In seconds, as far as lengths are known."""
+    return sum(map(_length, phases))
+
+
+def _length(phase: Phase) -> float:
     return max(sum(strike.gap_s + strike.length_s for strike in lane) for lane in phase)
 
 

@@ -22,7 +22,7 @@ from tests.acceptance.nemesis.callers import Callers, call, canonical
 from tests.acceptance.nemesis.faults import FAULTS
 from tests.acceptance.nemesis.ground import Tree, read_hits
 from tests.acceptance.nemesis.met import met_in
-from tests.acceptance.nemesis.plan import Strike, plan
+from tests.acceptance.nemesis.plan import Strike, length_of, plan
 from tests.acceptance.nemesis.record import finished, recorded, truth_of
 from tests.acceptance.nemesis.thrown import Thrown, bounds_for, table
 
@@ -61,7 +61,7 @@ class Trial:
     def __init__(self, arena: Arena, seed: int, length_s: float) -> None:
         self._arena = arena
         self._plan = plan(seed, length_s, arena.ttl_s)
-        size = int(length_s / DELAY_S * BUSY)
+        size = int(length_of(self._plan) / DELAY_S * BUSY)
         self._trees = [arena.tree(site, size, seed) for site in range(CRAWLS)]
         self._called = [arena.tree(CRAWLS + site, CALLED_SIZE, seed) for site in range(CALLED)]
         self._seed = seed
