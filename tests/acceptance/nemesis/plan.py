@@ -50,7 +50,7 @@ def plan(seed: int, length_s: float, ttl_s: int) -> Plan:
     are over, faults of all groups at once and single faults in turn."""
     chance = random.Random(seed)
     needed = chance.sample(NEEDED, len(NEEDED))
-    phases: list[Phase] = [(tuple(_strike(name, chance, ttl_s) for name in needed),)]
+    phases: list[Phase] = [(tuple(strike_of(name, chance, ttl_s) for name in needed),)]
     while length_of(tuple(phases)) < length_s or len(phases) < 2:
         alone = len(phases) % 2 == 0
         choices = [[*FAULTS]] if alone else [_names(group) for group in Group]
@@ -76,7 +76,7 @@ def _lane(names: Sequence[str], chance: random.Random, ttl_s: int) -> Lane:
     """Any of these, for about `PHASE_S`."""
     lane: list[Strike] = []
     while _length((tuple(lane),)) < PHASE_S:
-        lane.append(_strike(chance.choice(names), chance, ttl_s))
+        lane.append(strike_of(chance.choice(names), chance, ttl_s))
     return tuple(lane)
 
 
@@ -84,7 +84,8 @@ def _names(group: Group) -> Sequence[str]:
     return [name for name, fault in FAULTS.items() if fault.group is group]
 
 
-def _strike(name: str, chance: random.Random, ttl_s: int) -> Strike:
+def strike_of(name: str, chance: random.Random, ttl_s: int) -> Strike:
+    """That fault, for a time within its lengths."""
     least, most = FAULTS[name].lengths
     length_s = round(chance.uniform(least, most) * ttl_s, 2)
     return Strike(name, round(chance.uniform(*GAP_S), 2), length_s, chance.randrange(2**32))

@@ -22,7 +22,7 @@ from tests.acceptance.nemesis.callers import Callers, call, canonical
 from tests.acceptance.nemesis.faults import FAULTS
 from tests.acceptance.nemesis.ground import Tree, read_hits
 from tests.acceptance.nemesis.met import met_in
-from tests.acceptance.nemesis.plan import Strike, length_of, plan
+from tests.acceptance.nemesis.plan import Phase, Strike, length_of, plan, strike_of
 from tests.acceptance.nemesis.record import finished, recorded, truth_of
 from tests.acceptance.nemesis.thrown import Thrown, bounds_for, table
 
@@ -33,6 +33,7 @@ START_S = 60.0  # until every crawl must have pages
 QUIET_S = 6.0  # crawling before the first fault
 CALLED = 8  # different crawls that callers add
 CALLED_SIZE = 8  # pages of each
+TRIES = 6  # to hit what a run must have met
 STUCK_S = 60.0  # without a page after the last fault: it does not go on
 
 
@@ -130,13 +131,36 @@ class Trial:
         masters = [self._arena.url(host[1:]) for host in MASTERS]
         callers = Callers(masters, variants, self._seed)
         calling = asyncio.create_task(callers.run())
-        for phase in self._plan:
-            async with asyncio.TaskGroup() as group:
-                for lane in phase:
-                    group.create_task(self._throw(lane))
+        await self._throw_phase(self._plan[0])
+        await self._meet()
+        for phase in self._plan[1:]:
+            await self._throw_phase(phase)
         callers.stop()
         await calling
         return callers.calls
+
+    async def _meet(self) -> None:
+        """Throw again what has not hit yet, as a connection that is cut while nobody commits."""
+        for number in range(TRIES):
+            met, least = met_in(self._arena.folder.glob("*.log")), Needs()
+            missed = [
+                fault
+                for fault, count, needed in (
+                    ("worker-pause", met.refusals, least.refusals),
+                    ("commit-cut", met.ambiguous, least.ambiguous),
+                    ("compaction", met.compactions, least.compactions),
+                )
+                if count < needed
+            ]
+            if not missed:
+                return
+            chance = random.Random(f"{self._seed}/{number}")
+            await self._throw([strike_of(fault, chance, self._arena.ttl_s) for fault in missed])
+
+    async def _throw_phase(self, phase: Phase) -> None:
+        async with asyncio.TaskGroup() as group:
+            for lane in phase:
+                group.create_task(self._throw(lane))
 
     async def _throw(self, lane: Sequence[Strike]) -> None:
         for strike in lane:
