@@ -165,7 +165,8 @@ class MemoryFrontier:
         chosen = sorted(hosts, key=lambda host: (host <= self._last_host, host))[:limit]
         self._last_host = chosen[-1] if chosen else self._last_host
         rounds = itertools.zip_longest(*(hosts[host][:per_host] for host in chosen))
-        due = [row for each in rounds for row in sorted(filter(None, each), key=_rank)][:limit]
+        turns = (row for each in rounds for row in sorted(filter(None, each), key=_rank))
+        due = itertools.islice(turns, limit)
         waits = (row.not_before - now for row in pending if not row.is_due(now))
         return Window(tuple(row.request for row in due), min(waits, default=None))
 

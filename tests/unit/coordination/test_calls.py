@@ -61,7 +61,6 @@ class Member(stubs.KVServicer, stubs.AuthServicer):
         self, request: pb.AuthenticateRequest, context: Any
     ) -> pb.AuthenticateResponse:
         self.logins += 1
-        await asyncio.sleep(0.01)
         return pb.AuthenticateResponse(token=self.token)
 
 
