@@ -23,7 +23,7 @@ from tests.etcd_server import EtcdServer
 from tests.ports import free_port
 from tests.postgres_server import PostgresServer
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 KINDS = (
     "token", "stranger", "store", "etcd", "userinfo", "location", "authorization", "cookie", "key",
@@ -135,7 +135,7 @@ def command(cluster: Cluster, token: str, *arguments: str, **environment: str) -
         cwd=cluster.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done.stdout + done.stderr
@@ -222,7 +222,7 @@ async def _finished(cluster: Cluster, token: str) -> None:
         _, text = await ask("GET", f"{cluster.url('1')}/crawler/resource/site", token)
         return '"state":"finished"' in text or None
 
-    await eventually(finished, "end of the crawl", 60)
+    await eventually(finished, "end of the crawl", 120)
 
 
 async def _said(
