@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from crawler.access import Role, line_of, new_token
-from tests.acceptance.cluster import Cluster, eventually
+from tests.acceptance.cluster import Cluster, Process, eventually
 from tests.etcd_server import EtcdServer
 from tests.ports import free_port
 from tests.postgres_server import PostgresServer
@@ -249,11 +249,24 @@ async def _said(
         "broken store": f"postgresql://me:{canaries['store']}@{nobody}:x:y/x",
         "unknown user": cluster.store.replace("postgres:", "nobody:"),
     }.items():
-        said[name] = await asyncio.to_thread(
-            command, cluster, token, "master", "--http=:0", "--grpc=:0",
-            f"--etcd={cluster.etcd.endpoints[0]}", CRAWLER_STORE=store,
-        )  # fmt: skip
+        said[name] = await _started(cluster, name, store)
     said["etcd URL"] = await asyncio.to_thread(
         command, cluster, token, "master", CRAWLER_ETCD=f"http://me:{canaries['etcd']}@{nobody}"
     )
     return said
+
+
+async def _started(cluster: Cluster, name: str, store: str) -> str:
+    """What a master says that ends, or waits, for want of its store."""
+    arguments = [sys.executable, "-m", "crawler", "master", "--http=:0", "--grpc=:0"]
+    arguments.append(f"--etcd={cluster.etcd.endpoints[0]}")
+    process = Process(name, arguments, cluster.folder / f"{name}.log", CRAWLER_STORE=store)
+
+    async def told() -> bool | None:
+        return not process.running or "the store is away" in process.text() or None
+
+    try:
+        await eventually(told, "word of the store", 20 * cluster.ttl_s)
+    finally:
+        process.kill_group()
+    return process.text()
