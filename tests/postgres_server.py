@@ -18,6 +18,7 @@ from typing import Self
 from tests.ports import free_port
 
 START_LIMIT_S = 30.0
+STOP_LIMIT_S = 15.0
 _OWNER = "postgres"  # the server refuses to run as root
 
 
@@ -84,10 +85,15 @@ class PostgresServer:
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: fast (sessions are ended); SIGQUIT: immediate; SIGKILL: the postmaster alone,
-        whose children notice and end."""
+        whose children notice and end. One that does not end in time is ended at once, as service
+        managers do."""
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(START_LIMIT_S)
+            try:
+                self._process.wait(STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(signal.SIGQUIT)
+                self._process.wait(START_LIMIT_S)
             self._process = None
 
     def freeze(self) -> None:
