@@ -5,7 +5,7 @@ Every node hears of every resource, and a worker looks at those of its own only:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from crawler.coordination.entry import Entry, Part, partitions_of
@@ -59,6 +59,14 @@ class Entries(Mapping[str, Entry]):
     def assigned(self, node_id: str) -> Set[str]:
         """Names of those of which the node was given a part."""
         return set(self._assigned.get(node_id, {}).values())
+
+    def at_home(self, name: str, node_id: str) -> bool:
+        """Whether the node was given a part of this one."""
+        return any(self._homes.get(key) == node_id for key in self.keys_of(name))
+
+    def keys_of(self, name: str) -> Collection[str]:
+        """The keys that make up this entry."""
+        return self._kvs.get(name, {}).keys()
 
     def put(self, name: str, kv: KeyValue) -> None:
         """Take a key of this entry."""
