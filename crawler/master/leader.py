@@ -152,14 +152,16 @@ class Leader:
         if changes:
             await self._write(changes, decisions)
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(LEAST_REST_S, SHARE * worked_s)):
+            async with asyncio.timeout(max(LEAST_REST_S, self._left(started, SHARE * worked_s))):
                 await self._roused.wait()
-        due = self._members.next_change(started)
-        now = office.clock.elapsed()
-        idle_s = IDLE_S if due is None else max(0.0, min(IDLE_S, due - now))
         with suppress(TimeoutError):
-            async with asyncio.timeout(idle_s):
+            async with asyncio.timeout(self._left(started, IDLE_S)):
                 await office.catalog.changed(version)
+
+    def _left(self, looked_at: float, most_s: float) -> float:
+        """Seconds until what was seen then calls for something else by time alone, or the most."""
+        due = self._members.next_change(looked_at)
+        return most_s if due is None else max(0.0, min(most_s, due - self._office.clock.elapsed()))
 
     def _look(self) -> tuple[tuple[Job, ...], dict[str, Seat]]:
         catalog = self._office.catalog
