@@ -26,6 +26,7 @@ from crawler.model import Resource
 log = structlog.get_logger(__name__)
 
 _BACKOFF = Backoff(base_s=0.1, cap_s=2.0)
+BURST_S = 0.05  # statuses that come so close after one another are one write
 LOAD_EVERY_S = 1.0
 ACTIVE_EVERY_S = 5.0  # pages in flight change all the time; every report wakes all masters
 Report = tuple[Resource, Status]
@@ -102,6 +103,7 @@ class StatusBoard:
             await self._news.wait()
             if await self._write(list(self._unwritten.values())[:MAX_STATUSES], writer):
                 failures = 0
+                await self._clock.sleep(BURST_S)
             else:
                 await self._clock.sleep(_BACKOFF.delay(failures, self._chance))
                 failures += 1
