@@ -197,6 +197,10 @@ class Catalog:
         """Names of the resources of which the node was given a part."""
         return self._index.assigned(node_id)
 
+    def changed_since(self, change: int) -> tuple[Sequence[str], int]:
+        """See `Entries.changed_since`."""
+        return self._index.entries.changed_since(change)
+
     async def synced(self) -> None:
         """Return once everything was listed."""
         await self._synced.wait()

@@ -368,6 +368,23 @@ def test_what_touches_a_node_is_what_it_has_had_or_is_given() -> None:
     assert not index.touches(kv(drain_key("w1"), b"", 6), "w1")
 
 
+def test_what_changed_since_is_told_without_what_is_gone() -> None:
+    index = Index(PREFIX)
+    entries = index.entries
+    for revision, name in enumerate(("a", "b", "c", "a"), 3):
+        index.put(kv(definition_key(name), b"{}", revision))
+    names, change = entries.changed_since(0)
+    assert names == ["a", "c", "b"]
+    assert entries.changed_since(change) == ([], change)
+    index.put(kv(wish_key("b"), b"{}", 9))
+    index.drop(definition_key("c"), 10)
+    index.drop(definition_key("b"), 11)
+    assert entries.changed_since(change)[0] == ["b"]
+    index.drop(wish_key("b"), 12)
+    assert entries.changed_since(change)[0] == []
+    assert entries.changed_since(0)[0] == ["a"]
+
+
 def test_the_more_there_is_to_list_the_less_often_it_is_listed() -> None:
     assert pause_between_lists(600) == 60.0
     nodes, keys = 100, 50_000
