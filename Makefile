@@ -30,7 +30,7 @@ unit: setup ## the tests that need pip only
 
 test: setup system check unit ## every test, as CI runs them
 	$(BIN)/pytest -q -n auto --store=postgresql tests/contract
-	$(BIN)/pytest tests/integration tests/acceptance
+	$(BIN)/pytest -n 2 --dist=loadfile tests/integration tests/acceptance
 
 chaos: setup system ## random faults and their verdict: make chaos SEED=7 MINUTES=10
 	$(BIN)/python -m tests.acceptance.nemesis $(SEED) $(MINUTES)

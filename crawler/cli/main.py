@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -86,7 +87,8 @@ def _options(
     """Options before any command."""
 
 
-def build() -> typer.Typer:
+@cache
+def build() -> Callable[..., Any]:
     """The command with all its subcommands."""
     commands = typer.Typer(
         name="crawler",
@@ -100,7 +102,7 @@ def build() -> typer.Typer:
     )
     for name, command in _COMMANDS.items():
         commands.command(name)(command)
-    return commands
+    return typer.main.get_command(commands)
 
 
 def run_command(arguments: Sequence[str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
@@ -98,11 +99,14 @@ def _assemble(
         app.router.add_route(route.method, route.path, route.serve)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, route.serve)
-    described = json.dumps(document(routes, _version(), definition_schema)).encode()
+
+    @cache
+    def described() -> bytes:
+        return json.dumps(document(routes, _version(), definition_schema)).encode()
 
     async def openapi(request: web.Request) -> web.Response:
         del request
-        return web.Response(body=described, content_type="application/json")
+        return web.Response(body=described(), content_type="application/json")
 
     app.router.add_get("/openapi.json", openapi)
     app.router.add_get("/metrics", probe.metrics)

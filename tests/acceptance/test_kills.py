@@ -31,12 +31,12 @@ async def _busy(cluster: Cluster, master: str = "1") -> Process:
     return await eventually(owner, "a busy worker", 10 * cluster.ttl_s)
 
 
-async def _resumed(cluster: Cluster, limit_s: float) -> float:
+async def _resumed(cluster: Cluster) -> float:
     """Seconds until a page is committed that was not committed at the kill."""
     began = time.monotonic()
     before = (await show(cluster, "1"))["progress"]["done"]
     # What was being committed at the kill may still land: two more commits are a new owner's.
-    await wait_done(cluster, "1", before + PER_HOST + 1, limit_s)
+    await wait_done(cluster, "1", before + PER_HOST + 1, 10 * cluster.ttl_s)
     return time.monotonic() - began
 
 
@@ -61,7 +61,7 @@ async def test_ten_kills_of_the_busy_worker_in_one_crawl(cluster: Cluster, shop:
             worker.kill_group()
         else:
             worker.kill()  # the supervisor alone: its children must not outlive it
-        took.append(await _resumed(cluster, 4 * cluster.ttl_s))
+        took.append(await _resumed(cluster))
         cluster.start_worker(worker.name.rpartition("-")[2])
     await wait_finished(cluster, "1")
     check_shop(cluster, shop, unstored(kills, DELAY_S))
@@ -77,7 +77,7 @@ async def test_a_killed_child_is_replaced_and_resumes(cluster: Cluster, small_sh
         assert victims
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
-        assert await _resumed(cluster, 2 * cluster.ttl_s) <= 2 + cluster.ttl_s / 2
+        assert await _resumed(cluster) <= cluster.ttl_s + 2  # no worse than a whole worker's death
     await wait_finished(cluster, "1")
     check_shop(cluster, small_shop, unstored(kills, DELAY_S))
 
@@ -86,7 +86,7 @@ async def test_a_clean_stop_hands_over_quickly(cluster: Cluster, small_shop: Sit
     await _start(cluster, small_shop, workers=2)
     worker = await _busy(cluster)
     assert worker.stop() == 0
-    assert await _resumed(cluster, 2 * cluster.ttl_s) <= 2.0
+    assert await _resumed(cluster) <= 2.0
     await wait_finished(cluster, "1")
     check_shop(cluster, small_shop, unstored(1, DELAY_S))
 

@@ -18,12 +18,12 @@ import pytest
 from aiohttp import web
 
 from crawler.access import Role, line_of, new_token
-from tests.acceptance.cluster import Cluster, eventually
+from tests.acceptance.cluster import Cluster, Process, eventually
 from tests.etcd_server import EtcdServer
 from tests.ports import free_port
 from tests.postgres_server import PostgresServer
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 KINDS = (
     "token", "stranger", "store", "etcd", "userinfo", "location", "authorization", "cookie", "key",
@@ -135,7 +135,7 @@ def command(cluster: Cluster, token: str, *arguments: str, **environment: str) -
         cwd=cluster.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done.stdout + done.stderr
@@ -222,7 +222,7 @@ async def _finished(cluster: Cluster, token: str) -> None:
         _, text = await ask("GET", f"{cluster.url('1')}/crawler/resource/site", token)
         return '"state":"finished"' in text or None
 
-    await eventually(finished, "end of the crawl", 60)
+    await eventually(finished, "end of the crawl", 120)
 
 
 async def _said(
@@ -249,11 +249,24 @@ async def _said(
         "broken store": f"postgresql://me:{canaries['store']}@{nobody}:x:y/x",
         "unknown user": cluster.store.replace("postgres:", "nobody:"),
     }.items():
-        said[name] = await asyncio.to_thread(
-            command, cluster, token, "master", "--http=:0", "--grpc=:0",
-            f"--etcd={cluster.etcd.endpoints[0]}", CRAWLER_STORE=store,
-        )  # fmt: skip
+        said[name] = await _started(cluster, name, store)
     said["etcd URL"] = await asyncio.to_thread(
         command, cluster, token, "master", CRAWLER_ETCD=f"http://me:{canaries['etcd']}@{nobody}"
     )
     return said
+
+
+async def _started(cluster: Cluster, name: str, store: str) -> str:
+    """What a master says that ends, or waits, for want of its store."""
+    arguments = [sys.executable, "-m", "crawler", "master", "--http=:0", "--grpc=:0"]
+    arguments.append(f"--etcd={cluster.etcd.endpoints[0]}")
+    process = Process(name, arguments, cluster.folder / f"{name}.log", CRAWLER_STORE=store)
+
+    async def told() -> bool | None:
+        return not process.running or "the store is away" in process.text() or None
+
+    try:
+        await eventually(told, "word of the store", 20 * cluster.ttl_s)
+    finally:
+        process.kill_group()
+    return process.text()

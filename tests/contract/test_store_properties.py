@@ -185,7 +185,6 @@ async def play(backend: Backend, directory: Path, history: list[tuple[str, objec
 @EVERYWHERE
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(history=operations)

@@ -36,7 +36,7 @@ class FakeCluster:
 async def serve_api(
     *,
     loopback: bool = True,
-    timeout_s: float = 5.0,
+    timeout_s: float = 60.0,
     access: Access | None = None,
     rates: Rates | None = None,
     definition_schema: Mapping[str, Any] | None = None,
@@ -53,7 +53,7 @@ async def serve_api(
         grace_s=0.1,
     ) as listening:
         cluster.rpc = listening.address
-        settings = CallSettings(timeout_s=timeout_s)
+        settings = CallSettings(timeout_s=timeout_s, connect_s=timeout_s)
         calls = MasterCalls(channels, listening.address, settings=settings, mark=MARK)
         app = build_app(
             calls,

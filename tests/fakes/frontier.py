@@ -158,14 +158,15 @@ class MemoryFrontier:
         self._check()
         now = self._run.clock.wall()
         pending = [row for row in self._run.rows.values() if row.state is PageState.PENDING]
+        free = [row for row in pending if row.request.fingerprint not in skip and row.is_due(now)]
         hosts: dict[str, list[Row]] = defaultdict(list)
-        for row in sorted(pending, key=_rank):
-            if row.is_due(now) and row.request.fingerprint not in skip:
-                hosts[row.request.host].append(row)
+        for row in sorted(free, key=_rank):
+            hosts[row.request.host].append(row)
         chosen = sorted(hosts, key=lambda host: (host <= self._last_host, host))[:limit]
         self._last_host = chosen[-1] if chosen else self._last_host
         rounds = itertools.zip_longest(*(hosts[host][:per_host] for host in chosen))
-        due = [row for each in rounds for row in sorted(filter(None, each), key=_rank)][:limit]
+        turns = (row for each in rounds for row in sorted(filter(None, each), key=_rank))
+        due = itertools.islice(turns, limit)
         waits = (row.not_before - now for row in pending if not row.is_due(now))
         return Window(tuple(row.request for row in due), min(waits, default=None))
 

@@ -30,18 +30,24 @@ Definition = Mapping[str, Any]
 
 
 class Callers:
-    """Two callers to a name, through any master; ``calls`` is what they did so far."""
+    """Two callers to a name, through any master; ``calls`` is what they did so far. A name gets
+    one of ``variants``, which is definitions of one crawl."""
 
     def __init__(
-        self, masters: Sequence[str], definitions: Sequence[Definition], seed: int
+        self, masters: Sequence[str], variants: Sequence[Sequence[Definition]], seed: int
     ) -> None:
         self.calls: list[Call] = []
         self._masters = masters
-        self._definitions = definitions
+        self._variants = variants
         self._seed = seed
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let `run` return once every call under way has its answer."""
+        self._stopped = True
 
     async def run(self) -> None:
-        """Until cancelled; calls that are under way then have no known outcome."""
+        """Until stopped."""
         async with asyncio.TaskGroup() as group:
             for pair in range(PAIRS):
                 for member in "ab":
@@ -50,17 +56,16 @@ class Callers:
     async def _ask(self, caller: str, prefix: str) -> None:
         chance = random.Random(f"{self._seed}/{caller}")
         for number in count():
+            variants = self._variants[number % len(self._variants)]
             for _ in range(CALLS):
+                if self._stopped:
+                    return
                 kind = chance.choice(_WISHES)
-                definition = chance.choice(self._definitions) if kind in "addput" else None
+                definition = chance.choice(variants) if kind in (Kind.ADD, Kind.PUT) else None
                 url = f"{chance.choice(self._masters)}/crawler/resource"
-                await self._call(caller, url, kind, f"{prefix}-{number}", definition)
+                name = f"{prefix}-{number}"
+                self.calls.append(await call(caller, url, kind, name, definition))
                 await asyncio.sleep(PAUSE_S)
-
-    async def _call(
-        self, caller: str, url: str, kind: Kind, name: str, definition: Definition | None
-    ) -> None:
-        self.calls.append(await call(caller, url, kind, name, definition))
 
 
 async def call(

@@ -7,14 +7,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.acceptance.chaos.history import Kind, Outcome
-from tests.acceptance.cluster import Process, eventually, request
+from tests.acceptance.cluster import Process, eventually
 from tests.acceptance.nemesis.met import met_in
 from tests.acceptance.nemesis.scene import TTL_S, Scene
 from tests.postgres_server import PostgresServer
 
 ASLEEP_S = 20.0  # until an armed process must have stopped
-
-_WAITERS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 Direct = Callable[[Scene, PostgresServer], Awaitable[None]]
 
@@ -115,45 +113,14 @@ async def worker_meets_its_double(scene: Scene, server: PostgresServer) -> None:
 async def worker_wakes_before_its_commit(scene: Scene, server: PostgresServer) -> None:
     """It stops with fetched pages in its hand, until another has claimed its crawl and has yet to
     fetch them again."""
-    await scene.start_masters("1")
-    sleeper = scene.start("worker-1", CRAWLER_FAILPOINTS="engine.before_commit=stop@3")
-    await scene.cluster.wait_workers(1)
-    await scene.crawl()
-    scene.start("worker-2")
-    await scene.cluster.wait_workers(2)
-    await _child_asleep(sleeper)
-    sleeper.pause()
-
-    async def claimed() -> bool | None:
-        return scene.claims("worker-2") or None
-
-    await eventually(claimed, "claim of worker-2", ASLEEP_S)
-    sleeper.resume()
-    await asyncio.sleep(TTL_S / 2)
+    await _claimed_while_asleep(scene, "engine.before_commit=stop@3")
 
 
-async def worker_is_moved_away_in_its_transaction(scene: Scene, server: PostgresServer) -> None:
-    """All is written, nothing committed, when its crawl is given to another, which claims it."""
-    await scene.start_masters("1")
-    sleeper = scene.start("worker-1", CRAWLER_FAILPOINTS="store.before_commit=stop@3")
-    await scene.cluster.wait_workers(1)
-    scene.start("worker-2")
-    await scene.cluster.wait_workers(2)
-    await scene.crawl()
-    await scene.committed(1)
-    owner = await eventually(lambda: _owner(scene), "owner", 10)
-    if owner != "1":  # the one that is armed is to have it
-        await _drain(scene, "2")
-    await _child_asleep(sleeper)
-    if owner != "1":
-        await _drain(scene, "2", undo=True)
-    await _drain(scene, "1")
-
-    async def met() -> bool | None:
-        return scene.claims("worker-2") or server.sql(_WAITERS) != "0" or None
-
-    await eventually(met, "claim, or wait for one, of worker-2", ASLEEP_S)
-    sleeper.resume()
+async def worker_wakes_in_its_transaction(scene: Scene, server: PostgresServer) -> None:
+    """It stops inside a commit, with all written or, where the fence is not held, right after the
+    look at it; and wakes once another has claimed its crawl."""
+    places = "store.before_commit=stop@3;store.after_look=stop@3"
+    await _claimed_while_asleep(scene, places)
 
 
 async def answers_to_commits_are_lost(scene: Scene, server: PostgresServer) -> None:
@@ -214,12 +181,28 @@ DIRECTED: tuple[tuple[Direct, str, str], ...] = (
     (worker_misses_events, "watch_without_revision", "S5"),
     (worker_meets_its_double, "same_id", "S10"),
     (worker_wakes_before_its_commit, "worker_unfenced", "S3"),
-    (worker_is_moved_away_in_its_transaction, "fence_unlocked", "S3"),
+    (worker_wakes_in_its_transaction, "fence_unlocked", "S3"),
     (answers_to_commits_are_lost, "retry_without_key", "S6"),
     (pages_are_stored, "half_a_page", "S4"),
     (worker_wakes_after_a_delete, "delete_without_tombstone", "S9"),
     (etcd_is_away, "early_answer", "S7"),
 )
+
+
+async def _claimed_while_asleep(scene: Scene, places: str) -> None:
+    """One worker crawls until its process stops at such a place, and sleeps as a whole until the
+    other one has the claim."""
+    await scene.start_masters("1")
+    sleeper = scene.start("worker-1", CRAWLER_FAILPOINTS=places)
+    await scene.cluster.wait_workers(1)
+    await scene.crawl()
+    scene.start("worker-2")
+    await scene.cluster.wait_workers(2)
+    await _child_asleep(sleeper)
+    sleeper.pause()
+    await scene.claimed("worker-2", ASLEEP_S)
+    sleeper.resume()
+    await asyncio.sleep(TTL_S / 2)
 
 
 async def _asleep(*pids: int) -> None:
@@ -253,16 +236,3 @@ async def _is_gone(scene: Scene, prefix: str) -> bool | None:
 async def _has_candidates(scene: Scene, count: int) -> bool | None:
     async with scene.cluster.client() as etcd:
         return len((await etcd.range("/resources/election/")).kvs) == count or None
-
-
-async def _owner(scene: Scene) -> str | None:
-    url = f"{scene.cluster.url('1')}/crawler/resource/site"
-    status, answer = await request("GET", url)
-    return str(answer["assigned_node"]).rpartition("-")[2] if status == 200 else None
-
-
-async def _drain(scene: Scene, worker: str, *, undo: bool = False) -> None:
-    node = f"go.micro.server.worker-{worker}"
-    url = f"{scene.cluster.url('1')}/crawler/node/{node}/drain"
-    status, answer = await request("POST", url, {"undo": undo})
-    assert status == 200, answer

@@ -50,13 +50,11 @@ def plan(seed: int, length_s: float, ttl_s: int) -> Plan:
     are over, faults of all groups at once and single faults in turn."""
     chance = random.Random(seed)
     needed = chance.sample(NEEDED, len(NEEDED))
-    phases: list[Phase] = [(tuple(_strike(name, chance, ttl_s) for name in needed),)]
-    spent_s = _length(phases[0])
-    while spent_s < length_s or len(phases) < 2:
+    phases: list[Phase] = [(tuple(strike_of(name, chance, ttl_s) for name in needed),)]
+    while length_of(tuple(phases)) < length_s or len(phases) < 2:
         alone = len(phases) % 2 == 0
         choices = [[*FAULTS]] if alone else [_names(group) for group in Group]
         phases.append(tuple(_lane(names, chance, ttl_s) for names in choices))
-        spent_s += _length(phases[-1])
     return tuple(phases)
 
 
@@ -65,8 +63,12 @@ def faults_of(phases: Plan) -> Sequence[str]:
     return [strike.fault for lanes in phases for lane in lanes for strike in lane]
 
 
-def _length(phase: Phase) -> float:
+def length_of(phases: Plan) -> float:
     """In seconds, as far as lengths are known."""
+    return sum(map(_length, phases))
+
+
+def _length(phase: Phase) -> float:
     return max(sum(strike.gap_s + strike.length_s for strike in lane) for lane in phase)
 
 
@@ -74,7 +76,7 @@ def _lane(names: Sequence[str], chance: random.Random, ttl_s: int) -> Lane:
     """Any of these, for about `PHASE_S`."""
     lane: list[Strike] = []
     while _length((tuple(lane),)) < PHASE_S:
-        lane.append(_strike(chance.choice(names), chance, ttl_s))
+        lane.append(strike_of(chance.choice(names), chance, ttl_s))
     return tuple(lane)
 
 
@@ -82,7 +84,8 @@ def _names(group: Group) -> Sequence[str]:
     return [name for name, fault in FAULTS.items() if fault.group is group]
 
 
-def _strike(name: str, chance: random.Random, ttl_s: int) -> Strike:
+def strike_of(name: str, chance: random.Random, ttl_s: int) -> Strike:
+    """That fault, for a time within its lengths."""
     least, most = FAULTS[name].lengths
     length_s = round(chance.uniform(least, most) * ttl_s, 2)
     return Strike(name, round(chance.uniform(*GAP_S), 2), length_s, chance.randrange(2**32))

@@ -97,11 +97,15 @@ class Scene:
 
         await eventually(enough, f"{pages} pages", timeout_s)
 
-    def claims(self, node: str) -> bool:
-        """Whether that worker has the claim of the crawl."""
-        with self.cluster.sql() as sql:
-            owners = sql.execute("SELECT node FROM fences WHERE open").fetchall()
-        return any(owner.endswith(node) for (owner,) in owners)
+    async def claimed(self, node: str, timeout_s: float) -> None:
+        """Wait until that worker has the claim of the crawl."""
+
+        async def has_it() -> bool | None:
+            with self.cluster.sql() as sql:
+                owners = sql.execute("SELECT node FROM fences WHERE open").fetchall()
+            return any(owner.endswith(node) for (owner,) in owners) or None
+
+        await eventually(has_it, f"claim of {node}", timeout_s)
 
     async def etcd_proxy(self, node: str) -> Proxy:
         """That node reaches etcd through it."""

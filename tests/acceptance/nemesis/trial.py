@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from tests.acceptance.nemesis.callers import Callers, call, canonical
 from tests.acceptance.nemesis.faults import FAULTS
 from tests.acceptance.nemesis.ground import Tree, read_hits
 from tests.acceptance.nemesis.met import met_in
-from tests.acceptance.nemesis.plan import Strike, plan
+from tests.acceptance.nemesis.plan import Phase, Strike, length_of, plan, strike_of
 from tests.acceptance.nemesis.record import finished, recorded, truth_of
 from tests.acceptance.nemesis.thrown import Thrown, bounds_for, table
 
@@ -32,7 +31,9 @@ DELAY_S = 0.1  # between two requests of a crawl
 BUSY = 0.6  # the share of a run in which its crawls should have work
 START_S = 60.0  # until every crawl must have pages
 QUIET_S = 6.0  # crawling before the first fault
-CALLED_SIZE = 20  # pages of what callers add
+CALLED = 8  # different crawls that callers add
+CALLED_SIZE = 8  # pages of each
+TRIES = 6  # to hit what a run must have met
 STUCK_S = 60.0  # without a page after the last fault: it does not go on
 
 
@@ -51,7 +52,7 @@ class Report:
 async def try_out(folder: Path, seed: int, length_s: float, needs: Needs | None = None) -> Report:
     """Build everything anew, throw at it for about ``length_s`` what the seed decides, and judge.
     ``needs``: see `verdict`."""
-    with open_arena(folder, CRAWLS + 1) as arena:
+    with open_arena(folder, CRAWLS + CALLED) as arena:
         return await Trial(arena, seed, length_s).run(needs)
 
 
@@ -61,9 +62,9 @@ class Trial:
     def __init__(self, arena: Arena, seed: int, length_s: float) -> None:
         self._arena = arena
         self._plan = plan(seed, length_s, arena.ttl_s)
-        size = int(length_s / DELAY_S * BUSY)
+        size = int(length_of(self._plan) / DELAY_S * BUSY)
         self._trees = [arena.tree(site, size, seed) for site in range(CRAWLS)]
-        self._called = arena.tree(CRAWLS, CALLED_SIZE, seed)
+        self._called = [arena.tree(CRAWLS + site, CALLED_SIZE, seed) for site in range(CALLED)]
         self._seed = seed
         self._thrown: list[Thrown] = []
         self._trees_by_spec: dict[str, Tree] = {}
@@ -84,11 +85,12 @@ class Trial:
             history = await record.history(calls)
         names = {arena.network[host].address: host for host in NODES}
         hits = read_hits(arena.site_log, names)
+        origins = tuple(tree.origin for tree in self._trees)
         history = replace(
             history,
             first_fault=first_fault,
             # What callers add, many crawl: only of the others a URL is one crawl's.
-            hits=tuple(hit for hit in hits if not hit.url.startswith(self._called.origin)),
+            hits=tuple(hit for hit in hits if hit.url.startswith(origins)),
             met=met_in(arena.folder.glob("*.log")),
             converged_s=converged_s,
         )
@@ -123,19 +125,42 @@ class Trial:
 
     async def _throw_all(self) -> list[Call]:
         """Throw everything, while callers ask for what they like; their calls."""
-        definitions = [self._called.definition(delay_s) for delay_s in (0.02, 0.03)]
-        self._trees_by_spec.update({canonical(each): self._called for each in definitions})
+        variants = [[tree.definition(delay_s) for delay_s in (0.02, 0.03)] for tree in self._called]
+        for tree, definitions in zip(self._called, variants, strict=True):
+            self._trees_by_spec |= {canonical(each): tree for each in definitions}
         masters = [self._arena.url(host[1:]) for host in MASTERS]
-        callers = Callers(masters, definitions, self._seed)
+        callers = Callers(masters, variants, self._seed)
         calling = asyncio.create_task(callers.run())
-        for phase in self._plan:
-            async with asyncio.TaskGroup() as group:
-                for lane in phase:
-                    group.create_task(self._throw(lane))
-        calling.cancel()
-        with suppress(asyncio.CancelledError):
-            await calling
+        await self._throw_phase(self._plan[0])
+        await self._meet()
+        for phase in self._plan[1:]:
+            await self._throw_phase(phase)
+        callers.stop()
+        await calling
         return callers.calls
+
+    async def _meet(self) -> None:
+        """Throw again what has not hit yet, as a connection that is cut while nobody commits."""
+        for number in range(TRIES):
+            met, least = met_in(self._arena.folder.glob("*.log")), Needs()
+            missed = [
+                fault
+                for fault, count, needed in (
+                    ("worker-pause", met.refusals, least.refusals),
+                    ("commit-cut", met.ambiguous, least.ambiguous),
+                    ("compaction", met.compactions, least.compactions),
+                )
+                if count < needed
+            ]
+            if not missed:
+                return
+            chance = random.Random(f"{self._seed}/{number}")
+            await self._throw([strike_of(fault, chance, self._arena.ttl_s) for fault in missed])
+
+    async def _throw_phase(self, phase: Phase) -> None:
+        async with asyncio.TaskGroup() as group:
+            for lane in phase:
+                group.create_task(self._throw(lane))
 
     async def _throw(self, lane: Sequence[Strike]) -> None:
         for strike in lane:
@@ -148,8 +173,7 @@ class Trial:
             self._thrown.append(Thrown(strike.fault, what, began, time.time()))
 
     async def _converged(self) -> float | None:
-        """Seconds until every node is registered, every master takes writes, and every unit that
-        is given to a worker is given to a live one."""
+        """Seconds until every node is registered and every master takes writes; None: too many."""
         began = time.time()
         try:
             await eventually(self._is_whole, "whole cluster", 10 * self._arena.ttl_s + 10)

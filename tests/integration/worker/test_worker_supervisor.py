@@ -64,7 +64,7 @@ async def test_what_is_taken_away_stops_in_order(scene: Scene) -> None:
     scene.catalog.assign("shop", {"do": "crawl"})
     await scene.witness.see("claim")
     scene.catalog.take("shop")
-    await scene.witness.see("cancelled", name="shop", within_s=1.0)
+    await scene.witness.see("cancelled", name="shop")
     await scene.writer.see(lambda: Load(0, 0) in scene.writer.loads)
     assert len(scene.witness.told("ready")) == 1
 
@@ -149,13 +149,13 @@ class TestDeathOfAChild:
             claim = await scene.witness.see("claim", name=name, revision=token, count=2)
             assert claim["pid"] != pid
             assert claim["strikes"] == []
-        assert time.monotonic() - killed <= 2.0
+        assert time.monotonic() - killed <= scene.session.ttl_s / 2
 
     async def test_the_page_it_parsed_gets_a_strike(self, scene: Scene) -> None:
         scene.catalog.assign("other", {"do": "crawl"})
         await scene.witness.see("claim", name="other")
         scene.catalog.assign("shop", {"do": "poison", "page": PAGE})
-        claim = await scene.witness.see("claim", name="shop", count=2, within_s=4.0)
+        claim = await scene.witness.see("claim", name="shop", count=2)
         assert claim["strikes"] == [[PAGE, "its process ended (SIGKILL)"]]
         other = await scene.witness.see("claim", name="other", count=2)
         assert other["strikes"] == []
@@ -240,7 +240,7 @@ class TestDeathOfAChild:
     async def test_it_ends_with_a_killed_supervisor(self, tmp_path: Path) -> None:
         async with another_supervisor(tmp_path) as (parent, child):
             os.kill(parent, signal.SIGKILL)
-            assert await gone(child, within_s=1.0)
+            assert await gone(child, within_s=10.0)
 
     async def test_a_pause_of_the_supervisor_is_not_taken_for_silence(self, tmp_path: Path) -> None:
         async with another_supervisor(tmp_path) as (parent, child):
@@ -265,7 +265,7 @@ class TestSessions:
         await scene.lose_session()
         scene.catalog.assign("other", {"do": "crawl"})
         os.kill(claim["pid"], signal.SIGKILL)
-        await scene.witness.see("claim", name="shop", count=2, within_s=4.0)
+        await scene.witness.see("claim", name="shop", count=2)
         assert not scene.witness.told("claim", name="other")
         scene.follow()
         await scene.witness.see("claim", name="other")
@@ -348,7 +348,7 @@ async def test_hundreds_assigned_at_once_are_spread_and_run(tmp_path: Path) -> N
     async with playing(tmp_path, processes=2) as scene:
         for n in range(300):
             scene.catalog.assign(f"r{n}", {"do": "crawl"})
-        await scene.witness.see("claim", count=300, within_s=15.0)
+        await scene.witness.see("claim", count=300, within_s=30.0)
         per_child = [len(scene.witness.told("claim", pid=pid)) for pid in scene.boss.child_pids]
         assert per_child == [150, 150]
         await scene.writer.see(lambda: len(scene.writer.statuses) == 300)

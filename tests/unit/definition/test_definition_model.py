@@ -270,7 +270,7 @@ definitions = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(definitions)
 def test_any_definition_survives_the_wire(data: dict[str, Any]) -> None:
     definition = from_data(data)
@@ -282,7 +282,7 @@ def test_any_definition_survives_the_wire(data: dict[str, Any]) -> None:
     assert load_text(text) == definition
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.recursive(
         st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),

@@ -189,7 +189,7 @@ class Simulated:
         self.now = apply(self.now, decisions)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.sampled_from([1.0, 4.0, 7.0, 11.0, 15.0, 25.0]), st.sampled_from([1.0, 4.0, 12.0]))
 def test_a_flapping_worker_moves_its_resources_twice_at_most(up_s: float, down_s: float) -> None:
     resources, count = 200, 5

@@ -35,6 +35,7 @@ from crawler.rpc.pb import crawler_pb2 as crawler
 from crawler.rpc.pb import crawler_pb2_grpc, greeter_pb2
 from crawler.rpc.server import serve
 from crawler.rpc.services import greeter
+from tests.fakes.clock import SleepClock
 from tests.fakes.control import FakeMaster
 
 NAME = "go.micro.server.worker-2"
@@ -42,11 +43,14 @@ NAME = "go.micro.server.worker-2"
 
 @asynccontextmanager
 async def calls_to(
-    master: FakeMaster, settings: CallSettings | None = None, hop: int = 0
+    master: FakeMaster,
+    settings: CallSettings | None = None,
+    hop: int = 0,
+    clock: SleepClock | None = None,
 ) -> AsyncIterator[MasterCalls]:
     channels = Channels()
     async with serve("127.0.0.1:0", master.services, grace_s=0.2) as listening:
-        yield MasterCalls(channels, listening.address, settings=settings, hop=hop)
+        yield MasterCalls(channels, listening.address, settings=settings, hop=hop, clock=clock)
         await channels.close()
 
 
@@ -263,12 +267,12 @@ async def test_unknown_outcomes_are_not_repeated() -> None:
 
 async def test_repeating_ends_at_the_deadline() -> None:
     master = FakeMaster(fail_next=[NoLeader("no master leads")] * 1000)
-    settings = CallSettings(timeout_s=0.3, repeat=Backoff(base_s=0.05, cap_s=0.05))
-    async with calls_to(master, settings) as calls:
-        began = time.monotonic()
+    settings = CallSettings(timeout_s=10.0, connect_s=10.0, repeat=Backoff(base_s=1.0, cap_s=1.0))
+    clock = SleepClock()
+    async with calls_to(master, settings, clock=clock) as calls:
         with pytest.raises(NoLeader):
             await calls.list_nodes()
-        assert time.monotonic() - began < 2.0
+    assert 9.0 <= clock.elapsed() < 10.0
 
 
 @pytest.mark.parametrize("hop", [0, 1])

@@ -152,10 +152,17 @@ def worker_unfenced() -> None:
 
 
 def fence_unlocked() -> None:
-    """The fence is looked at, and not held; and a transaction may idle for long."""
+    """The fence is looked at, and not held; one may stop right after the look."""
+    from crawler.failpoint import hit
     from crawler.store.postgres import frontier, server
 
-    frontier.check_claim = frontier.look_at_claim
+    look = frontier.look_at_claim
+
+    async def look_only(tx: Any, claim: Any) -> None:
+        await look(tx, claim)
+        await hit("store.after_look")
+
+    frontier.check_claim = look_only
     server._SESSION["idle_in_transaction_session_timeout"] = "60s"
 
 
