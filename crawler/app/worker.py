@@ -31,6 +31,7 @@ from crawler.config import Listen, WorkerConfig
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd
 from crawler.coordination.registry import node_id, register
+from crawler.coordination.scope import scope_of
 from crawler.coordination.session import Session
 from crawler.coordination.signing import read_seal
 from crawler.model import WORKER_SERVICE, Node
@@ -114,7 +115,7 @@ async def follow_cluster(
 ) -> NoReturn:
     """Crawl what the cluster assigns to this worker, in one session after the other."""
     seal = read_seal(config.secret)
-    catalog = Catalog(etcd, clock, config.election_prefix, seal=seal)
+    catalog = Catalog(etcd, clock, config.election_prefix, seal=seal, scope=scope_of(node.id))
 
     async def follow(session: Session) -> NoReturn:
         await warn_of_login(etcd, config)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import aclosing
+from functools import partial
 from itertools import compress
 from operator import not_
 from types import MappingProxyType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import structlog
 
@@ -18,20 +19,27 @@ from crawler.clock import Backoff, Clock
 from crawler.coordination.election import DEFAULT_PREFIX, Leader
 from crawler.coordination.entries import entry_from
 from crawler.coordination.entry import Entry, all_units, current_status, state_of, units_of
-from crawler.coordination.etcd import Etcd, KeyValue, Snapshot, fetch, modified_at, put
+from crawler.coordination.etcd import (
+    Etcd,
+    KeyValue,
+    Snapshot,
+    WatchEvent,
+    fetch,
+    modified_at,
+    put,
+)
 from crawler.coordination.index import Index, View
 from crawler.coordination.keys import (
     CLUSTER_KEY,
     IDS_KEY,
     PART_PREFIXES,
     PREFIXES,
-    SPAN_END,
-    SPAN_START,
     decision_key,
     definition_key,
     drain_key,
     in_span,
     load_key,
+    name_and_part,
     owner_key,
     resource_key,
     status_key,
@@ -50,7 +58,9 @@ from crawler.coordination.records import (
     encode_resource,
     encode_status,
     encode_wish,
+    home_of,
 )
+from crawler.coordination.scope import EVERYTHING, Scope, Span, read_resources
 from crawler.coordination.signing import Seal
 from crawler.errors import Compacted, Misconfigured, SessionLost, Unavailable
 from crawler.model import Node, Resource
@@ -102,6 +112,10 @@ RELIST_KEYS_PER_S = 100.0
 MAX_STATUSES = 60  # etcd takes 128 operations, and a reason is at most 500 characters
 # After a compaction all watchers list at once; this spreads them.
 SPREAD_S = 1.0
+READ_PAUSE_S = 0.05  # between two reads of resources that something happens to
+
+Read = Sequence[tuple[Sequence[str], Snapshot]]
+R = TypeVar("R")
 
 
 class Catalog:
@@ -109,7 +123,8 @@ class Catalog:
 
     Events wake through `changed`; whoever is woken looks at the whole. `run` keeps it up to date
     until cancelled, waits while etcd is away, and raises `SessionLost` when etcd has gone back in
-    time. ``eager``: see `Entries`.
+    time. ``eager``: see `Entries`. With the ``scope`` of one node, no more is known than that
+    needs: of the resources of others who has them, and nothing of loads, drains and decisions.
     """
 
     def __init__(
@@ -121,6 +136,7 @@ class Catalog:
         seal: Seal = Seal(),  # noqa: B008 - frozen
         relist_s: float = RELIST_S,
         eager: bool = False,
+        scope: Scope = EVERYTHING,
     ) -> None:
         if not in_span(f"{election_prefix}/"):
             raise Misconfigured(
@@ -131,6 +147,9 @@ class Catalog:
         self._election_prefix = election_prefix
         self._seal = seal
         self._eager = eager
+        self._scope = scope
+        self._due: set[str] = set()
+        self._roused = asyncio.Event()
         self._index = self._new_index()
         self._relist_s = relist_s
         self._chance = random.Random()
@@ -178,6 +197,10 @@ class Catalog:
         """Names of the resources of which the node was given a part."""
         return self._index.assigned(node_id)
 
+    def changed_since(self, change: int) -> tuple[Sequence[str], int]:
+        """See `Entries.changed_since`."""
+        return self._index.entries.changed_since(change)
+
     async def synced(self) -> None:
         """Return once everything was listed."""
         await self._synced.wait()
@@ -203,29 +226,46 @@ class Catalog:
         start = await self._list()
         try:
             async with asyncio.TaskGroup() as group:
-                start_loop(group, "catalog: watch", self._watch(start + 1))
+                for span in self._scope.spans:
+                    start_loop(group, f"catalog: watch {span[0]}", self._watch(span, start + 1))
                 start_loop(group, "catalog: relist", self._relist())
+                start_loop(group, "catalog: read", self._read())
         except ExceptionGroup as failures:
             # What one loop failed with is what the caller reacts to.
             raise failures.exceptions[0] from failures
         raise AssertionError("loops never end")
 
-    async def _watch(self, start: int) -> NoReturn:
+    async def _watch(self, span: Span, start: int) -> NoReturn:
+        first = span == self._scope.spans[0]
         while True:
             try:
-                async with aclosing(self._etcd.watch(SPAN_START, SPAN_END, start)) as batches:
+                async with aclosing(self._etcd.watch(*span, start)) as batches:
                     async for batch in batches:
-                        news = [
-                            self._index.drop(event.kv.key, event.kv.mod_revision)
-                            if event.deleted
-                            else self._index.put(event.kv)
-                            for event in batch
-                        ]
-                        self._announce(any(news), batch[-1].kv.mod_revision)
+                        news = [self._take(event) for event in batch]
+                        # How new the other spans are, says nothing of the first.
+                        self._announce(any(news), batch[-1].kv.mod_revision if first else 0)
             except Compacted as error:
                 log.warning("watched history is gone", start=start, compacted=error.revision)
             await self._clock.sleep(self._chance.uniform(0.0, SPREAD_S))
             start = await self._list() + 1
+
+    def _take(self, event: WatchEvent) -> bool:
+        """Whether the event is news; of what is read on its own it is but a hint."""
+        kv, node = event.kv, self._scope.node
+        if node and self._index.touches(kv, node):
+            self._due.add(name_and_part(kv.key)[0])
+            self._roused.set()
+            return False
+        return self._index.drop(kv.key, kv.mod_revision) if event.deleted else self._index.put(kv)
+
+    async def _read(self) -> NoReturn:
+        """Read what is due; a burst of events is one read."""
+        while True:
+            await self._roused.wait()
+            self._roused.clear()
+            names, self._due = sorted(self._due), set()
+            self._announce(self._replace(await self._read_resources(names)) > 0, 0)
+            await self._clock.sleep(READ_PAUSE_S)
 
     async def _relist(self) -> NoReturn:
         while True:
@@ -237,13 +277,16 @@ class Catalog:
         """List everything and take what differs; the revision of the list."""
         await failpoint.hit("catalog.before_list")
         floor = self.revision
-        snapshot = await self._read_all()
+        snapshot = await self._until_read(partial(self._etcd.span, self._scope.prefixes))
         if snapshot.revision < floor:
             # What was known is of another history; the next `run` begins with nothing.
             self._note_rewind()
             self._index, self.revision = self._new_index(), 0
             raise SessionLost(f"etcd went back from revision {floor} to {snapshot.revision}")
-        news = self._index.merge(snapshot)
+        found = await self._read_resources(sorted(self._own(snapshot)))
+        # The reader may have been told of others meanwhile.
+        apart = {name for names, _ in found for name in names} | self.assigned(self._scope.node)
+        news = self._index.merge(snapshot, apart) + self._replace(found)
         log.debug("listed", keys=len(snapshot.kvs), news=news, revision=snapshot.revision)
         self._announce(bool(news) or not self._synced.is_set(), snapshot.revision)
         self._synced.set()
@@ -256,13 +299,28 @@ class Catalog:
             self._rewinds = self._etcd.rewinds
             self.outlived = self.cluster.uuid if self.cluster is not None else ""
 
-    async def _read_all(self) -> Snapshot:
+    def _own(self, snapshot: Snapshot) -> set[str]:
+        """Names of what the node of the scope has, as far as is known or listed."""
+        node = self._scope.node
+        if not node:
+            return set()
+        listed = (name_and_part(kv.key)[0] for kv in snapshot.kvs if home_of(kv) == node)
+        return {*filter(None, listed), *self.assigned(node)}
+
+    async def _read_resources(self, names: Sequence[str]) -> Read:
+        return await self._until_read(partial(read_resources, self._etcd, names))
+
+    def _replace(self, found: Read) -> int:
+        return sum(self._index.replace(names, snapshot) for names, snapshot in found)
+
+    async def _until_read(self, read: Callable[[], Awaitable[R]]) -> R:
+        """What it reads, once etcd answers."""
         delays = Backoff(base_s=0.1, cap_s=2.0).delays(self._chance)
         while True:
             try:
-                return await self._etcd.span(PREFIXES)
+                return await read()
             except (Unavailable, Compacted) as error:
-                log.info("list failed", error=str(error))
+                log.info("not read yet", error=str(error))
                 await self._clock.sleep(next(delays))
 
     def _new_index(self) -> Index:

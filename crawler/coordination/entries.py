@@ -5,7 +5,8 @@ Every node hears of every resource, and a worker looks at those of its own only:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from itertools import takewhile
 from typing import Any
 
 from crawler.coordination.entry import Entry, Part, partitions_of
@@ -43,6 +44,8 @@ class Entries(Mapping[str, Entry]):
         self._made: dict[str, Entry] = {}
         self._homes: dict[str, str] = {}  # node id, by the key of a resource or part
         self._assigned: dict[str, dict[str, str]] = {}  # by node id: key to name
+        self._changes = 0
+        self._changed: dict[str, int] = {}  # by name: the number of its last change, in order
 
     def __getitem__(self, name: str) -> Entry:
         return self._made.get(name) or self._make(name)
@@ -60,8 +63,23 @@ class Entries(Mapping[str, Entry]):
         """Names of those of which the node was given a part."""
         return set(self._assigned.get(node_id, {}).values())
 
+    def at_home(self, name: str, node_id: str) -> bool:
+        """Whether the node was given a part of this one."""
+        return any(self._homes.get(key) == node_id for key in self.keys_of(name))
+
+    def keys_of(self, name: str) -> Collection[str]:
+        """The keys that make up this entry."""
+        return self._kvs.get(name, {}).keys()
+
+    def changed_since(self, change: int) -> tuple[list[str], int]:
+        """Names of those that are there and changed after the change of that number (0: all),
+        and the number of the last one. Costs what changed, whatever there is."""
+        newest = reversed(self._changed)
+        return list(takewhile(lambda name: self._changed[name] > change, newest)), self._changes
+
     def put(self, name: str, kv: KeyValue) -> None:
         """Take a key of this entry."""
+        self._note_change(name)
         self._kvs.setdefault(name, {})[kv.key] = kv
         self._made.pop(name, None)
         if kv.key.startswith((RESOURCES, PARTS)):
@@ -71,16 +89,22 @@ class Entries(Mapping[str, Entry]):
 
     def drop(self, name: str, key: str) -> None:
         """Forget a key of this entry; without any, there is no entry."""
+        self._note_change(name)
         kvs = self._kvs[name]
         del kvs[key]
         self._made.pop(name, None)
         if not kvs:
-            del self._kvs[name]
+            del self._kvs[name], self._changed[name]
         self._move(key, name, "")
 
     def _make(self, name: str) -> Entry:
         made = self._made[name] = entry_from(name, self._kvs[name].values())
         return made
+
+    def _note_change(self, name: str) -> None:
+        self._changed.pop(name, None)
+        self._changes += 1
+        self._changed[name] = self._changes
 
     def _move(self, key: str, name: str, home: str) -> None:
         before = self._homes.pop(key, "")

@@ -62,6 +62,9 @@ log = structlog.get_logger(__name__)
 # Definitions are at most 256 kB, so a page fits the channel's receive limit. Not fewer: etcd counts
 # all keys of the range anew for every page.
 _PAGE_KEYS = 2_000
+# How often one page of a list is asked for, each time within the limit of a call: what was read
+# before it need not be read again for its sake.
+_PAGE_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,8 @@ class Etcd:
     async def span(self, prefixes: Sequence[str]) -> Snapshot:
         """All keys that begin with one of ``prefixes``, in their order, at one revision.
 
-        Raises `Compacted` if that revision is compacted before the last page, twice.
+        Raises `Compacted` if that revision is compacted before the last page, twice. Ends within
+        some times the limit of a call per page.
         """
         try:
             return await self._read_span(prefixes)
@@ -223,7 +227,7 @@ class Etcd:
         for prefix in prefixes:
             start, end = to_bytes(prefix), prefix_end(prefix)
             while True:
-                page = await self._range(
+                page = await self._page(
                     pb.RangeRequest(key=start, range_end=end, limit=_PAGE_KEYS, revision=revision)
                 )
                 revision = revision or page.header.revision
@@ -232,6 +236,15 @@ class Etcd:
                     break
                 start = page.kvs[-1].key + b"\0"
         return Snapshot(tuple(kvs), revision)
+
+    async def _page(self, request: pb.RangeRequest) -> pb.RangeResponse:
+        """One page; once a revision is fixed, it is worth to wait for the others."""
+        for _ in range(_PAGE_TRIES - 1 if request.revision else 0):
+            try:
+                return await self._range(request)
+            except EtcdUnavailable as error:
+                log.info("page not read yet", revision=request.revision, error=str(error))
+        return await self._range(request)
 
     async def _range(self, request: pb.RangeRequest) -> pb.RangeResponse:
         async def send(at: Endpoint, metadata: Metadata, timeout_s: float) -> pb.RangeResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from crawler.coordination.entries import Entries
 from crawler.coordination.entry import Entry
 from crawler.coordination.etcd import KeyValue, Snapshot
 from crawler.coordination.keys import CLUSTER_KEY, DRAINED, LOADS, NODES, name_and_part
-from crawler.coordination.records import Cluster, Load, decode_cluster, decode_load
+from crawler.coordination.records import Cluster, Load, decode_cluster, decode_load, home_of
 from crawler.coordination.registry import parse_node
 from crawler.coordination.signing import Seal
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE, Node
@@ -98,24 +98,45 @@ class Index:
         self._store(key, None)
         return True
 
-    def merge(self, snapshot: Snapshot) -> int:
+    def touches(self, kv: KeyValue, node_id: str) -> bool:
+        """Whether the key, as it is now or is to be, is about a resource of which the node has a
+        part; False for what is already known."""
+        name, _ = name_and_part(kv.key)
+        if not name or kv.mod_revision <= self._revision_of(kv.key):
+            return False
+        return self.entries.at_home(name, node_id) or home_of(kv) == node_id
+
+    def merge(self, snapshot: Snapshot, apart: Collection[str] = ()) -> int:
         """Take a list of everything, which is right about all that is not newer than it; how many
-        keys were news. A list older than one taken before says nothing."""
+        keys were news. A list older than one taken before says nothing.
+
+        ``apart`` are the resources that are read on their own: it is not asked about them.
+        """
         if snapshot.revision < self._listed:
             return 0
-        wrong = [kv for kv in snapshot.kvs if self._differs(kv, snapshot.revision)]
+        kvs, known = snapshot.kvs, tuple(self._known)
+        if apart:
+            kvs = tuple(kv for kv in kvs if name_and_part(kv.key)[0] not in apart)
+            known = tuple(key for key in known if name_and_part(key)[0] not in apart)
+        news = self._correct(kvs, known, snapshot.revision)
+        self._listed = snapshot.revision
+        self._gone = {key: at for key, at in self._gone.items() if at > self._listed}
+        return news
+
+    def replace(self, names: Iterable[str], snapshot: Snapshot) -> int:
+        """Take what was read of these resources alone; how many keys were news."""
+        known = [key for name in names for key in self.entries.keys_of(name)]
+        return self._correct(snapshot.kvs, known, snapshot.revision)
+
+    def _correct(self, kvs: Collection[KeyValue], known: Iterable[str], revision: int) -> int:
+        """Take what was read of the ``known`` keys and others; how many were news."""
+        wrong = [kv for kv in kvs if self._differs(kv, revision)]
+        read = {kv.key for kv in kvs}
+        missing = [key for key in known if key not in read and self._known[key] <= revision]
         news = sum(self._take(kv) for kv in wrong)
-        listed = {kv.key for kv in snapshot.kvs}
-        missing = [
-            key
-            for key, revision in self._known.items()
-            if revision <= snapshot.revision and key not in listed
-        ]
         for key in missing:
             del self._known[key]
             self._store(key, None)
-        self._listed = snapshot.revision
-        self._gone = {key: at for key, at in self._gone.items() if at > self._listed}
         return news + len(missing)
 
     def _differs(self, kv: KeyValue, listed: int) -> bool:

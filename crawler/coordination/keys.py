@@ -29,6 +29,7 @@ ELECTION = DEFAULT_PREFIX
 # together and in order. Keys of others in between are skipped.
 SPAN_START = OURS
 SPAN_END = "/resources0"
+PARTS_END = "/crawler/parts0"
 PREFIXES = (OURS, NODES, RESOURCES)
 
 # What makes up the entry of a resource; some of it once per part.

@@ -74,6 +74,21 @@ def plan(situation: Situation, scales: Scales | None = None) -> list[Decision]:
     return decisions
 
 
+def stands(job: Job, seats: Mapping[str, Seat]) -> bool:
+    """Whether nothing forces a decision on this job, whatever is known of all the others."""
+    seat = seats.get(job.node_id)
+    if seat is None or seat.drained:
+        return bool(job.rest) and not job.node_id
+    if job.rest:
+        return True
+    return (
+        not seat.given_up
+        and (seat.node.native or not job.defined)
+        and job.revision >= seat.node.revision
+        and job.address == seat.node.address
+    )
+
+
 def _decide(job: Job, situation: Situation, scales: Scales) -> Decision | None:
     seat = situation.seats.get(job.node_id)
     if job.rest:

@@ -3,15 +3,24 @@ was overtaken, so that it does not stop the others."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from crawler.coordination.etcd import Compare, Op
 from crawler.failpoint import hit
-from crawler.master.office import Office
 
 MAX_OPS = 120  # etcd's limit is 128, for compares and operations each
 MAX_BYTES = 1_000_000  # etcd's limit is 1.5 MiB per request
+AT_ONCE = 4  # transactions; more only wait for one another in etcd
+
+
+class Writer(Protocol):
+    """The leader's way of writing; `Office`."""
+
+    async def write(self, compares: Sequence[Compare], ops: Sequence[Op]) -> int | None:
+        """The revision; None: something compared has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +60,41 @@ def batches(changes: Sequence[Change]) -> Iterator[tuple[list[Change], list[Comp
 
 
 async def write_all(
-    office: Office, changes: Sequence[Change], written: Callable[[str, int], None]
+    office: Writer, changes: Sequence[Change], written: Callable[[str, int], None]
 ) -> None:
-    """Write what still can be; ``written`` is told each name and revision, at once."""
-    for group, compares in batches(changes):
-        await hit("leader.before_assign_txn")
-        revision = await office.write(compares, [op for change in group for op in change.ops])
-        if revision is not None:
-            for change in group:
-                written(change.name, revision)
-        elif len(group) > 1:
-            for change in group:
-                alone = await office.write(change.compares, change.ops)
-                if alone is not None:
-                    written(change.name, alone)
+    """Write what still can be; ``written`` is told each name and revision, at once.
+
+    The changes are of different resources, so that several transactions are under way at a time.
+    Raises what the first of them to fail raised; the others may have been carried out or not.
+    """
+    groups = batches(changes)
+
+    async def write_some() -> None:
+        for group, compares in groups:
+            await _write(office, group, compares, written)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(AT_ONCE):
+                tasks.create_task(write_some(), name=f"write changes {number}")
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
+
+
+async def _write(
+    office: Writer,
+    group: Sequence[Change],
+    compares: Sequence[Compare],
+    written: Callable[[str, int], None],
+) -> None:
+    """One transaction, and where something compared has changed, one for each."""
+    await hit("leader.before_assign_txn")
+    revision = await office.write(compares, [op for change in group for op in change.ops])
+    if revision is not None:
+        for change in group:
+            written(change.name, revision)
+    elif len(group) > 1:
+        for change in group:
+            alone = await office.write(change.compares, change.ops)
+            if alone is not None:
+                written(change.name, alone)

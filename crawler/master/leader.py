@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import NoReturn
 
@@ -16,7 +16,7 @@ from crawler.clock import Backoff
 from crawler.coordination.catalog import Entry
 from crawler.coordination.instances import Ids
 from crawler.errors import Compacted, Exhausted, OutcomeUnknown, Unavailable
-from crawler.master.assignment import RELIEF, Decision, Kind, allowance, plan
+from crawler.master.assignment import RELIEF, Decision, Kind, allowance, plan, stands
 from crawler.master.batches import Change, write_all
 from crawler.master.desk import Desk, assign, registered, unchanged
 from crawler.master.fence import Fence
@@ -66,6 +66,9 @@ class Leader:
         self._moved: deque[float] = deque()
         self._held = ""
         self._survey = Survey()
+        self._seen = 0  # the number of the last change that was looked at
+        self._calm: Mapping[str, Seat] | None = None  # the workers, when nothing was left to do
+        self._whole_at = 0.0
         self._roused = asyncio.Event()
         self._chance = random.Random()
         self._upkeep: Upkeep | None = None
@@ -147,27 +150,47 @@ class Leader:
         version, started = office.catalog.version, office.clock.elapsed()
         self._members.observe(office.catalog.workers, started)
         self._roused.clear()
-        changes, decisions = self._decide(started)
+        changes, decisions = self._decide(started) if self._unsettled(started) else ([], {})
         worked_s = office.clock.elapsed() - started
         if changes:
             await self._write(changes, decisions)
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(LEAST_REST_S, SHARE * worked_s)):
+            async with asyncio.timeout(max(LEAST_REST_S, self._left(started, SHARE * worked_s))):
                 await self._roused.wait()
-        due = self._members.next_change(started)
-        now = office.clock.elapsed()
-        idle_s = IDLE_S if due is None else max(0.0, min(IDLE_S, due - now))
         with suppress(TimeoutError):
-            async with asyncio.timeout(idle_s):
+            async with asyncio.timeout(self._left(started, IDLE_S)):
                 await office.catalog.changed(version)
+
+    def _left(self, looked_at: float, most_s: float) -> float:
+        """Seconds until what was seen then calls for something else by time alone, or the most."""
+        due = self._members.next_change(looked_at)
+        return most_s if due is None else max(0.0, min(most_s, due - self._office.clock.elapsed()))
 
     def _look(self) -> tuple[tuple[Job, ...], dict[str, Seat]]:
         catalog = self._office.catalog
         seats = seats_of(catalog.workers, catalog.loads, catalog.drained)
         return self._survey.jobs(catalog.entries), seats
 
+    def _unsettled(self, now: float) -> bool:
+        """Whether everything must be looked at. While nothing happens to the workers, it is enough
+        to see that what changed stands: calls are answered in between, and they place by
+        themselves. Loads and what was deleted count from the next look at everything on."""
+        catalog = self._office.catalog
+        names, self._seen = catalog.changed_since(self._seen)
+        jobs = self._survey.update([catalog.entries[name] for name in names])
+        seats = seats_of(catalog.workers, {}, catalog.drained)
+        ailing = any(load.trouble for load in catalog.loads.values())
+        return (
+            ailing
+            or now >= self._whole_at
+            or seats != self._calm
+            or not all(stands(job, seats) for job in jobs)
+        )
+
     def _decide(self, now: float) -> tuple[list[Change], dict[str, Decision]]:
-        """One look, without a pause in it: what calls place meanwhile is not counted twice."""
+        """One look at everything, without a pause in it: what calls place meanwhile is not counted
+        twice."""
+        catalog = self._office.catalog
         jobs, seats = self._look()
         self._members.hear([each for each in seats if seats[each].trouble], now)
         moves_left = allowance(len(jobs), self._moved, now)
@@ -176,6 +199,8 @@ class Leader:
         scales = weigh(situation)
         self._desk.placing.renew(scales, jobs)  # before the plan: it must see what is under way
         decisions = plan(situation, scales)
+        self._calm = None if decisions else seats_of(catalog.workers, {}, catalog.drained)
+        self._whole_at = now + self._left(now, IDLE_S)
         at, term = self._office.clock.wall(), self._office.term.revision
         changes = [
             Change(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -97,16 +97,27 @@ class Survey:
         for name, entry in entries.items():
             known = before.get(name)
             if known is None or known[0] is not entry:
-                known = (entry, tuple((unit, job_of(unit)) for unit in units_of(entry)))
+                known = (entry, _units(entry))
             self._known[name] = known
         return tuple(
             job for _, units in self._known.values() for _, job in units if job is not None
         )
 
+    def update(self, entries: Sequence[Entry]) -> tuple[Job, ...]:
+        """The units of these only; what is gone is still remembered."""
+        for entry in entries:
+            self._known[entry.name] = (entry, _units(entry))
+        read = (self._known[entry.name][1] for entry in entries)
+        return tuple(job for units in read for _, job in units if job is not None)
+
     def unit(self, name: str) -> Entry:
         """The unit of that name, as of the last look."""
         _, units = self._known[name.partition("/")[0]]
         return next(unit for unit, _ in units if unit.unit == name)
+
+
+def _units(entry: Entry) -> Units:
+    return tuple((unit, job_of(unit)) for unit in units_of(entry))
 
 
 def seats_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import NoReturn, Protocol
 
 import structlog
@@ -25,7 +26,9 @@ from crawler.model import Resource
 log = structlog.get_logger(__name__)
 
 _BACKOFF = Backoff(base_s=0.1, cap_s=2.0)
+BURST_S = 0.05  # statuses that come so close after one another are one write
 LOAD_EVERY_S = 1.0
+ACTIVE_EVERY_S = 5.0  # pages in flight change all the time; every report wakes all masters
 Report = tuple[Resource, Status]
 _LATER = (Unavailable, OutcomeUnknown, Exhausted)  # Exhausted: etcd has no space at the moment
 
@@ -100,6 +103,7 @@ class StatusBoard:
             await self._news.wait()
             if await self._write(list(self._unwritten.values())[:MAX_STATUSES], writer):
                 failures = 0
+                await self._clock.sleep(BURST_S)
             else:
                 await self._clock.sleep(_BACKOFF.delay(failures, self._chance))
                 failures += 1
@@ -129,18 +133,26 @@ class StatusBoard:
 async def report_load(
     measure: Callable[[], Load], writer: Writer, clock: Clock, chance: random.Random
 ) -> NoReturn:
-    """Write the load when it changed, at most once a second, until cancelled."""
+    """Write the load when it changed, at most once a second, until cancelled; more seldom where
+    nothing but the pages in flight did."""
     written: Load | None = None
+    written_at = 0.0
     failures = 0
     while True:
         load = measure()
         pause_s = LOAD_EVERY_S
-        if load != written:
+        if _is_news(load, written, clock.elapsed() - written_at):
             try:
                 await writer.write_load(load)
-                written, failures = load, 0
+                written, written_at, failures = load, clock.elapsed(), 0
             except _LATER as error:
                 log.warning("load not written yet", error=str(error))
                 pause_s = max(pause_s, _BACKOFF.delay(failures, chance))
                 failures += 1
         await clock.sleep(pause_s)
+
+
+def _is_news(load: Load, written: Load | None, age_s: float) -> bool:
+    if written is None or replace(load, active=written.active) != written:
+        return True
+    return load.active != written.active and age_s >= ACTIVE_EVERY_S

@@ -37,6 +37,7 @@ from crawler.rpc.pb.crawler_pb2 import ResourceSpec
 from crawler.tasks import start_loop
 from tests.acceptance.cluster import Cluster, Process, eventually
 from tests.bench.goals import Goal, table
+from tests.bench.interrupt import Interrupted, noted_signals, until_noted
 from tests.bench.observer import Observer
 from tests.bench.usage import cpu_seconds, peak_mib
 from tests.etcd_server import EtcdServer
@@ -349,8 +350,12 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=1, choices=(1, 3), help="of etcd")
     parser.add_argument("--store", default="sqlite", choices=("sqlite", "postgresql"))
     options = parser.parse_args()
-    with prepared(options) as (cluster, server):
-        goals = asyncio.run(measure(cluster, server, options))
+    try:
+        with noted_signals() as came, prepared(options) as (cluster, server):
+            goals = asyncio.run(until_noted(came, measure(cluster, server, options)))
+    except Interrupted as error:
+        say(f"ended by {error}")
+        return error.exit_code
     print(table(goals))
     return 0 if all(each.kept for each in goals) else 1
 

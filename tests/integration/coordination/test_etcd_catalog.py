@@ -40,6 +40,7 @@ from crawler.coordination.election import DEFAULT_PREFIX, Election
 from crawler.coordination.etcd import Etcd, KeyValue, Op, delete, put
 from crawler.coordination.keys import CLUSTER_KEY, STATUSES
 from crawler.coordination.registry import native_metadata, node_id, register
+from crawler.coordination.scope import EVERYTHING, Scope, scope_of
 from crawler.coordination.session import open_session
 from crawler.errors import Misconfigured, SessionLost
 from crawler.model import WORKER_SERVICE, Assignment, Desired, Node, Resource, State
@@ -49,9 +50,11 @@ WORKER = Node(node_id(WORKER_SERVICE, "1"), WORKER_SERVICE, "127.0.0.1:1", nativ
 
 
 @asynccontextmanager
-async def following(client: Etcd, relist_s: float = 60.0) -> AsyncIterator[Catalog]:
+async def following(
+    client: Etcd, relist_s: float = 60.0, scope: Scope = EVERYTHING
+) -> AsyncIterator[Catalog]:
     """A catalog that runs until the block ends."""
-    catalog = Catalog(client, SystemClock(), relist_s=relist_s)
+    catalog = Catalog(client, SystemClock(), relist_s=relist_s, scope=scope)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(catalog.run())
         await asyncio.wait_for(catalog.synced(), 10)
@@ -73,6 +76,15 @@ def resource(name: str, identity: str = "7") -> Resource:
 
 def put_resource(name: str) -> Op:
     return put(resource_key(name), encode_resource(resource(name)))
+
+
+def put_elsewhere(name: str) -> Op:
+    home = Assignment("go.micro.server.worker-2", "127.0.0.1:2")
+    return put(resource_key(name), encode_resource(replace(resource(name), assignment=home)))
+
+
+def put_wanted(name: str, state: Desired = Desired.RUNNING) -> Op:
+    return put(wish_key(name), encode_wish(Wish(state, 1, "7")))
 
 
 async def test_everything_is_listed_and_then_followed(client: Etcd) -> None:
@@ -113,6 +125,80 @@ async def test_everything_is_listed_and_then_followed(client: Etcd) -> None:
         await client.revoke(session.lease)
         await until(catalog, lambda: not catalog.workers and catalog.leader is None)
         assert catalog.loads == {}
+
+
+async def test_a_worker_knows_all_of_its_own_and_of_others_where_they_are(client: Etcd) -> None:
+    for name, where in (("mine", put_resource("mine")), ("other", put_elsewhere("other"))):
+        await client.txn([], [where, put(definition_key(name), b"{}"), put_wanted(name)])
+    async with following(client, scope=scope_of(WORKER.id)) as catalog:
+        entries = catalog.entries
+        assert (entries["mine"].definition, entries["mine"].wish is None) == ("{}", False)
+        assert entries["other"].resource is not None
+        assert (entries["other"].definition, catalog.assigned(WORKER.id)) == (None, {"mine"})
+
+        # What it is given comes with what was written of it long before.
+        await client.txn([], [put_resource("other")])
+        await until(catalog, lambda: entries["other"].definition == "{}")
+        assert catalog.assigned(WORKER.id) == {"mine", "other"}
+
+        idle = put(
+            resource_key("mine"), encode_resource(replace(resource("mine"), assignment=None))
+        )
+        await client.txn([], [idle, put_wanted("mine", Desired.PAUSED)])
+        await until(catalog, lambda: catalog.assigned(WORKER.id) == {"other"})
+        assert entries["mine"].wish == Wish(Desired.PAUSED, 1, "7")
+
+        part = replace(resource("divided"), part=1)
+        divided = put(definition_key("divided"), b'{"partitions":2}')
+        part_key = put(resource_key("divided", 1), encode_resource(part))
+        await client.txn([], [put_elsewhere("divided"), divided, part_key])
+        await until(catalog, lambda: "divided" in catalog.assigned(WORKER.id))
+        assert (entries["divided"].partitions, set(entries["divided"].parts)) == (2, {1})
+
+        await client.txn([], [put(CLUSTER_KEY, encode_cluster(Cluster("u", "s")))])
+        await until(catalog, lambda: catalog.cluster == Cluster("u", "s"))
+        keys = (resource_key("other"), definition_key("other"), wish_key("other"))
+        await client.txn([], [delete(key) for key in keys])
+        await until(catalog, lambda: "other" not in entries)
+
+
+async def test_a_worker_is_not_woken_by_what_others_do(client: Etcd) -> None:
+    await client.txn([], [put_elsewhere("other")])
+    async with following(client, scope=scope_of(WORKER.id)) as catalog:
+        version = catalog.version
+        status = Status(State.RUNNING, "", 1, "7", 5, "w", 1.0)
+        await client.txn([], [put(status_key("other"), encode_status(status))])
+        await client.txn([], [put(load_key("w"), encode_load(Load(1, 1)))])
+        await client.txn([], [put(decision_key("other"), encode_decision(Decision("w", "", 1.0)))])
+        await client.txn([], [put(drain_key("w"), b"{}"), put(definition_key("other"), b"{}")])
+        await client.txn([], [put_elsewhere("new")])
+        await until(catalog, lambda: "new" in catalog.entries)
+        assert catalog.version == version + 1
+        assert not catalog.loads
+        assert not catalog.drained
+        assert catalog.entries["other"].definition is None
+
+
+async def test_a_worker_sees_definition_and_token_rise_together(client: Etcd) -> None:
+    seen = set()
+
+    async def write() -> None:
+        for n in range(200):
+            await client.txn([], [put(definition_key("mine"), b"%d" % n), put_resource("mine")])
+
+    async with following(client, relist_s=0.1, scope=scope_of(WORKER.id)) as catalog:
+
+        def told() -> bool:
+            entry = catalog.entries.get("mine")
+            if entry is None:
+                return False
+            seen.add((entry.definition_revision, entry.resource_revision))
+            return entry.definition == "199"
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(write())
+            group.create_task(until(catalog, told))
+    assert all(definition == token for definition, token in seen)
 
 
 async def test_own_writes_are_seen_at_once_and_stay(client: Etcd) -> None:

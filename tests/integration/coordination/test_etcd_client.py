@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,31 @@ async def test_a_span_has_many_pages_and_one_revision(client: Etcd) -> None:
     snapshot = await client.span(["/many/", "/nothing/", "/other/"])
     assert [kv.key for kv in snapshot.kvs] == [f"/many/{n:05}" for n in range(2_500)] + ["/other/a"]
     assert snapshot.revision == last.revision
+
+
+async def test_a_page_that_fails_is_read_again_and_not_the_whole_list(etcd: EtcdServer) -> None:
+    pages = []
+
+    class Prefixes(tuple[str, ...]):
+        """Between its two, etcd hangs for longer than one call lasts."""
+
+        __slots__ = ()
+
+        def __iter__(self) -> Iterator[str]:
+            pages.append("/a/")
+            yield "/a/"
+            etcd.ctl("put", "/b/late", "")
+            etcd.pause()
+            asyncio.get_running_loop().call_later(0.7, etcd.resume)
+            pages.append("/b/")
+            yield "/b/"
+
+    client = client_of(etcd, call_timeout_s=0.5)
+    written = await client.txn([], [put("/a/1", b""), put("/b/1", b"")])
+    snapshot = await client.span(Prefixes())
+    assert [kv.key for kv in snapshot.kvs] == ["/a/1", "/b/1"]
+    assert (snapshot.revision, pages) == (written.revision, ["/a/", "/b/"])
+    await client.close()
 
 
 async def test_keys_of_others_need_not_be_text(client: Etcd, etcd: EtcdServer) -> None:

@@ -27,6 +27,7 @@ from crawler.coordination.catalog import (
 )
 from crawler.coordination.etcd import Etcd, EtcdSettings, put
 from crawler.coordination.registry import native_metadata, node_id, register
+from crawler.coordination.scope import EVERYTHING, scope_of
 from crawler.coordination.session import Session, open_session
 from crawler.errors import SessionLost
 from crawler.model import WORKER_SERVICE, Assignment, Desired, Node, Resource, State
@@ -65,12 +66,17 @@ class Worker:
                 self.losses += 1
 
     async def _follow(self, session: Session, me: Node) -> None:
-        catalog = Catalog(self.etcd, SystemClock())
+        # What tests look at is more than a worker is told of.
+        catalog, given = (
+            Catalog(self.etcd, SystemClock(), scope=scope)
+            for scope in (EVERYTHING, scope_of(me.id))
+        )
         writer = EtcdWriter(self.etcd, session.lease, me.id)
         async with asyncio.TaskGroup() as group:
             group.create_task(session.run())
             group.create_task(catalog.run())
-            group.create_task(self.boss.follow(session, me, catalog, writer))
+            group.create_task(given.run())
+            group.create_task(self.boss.follow(session, me, given, writer))
             await catalog.synced()
             self.me, self.catalog = me, catalog
             self.registrations.put_nowait(me)

@@ -323,6 +323,68 @@ def test_an_entry_is_made_once_until_one_of_its_keys_changes() -> None:
     assert index.entries["news"] is news
 
 
+def shop_definition(index: Index) -> str | None:
+    return index.entries["shop"].definition
+
+
+def test_what_is_read_on_its_own_is_right_although_a_list_knew_nothing_of_it() -> None:
+    index = Index(PREFIX)
+    shop = kv(resource_key("shop"), encode_resource(resource(node="w1")), 3)
+    old = kv(definition_key("shop"), b"{}", 2)
+    index.merge(Snapshot((shop,), 10))
+    assert not index.put(old)  # as far as the list knows, it is not there any more
+    assert index.replace(["shop"], Snapshot((shop, old), 11)) == 1
+    assert shop_definition(index) == "{}"
+    index.merge(Snapshot((shop,), 12), {"shop"})
+    assert shop_definition(index) == "{}"
+    assert index.replace(["shop"], Snapshot((shop,), 13)) == 1
+    assert shop_definition(index) is None
+    assert index.replace(["shop"], Snapshot((), 14)) == 1
+    assert "shop" not in index.entries
+
+
+def test_an_older_read_undoes_nothing() -> None:
+    index = Index(PREFIX)
+    index.put(kv(resource_key("shop"), encode_resource(resource(node="w1")), 9))
+    assert index.replace(["shop"], Snapshot((), 8)) == 0
+    older = kv(resource_key("shop"), encode_resource(resource(node="w2")), 7)
+    assert index.replace(["shop"], Snapshot((older,), 8)) == 0
+    assert index.assigned("w1") == {"shop"}
+
+
+def test_what_touches_a_node_is_what_it_has_had_or_is_given() -> None:
+    index = Index(PREFIX)
+    given, taken = (
+        kv(resource_key("shop"), encode_resource(resource(node=node)), revision)
+        for node, revision in (("w1", 3), ("w2", 4))
+    )
+    assert index.touches(given, "w1")
+    assert not index.touches(given, "w2")
+    index.put(given)
+    assert index.touches(taken, "w1")
+    assert index.touches(taken, "w2")
+    assert index.touches(kv(resource_key("shop"), b"", 5), "w1")  # its deletion
+    assert not index.touches(given, "w1")  # known already
+    assert not index.touches(kv(drain_key("w1"), b"", 6), "w1")
+
+
+def test_what_changed_since_is_told_without_what_is_gone() -> None:
+    index = Index(PREFIX)
+    entries = index.entries
+    for revision, name in enumerate(("a", "b", "c", "a"), 3):
+        index.put(kv(definition_key(name), b"{}", revision))
+    names, change = entries.changed_since(0)
+    assert names == ["a", "c", "b"]
+    assert entries.changed_since(change) == ([], change)
+    index.put(kv(wish_key("b"), b"{}", 9))
+    index.drop(definition_key("c"), 10)
+    index.drop(definition_key("b"), 11)
+    assert entries.changed_since(change)[0] == ["b"]
+    index.drop(wish_key("b"), 12)
+    assert entries.changed_since(change)[0] == []
+    assert entries.changed_since(0)[0] == ["a"]
+
+
 def test_the_more_there_is_to_list_the_less_often_it_is_listed() -> None:
     assert pause_between_lists(600) == 60.0
     nodes, keys = 100, 50_000

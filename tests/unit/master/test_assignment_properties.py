@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.master.assignment import Kind, allowance, plan
+from crawler.master.assignment import Kind, allowance, plan, stands
 from crawler.master.members import Members
 from crawler.master.situation import Job, Seat, Situation
 from tests.unit.master.boards import apply, counts, node, seats, spread, workers
@@ -102,6 +102,17 @@ def test_a_settled_situation_has_no_plan(now: Situation) -> None:
     once = apply(now, plan(now))
     calm = replace(once, moves_left=0)
     assert plan(calm) == []
+
+
+@settings(max_examples=25)
+@given(situation)
+def test_what_stands_is_what_no_plan_is_forced_to_touch(now: Situation) -> None:
+    free = replace(now, moves_left=0, hold="", settling=frozenset())
+    decided = {decision.name for decision in plan(free)}
+    standing = {job.name for job in now.jobs if stands(job, now.seats)}
+    assert not decided & standing
+    if any(seat.open and seat.node.native for seat in now.seats.values()):
+        assert decided | standing == {job.name for job in now.jobs}
 
 
 @given(situation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,15 @@ def test_what_did_not_change_is_not_read_twice() -> None:
     assert third == first
     assert third is not first
     assert survey.jobs({}) == ()
+
+
+def test_what_changed_is_looked_at_alone() -> None:
+    survey, before = Survey(), entry()
+    survey.jobs({"a": before, "b": replace(before, name="b")})
+    (job,) = survey.update([entry(Desired.PAUSED)])
+    assert (job.name, job.rest) == ("a", "paused")
+    assert survey.unit("a").wish == Wish(Desired.PAUSED, 1, "7")
+    assert survey.unit("b").name == "b"
 
 
 def test_a_seat_has_the_trouble_that_its_worker_tells_of() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +16,8 @@ from crawler.worker.report import Report, StatusBoard, report_load
 
 
 class BriefClock(SystemClock):
-    """Sleeps pass at once, but let others run; ``slept`` remembers them."""
+    """Sleeps pass at once, but let others run; ``slept`` remembers them, and no time passes
+    besides."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -23,6 +25,9 @@ class BriefClock(SystemClock):
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         await asyncio.sleep(0)
+
+    def elapsed(self) -> float:
+        return sum(self.slept)
 
 
 class FakeWriter:
@@ -164,7 +169,7 @@ async def test_a_forgotten_resource_is_news_again() -> None:
 
 async def test_load_is_written_when_it_changed_and_at_most_once_a_second() -> None:
     clock, writer = BriefClock(), FakeWriter(EtcdUnavailable("away"))
-    measured = [Load(1, 1), Load(1, 1), Load(1, 1), Load(2, 1), Load(1, 1)]
+    measured = [Load(1, 1), Load(1, 1), Load(1, 1), Load(2, 2), Load(1, 1)]
     ended = asyncio.Event()
 
     def measure() -> Load:
@@ -177,5 +182,23 @@ async def test_load_is_written_when_it_changed_and_at_most_once_a_second() -> No
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert writer.loads == [Load(1, 1), Load(2, 1), Load(1, 1)]
+    assert writer.loads == [Load(1, 1), Load(2, 2), Load(1, 1)]
     assert min(clock.slept) >= 1.0
+
+
+async def test_pages_in_flight_alone_are_told_of_more_seldom() -> None:
+    clock, writer = BriefClock(), FakeWriter()
+    numbers = itertools.count()
+    ended = asyncio.Event()
+
+    def measure() -> Load:
+        number = next(numbers)
+        if number == 12:
+            ended.set()
+        return Load(number, 1, "full" if number == 7 else "")
+
+    task = asyncio.create_task(report_load(measure, writer, clock, random.Random(1)))
+    await ended.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [load.active for load in writer.loads] == [0, 5, 7, 8]
