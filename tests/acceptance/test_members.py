@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.calls import CLEAR, GOOD, add, calling, stored, until_added
+from tests.acceptance.calls import CLEAR, add, calling, stored, until_added
 from tests.acceptance.cluster import TTL_S, Cluster, Site, eventually
 from tests.acceptance.truth import start_shop, wait_done
 from tests.etcd_server import EtcdServer
@@ -17,7 +17,7 @@ from tests.etcd_server import EtcdServer
 MASTERS = ("1", "2")
 WORKERS = ("1", "2", "3", "4")
 NAMES = 40
-STALL_S = 2.5  # writes to etcd, when its leader dies
+DEADLINE_S = 5.0  # of one call
 NOISE_S = 1.0
 DELAY_S = 0.1
 WORKER_KEYS = "/micro/registry/go.micro.server.worker/"
@@ -92,8 +92,9 @@ async def stage(theatre: Stage) -> Stage:
 
 
 @pytest.mark.fault(14)
-async def test_the_death_of_etcds_leader_costs_seconds_no_lease_and_no_call(stage: Stage) -> None:
-    """Whoever calls, through the leader or a follower, waits and sees no error."""
+async def test_the_death_of_etcds_leader_costs_seconds_and_no_lease(stage: Stage) -> None:
+    """Whoever calls, through the leader or a follower, and calls again where the outcome is
+    unknown, is done within the deadline of one call."""
     before = await stage.registered()
     async with (
         calling(stage.cluster, "1", "row14-1") as one,
@@ -105,8 +106,7 @@ async def test_the_death_of_etcds_leader_costs_seconds_no_lease_and_no_call(stag
         await asyncio.sleep(2 * TTL_S)
     for calls in (one, two):
         calls.check()
-        assert {status for *_, status in calls.answers} <= GOOD
-        assert calls.first_good(killed_at) - killed_at < STALL_S + NOISE_S
+        assert calls.first_good(killed_at) - killed_at < DEADLINE_S + NOISE_S
         assert calls.acknowledged <= await stored(stage.cluster)
     assert await stage.registered() == before
 
