@@ -11,10 +11,12 @@ import asyncio
 import os
 import re
 import signal
+import threading
 import time
 
 from crawler.errors import Misconfigured, OutcomeUnknown
 
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 _ACTION = re.compile(r"(kill|stop|fail|sleep\((?P<seconds>\d+(?:\.\d+)?)\))(?:@(?P<nth>\d+))?")
 
 
@@ -48,10 +50,10 @@ def _delay(place: str) -> float:
     if match["nth"] is not None and int(match["nth"]) != _passed[place]:
         return 0.0
     action = match[1]
-    if action == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if action == "stop":
-        os.kill(os.getpid(), signal.SIGSTOP)
+    if action in _SIGNALS:
+        # To this very thread: a signal to the process goes to any thread, mostly the main one, and
+        # this one would run on for a moment.
+        signal.pthread_kill(threading.get_ident(), _SIGNALS[action])
     if action == "fail":
         raise OutcomeUnknown(f"failpoint {place}")
     return float(match["seconds"] or 0.0)
