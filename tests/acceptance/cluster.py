@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -202,12 +202,33 @@ class Cluster:
         bases = [f"http://{self.place(each).address}:{n}" for each, n in self._http.items()]
         return bases, [f"{self.place(each).address}:{n}" for each, n in self._ports.items()]
 
-    async def leader(self) -> str | None:
-        """The id of the master that leads, by the election keys in etcd."""
+    async def candidates(self) -> list[str]:
+        """Ids of the masters that stand for election, by the keys in etcd, the leader's first."""
         async with self.client() as etcd:
             kvs = (await etcd.range("/resources/election/")).kvs
-        first = min(kvs, key=lambda kv: kv.create_revision, default=None)
-        return first.value.decode().partition("-")[0].removeprefix("master") if first else None
+        values = [kv.value.decode() for kv in sorted(kvs, key=lambda kv: kv.create_revision)]
+        return [value.partition("-")[0].removeprefix("master") for value in values]
+
+    async def leader(self) -> str | None:
+        """The id of the master that leads."""
+        return next(iter(await self.candidates()), None)
+
+    async def complete(self, masters: Sequence[str], workers: Sequence[str]) -> None:
+        """Start those that do not run, and return once all stand, answer and are registered."""
+        for running, names, start in (
+            (self.masters, masters, self.start_master),
+            (self.workers, workers, self.start_worker),
+        ):
+            for name in names:
+                if name not in running or not running[name].running:
+                    start(name)
+        await self.wait_ready(*masters)
+        await self.wait_workers(len(workers))
+
+        async def all_stand() -> bool | None:
+            return len(await self.candidates()) == len(masters) or None
+
+        await eventually(all_stand, "candidacy of every master", 10 * self.ttl_s)
 
     async def wait_leader(self, other_than: str | None = None) -> str:
         """Wait for a leader; and, unless one is to be replaced, until every master that runs takes

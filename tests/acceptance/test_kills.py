@@ -18,6 +18,7 @@ from tests.acceptance.truth import (
     wait_done,
     wait_finished,
 )
+from tests.processes import GONE, state_of
 
 DELAY_S = 0.05
 
@@ -99,14 +100,6 @@ async def test_children_die_with_their_supervisor(cluster: Cluster, small_shop: 
     worker.kill()
 
     async def gone() -> bool | None:
-        return not any(_alive(pid) for pid in children) or None
+        return not any(state_of(pid) != GONE for pid in children) or None
 
     await eventually(gone, "end of the children", 2)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

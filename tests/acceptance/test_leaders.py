@@ -33,20 +33,9 @@ class Stage:
     async def whole(self) -> None:
         """Return once all nodes are there and the crawl goes on."""
         cluster = self.cluster
-        for name in MASTERS:
-            if name not in cluster.masters or not cluster.masters[name].running:
-                cluster.start_master(name)
-        for name in WORKERS:
-            if name not in cluster.workers or not cluster.workers[name].running:
-                cluster.start_worker(name)
-        await cluster.wait_ready(*MASTERS)
-        await cluster.wait_workers(len(WORKERS))
-        await eventually(self._all_stand, "candidacy of every master", 10 * TTL_S)
+        await cluster.complete(MASTERS, WORKERS)
         await start_shop(cluster, "1", self.site, delay_s=DELAY_S)
         await wait_done(cluster, "1", (await progress(cluster)) + 1, 10 * TTL_S)
-
-    async def _all_stand(self) -> bool | None:
-        return len(await candidates(self.cluster)) == len(MASTERS) or None
 
     def close(self) -> None:
         self.cluster.stop()
@@ -69,14 +58,6 @@ async def stage(theatre: Stage) -> Stage:
     return theatre
 
 
-async def candidates(cluster: Cluster) -> list[str]:
-    """Masters that stand for election, the one that leads first."""
-    async with cluster.client() as etcd:
-        kvs = (await etcd.range(STANDS)).kvs
-    values = [kv.value.decode() for kv in sorted(kvs, key=lambda kv: kv.create_revision)]
-    return [value.partition("-")[0].removeprefix("master") for value in values]
-
-
 async def progress(cluster: Cluster, master: str = "1") -> int:
     return int(((await show(cluster, master)).get("progress") or {}).get("done", 0))
 
@@ -91,7 +72,7 @@ async def keys(cluster: Cluster) -> dict[str, int]:
 @pytest.mark.fault(1)
 async def test_a_killed_leader_is_replaced_while_the_crawl_goes_on(stage: Stage) -> None:
     cluster = stage.cluster
-    leader, follower, _ = await candidates(cluster)
+    leader, follower, _ = await cluster.candidates()
     fetched = stage.fetched()
     cluster.masters[leader].kill_group()
     took_s = await until_added(cluster, follower, "row1", time.monotonic())
@@ -103,7 +84,7 @@ async def test_a_killed_leader_is_replaced_while_the_crawl_goes_on(stage: Stage)
 @pytest.mark.fault(3)
 async def test_a_leader_that_is_stopped_hands_over_at_once(stage: Stage) -> None:
     cluster = stage.cluster
-    leader, follower, _ = await candidates(cluster)
+    leader, follower, _ = await cluster.candidates()
     cluster.masters[leader].terminate()
     asked_at = time.monotonic()
     await cluster.wait_leader(other_than=leader)
@@ -133,13 +114,13 @@ async def test_without_any_master_the_crawl_goes_on_and_nothing_is_changed(stage
 @pytest.mark.fault(7)
 async def test_a_candidate_whose_lease_ended_in_its_sleep_is_not_elected(stage: Stage) -> None:
     cluster = stage.cluster
-    leader, sleeper, heir = await candidates(cluster)
+    leader, sleeper, heir = await cluster.candidates()
     slept = cluster.masters[sleeper]
     told = leading(slept)
     slept.pause()
 
     async def forgotten() -> bool | None:
-        return sleeper not in await candidates(cluster) or None
+        return sleeper not in await cluster.candidates() or None
 
     await eventually(forgotten, "end of the sleeper's lease", TTL_S + 2)
     cluster.masters[leader].kill_group()
@@ -149,7 +130,7 @@ async def test_a_candidate_whose_lease_ended_in_its_sleep_is_not_elected(stage: 
     slept.resume()
 
     async def stands_again() -> bool | None:
-        return (await candidates(cluster)) == [heir, sleeper] or None
+        return (await cluster.candidates()) == [heir, sleeper] or None
 
     await eventually(stands_again, "candidacy of who slept", TTL_S)
     assert await add(cluster, sleeper, "row7-forwarded") in GOOD
@@ -165,7 +146,7 @@ def leading(master: Process) -> int:
 async def test_who_comes_second_with_an_id_is_refused(stage: Stage, tmp_path: Path) -> None:
     cluster, twins = stage.cluster, Cluster(tmp_path, stage.cluster.etcd)
     twins.store = cluster.store
-    before = await candidates(cluster)
+    before = await cluster.candidates()
     both = (twins.start_master("1"), twins.start_worker("1"))
     try:
 
@@ -178,7 +159,7 @@ async def test_who_comes_second_with_an_id_is_refused(stage: Stage, tmp_path: Pa
             assert f"another node with the id go.micro.server.{twin.name} is live" in twin.text()
     finally:
         twins.stop()
-    assert await candidates(cluster) == before
+    assert await cluster.candidates() == before
     assert all(each.running for each in (cluster.masters["1"], cluster.workers["1"]))
 
 

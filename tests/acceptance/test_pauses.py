@@ -17,6 +17,7 @@ from tests.acceptance.truth import (
     wait_done,
     wait_finished,
 )
+from tests.processes import GONE, STOPPED, state_of
 
 ADDED = "/crawler/resource"
 
@@ -68,7 +69,7 @@ async def test_a_paused_worker_is_replaced_and_its_late_commit_refused(
     if place:
         # The child has stopped itself; the supervisor follows, so that its lease ends.
         async def asleep() -> bool | None:
-            return any(_stopped(pid) for pid in sleeper.children()) or None
+            return any(state_of(pid) in (STOPPED, GONE) for pid in sleeper.children()) or None
 
         await eventually(asleep, "pause at the failpoint", 30)
     sleeper.pause()
@@ -86,11 +87,3 @@ async def test_a_paused_worker_is_replaced_and_its_late_commit_refused(
     sleeper.resume()
     await wait_finished(cluster, "1")
     check_shop(cluster, small_shop, unstored(2, 0.03))
-
-
-def _stopped(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] in ("T", "Z")
-    except FileNotFoundError:
-        return True

@@ -23,6 +23,7 @@ from tests.acceptance.truth import (
 from tests.etcd_server import EtcdServer
 from tests.lab.proxy import open_proxy
 from tests.postgres_server import PostgresServer
+from tests.processes import STOPPED, state_of
 
 DELAY_S = 0.05
 
@@ -103,8 +104,8 @@ async def test_a_worker_paused_in_its_transaction(
     busy = await begin(cluster, small_shop, CRAWLER_FAILPOINTS=f"{place}=stop@12")
 
     async def stopped() -> bool | None:
-        states = [_state(pid) for pid in cluster.workers[busy].children()]
-        return "T" in states or None
+        states = [state_of(pid) for pid in cluster.workers[busy].children()]
+        return STOPPED in states or None
 
     await eventually(stopped, "a child that stands still", 60)
     cluster.workers[busy].pause()
@@ -162,13 +163,6 @@ async def trouble(cluster: Cluster, node: str) -> str:
     """What keeps it from its work, as the masters know."""
     _, answer = await request("GET", f"{cluster.url('1')}/crawler/node")
     return next(str(each["trouble"]) for each in answer["nodes"] if each["id"] == node)
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
 
 
 @pytest.mark.parametrize("role", ["master", "worker"])

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.acceptance.calls import until_added
-from tests.acceptance.cluster import TTL_S, Cluster, Site, eventually
+from tests.acceptance.cluster import TTL_S, Cluster, Site
 from tests.acceptance.truth import PER_HOST, show, start_shop, wait_done
 from tests.etcd_server import EtcdServer
 
@@ -67,22 +67,9 @@ class Scene:
         """Start what is missing, and return when all nodes are there and the crawl goes on."""
         cluster = self.cluster
         await asyncio.to_thread(self.etcd.start)
-        for name in MASTERS:
-            if name not in cluster.masters or not cluster.masters[name].running:
-                cluster.start_master(name)
-        for name in WORKERS:
-            if name not in cluster.workers or not cluster.workers[name].running:
-                cluster.start_worker(name)
-        await cluster.wait_ready(*MASTERS)
-        await cluster.wait_workers(len(WORKERS))
-        await eventually(self._all_stand, "candidacy of every master", 10 * TTL_S)
+        await cluster.complete(MASTERS, WORKERS)
         await start_shop(cluster, "1", self.site, delay_s=DELAY_S)
         await wait_done(cluster, "1", await self.done() + PER_HOST, 20 * TTL_S)
-
-    async def _all_stand(self) -> bool | None:
-        async with self.cluster.client() as etcd:
-            kvs = (await etcd.range("/resources/election/")).kvs
-        return len(kvs) == len(MASTERS) or None
 
     async def done(self) -> int:
         return int(((await show(self.cluster, "1")).get("progress") or {}).get("done", 0))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from tests.acceptance.chaos.history import Kind, Outcome
 from tests.acceptance.cluster import Process, eventually
 from tests.acceptance.nemesis.met import met_in
 from tests.acceptance.nemesis.scene import TTL_S, Scene
-from tests.postgres_server import PostgresServer
+from tests.processes import STOPPED, state_of
 
 ASLEEP_S = 20.0  # until an armed process must have stopped
 
-Direct = Callable[[Scene, PostgresServer], Awaitable[None]]
+Direct = Callable[[Scene], Awaitable[None]]
 
 
-async def leader_wakes_before_its_write(scene: Scene, server: PostgresServer) -> None:
+async def leader_wakes_before_its_write(scene: Scene) -> None:
     """It stops between its decision and its transaction, and another leads meanwhile."""
     await scene.start_masters("1", CRAWLER_FAILPOINTS="master.add.before_txn=stop@1")
     sleeper = scene.cluster.masters["1"]
@@ -31,13 +30,17 @@ async def leader_wakes_before_its_write(scene: Scene, server: PostgresServer) ->
     await asyncio.sleep(TTL_S)
 
 
-async def leader_wakes_beside_its_double(scene: Scene, server: PostgresServer) -> None:
+async def leader_wakes_beside_its_double(scene: Scene) -> None:
     """The same, where the other one has its id: it was taken for dead and started anew."""
     await scene.start_masters("1", CRAWLER_FAILPOINTS="master.add.before_txn=stop@1")
     sleeper = scene.cluster.masters["1"]
     late = asyncio.create_task(scene.call(Kind.ADD, "late"))
     await _asleep(sleeper.pid)
-    await eventually(lambda: _is_gone(scene, "/resources/election/"), "free office", 5 * TTL_S)
+
+    async def free() -> bool | None:
+        return not await scene.cluster.candidates() or None
+
+    await eventually(free, "free office", 5 * TTL_S)
     scene.cluster.move("master-1")
     await scene.start_masters("1")
     assert (await scene.call(Kind.ADD, "meanwhile")).outcome is Outcome.OK
@@ -47,14 +50,18 @@ async def leader_wakes_beside_its_double(scene: Scene, server: PostgresServer) -
     sleeper.kill_group()
 
 
-async def candidate_sleeps_through_its_lease(scene: Scene, server: PostgresServer) -> None:
+async def candidate_sleeps_through_its_lease(scene: Scene) -> None:
     """A candidate is paused until its key is gone; the leader dies; both others would lead."""
     scene.carriers = ["master-2"]
     await scene.start_masters("1", "2", "3")
     scene.start("worker-1")
     await scene.cluster.wait_workers(1)
     scene.cluster.masters["2"].pause()
-    await eventually(lambda: _has_candidates(scene, 2), "end of a candidacy", 5 * TTL_S)
+
+    async def two_stand() -> bool | None:
+        return len(await scene.cluster.candidates()) == 2 or None
+
+    await eventually(two_stand, "end of a candidacy", 5 * TTL_S)
     scene.cluster.masters["1"].kill_group()
     await scene.cluster.wait_leader(other_than="1")
     scene.cluster.masters["2"].resume()
@@ -63,7 +70,7 @@ async def candidate_sleeps_through_its_lease(scene: Scene, server: PostgresServe
         await asyncio.sleep(TTL_S / 4)
 
 
-async def leader_takes_over_what_changed(scene: Scene, server: PostgresServer) -> None:
+async def leader_takes_over_what_changed(scene: Scene) -> None:
     """While a candidate waited, one worker came and the other one went."""
     scene.carriers = ["master-2"]
     await scene.start_masters("1")
@@ -79,7 +86,7 @@ async def leader_takes_over_what_changed(scene: Scene, server: PostgresServer) -
         await scene.call(Kind.ADD, f"after-{number}", master="2")
 
 
-async def worker_misses_events(scene: Scene, server: PostgresServer) -> None:
+async def worker_misses_events(scene: Scene) -> None:
     """Its connections to etcd break, and it is given work before they are back."""
     proxy = await scene.etcd_proxy("worker-1")
     await scene.start_masters("1")
@@ -92,7 +99,7 @@ async def worker_misses_events(scene: Scene, server: PostgresServer) -> None:
     await proxy.accept()
 
 
-async def worker_meets_its_double(scene: Scene, server: PostgresServer) -> None:
+async def worker_meets_its_double(scene: Scene) -> None:
     """Another process with its id is started elsewhere."""
     await scene.start_masters("1")
     first = scene.start("worker-1")
@@ -110,22 +117,22 @@ async def worker_meets_its_double(scene: Scene, server: PostgresServer) -> None:
     first.kill_group()
 
 
-async def worker_wakes_before_its_commit(scene: Scene, server: PostgresServer) -> None:
+async def worker_wakes_before_its_commit(scene: Scene) -> None:
     """It stops with fetched pages in its hand, until another has claimed its crawl and has yet to
     fetch them again."""
     await _claimed_while_asleep(scene, "engine.before_commit=stop@3")
 
 
-async def worker_wakes_in_its_transaction(scene: Scene, server: PostgresServer) -> None:
+async def worker_wakes_in_its_transaction(scene: Scene) -> None:
     """It stops inside a commit, with all written or, where the fence is not held, right after the
     look at it; and wakes once another has claimed its crawl."""
     places = "store.before_commit=stop@3;store.after_look=stop@3"
     await _claimed_while_asleep(scene, places)
 
 
-async def answers_to_commits_are_lost(scene: Scene, server: PostgresServer) -> None:
+async def answers_to_commits_are_lost(scene: Scene) -> None:
     """The connection is cut right after a commit, again and again."""
-    proxy, url = await scene.sql_proxy(server)
+    proxy, url = await scene.sql_proxy()
     await scene.start_masters("1")
     worker = scene.start("worker-1", CRAWLER_STORE=url)
     await scene.cluster.wait_workers(1)
@@ -142,14 +149,14 @@ async def answers_to_commits_are_lost(scene: Scene, server: PostgresServer) -> N
     await eventually(lost, "lost answers to commits", ASLEEP_S)
 
 
-async def pages_are_stored(scene: Scene, server: PostgresServer) -> None:
+async def pages_are_stored(scene: Scene) -> None:
     """Nothing is done to it at all."""
     await scene.start_masters("1")
     scene.start("worker-1")
     await scene.crawl()
 
 
-async def worker_wakes_after_a_delete(scene: Scene, server: PostgresServer) -> None:
+async def worker_wakes_after_a_delete(scene: Scene) -> None:
     """It stops with fetched pages in its hand until the resource has been deleted."""
     await scene.start_masters("1")
     sleeper = scene.start("worker-1", CRAWLER_FAILPOINTS="engine.before_commit=stop@3")
@@ -161,7 +168,7 @@ async def worker_wakes_after_a_delete(scene: Scene, server: PostgresServer) -> N
     await asyncio.sleep(TTL_S / 2)
 
 
-async def etcd_is_away(scene: Scene, server: PostgresServer) -> None:
+async def etcd_is_away(scene: Scene) -> None:
     """A write is asked for while nobody can take it."""
     await scene.start_masters("1")
     await scene.call(Kind.ADD, "before")
@@ -209,30 +216,13 @@ async def _asleep(*pids: int) -> None:
     """Wait until one of these stands still."""
 
     async def stands() -> bool | None:
-        return any(_state(pid) == "T" for pid in pids) or None
+        return any(state_of(pid) == STOPPED for pid in pids) or None
 
     await eventually(stands, "process that stands still", ASLEEP_S)
 
 
 async def _child_asleep(process: Process) -> None:
     async def stands() -> bool | None:
-        return any(_state(pid) == "T" for pid in process.children()) or None
+        return any(state_of(pid) == STOPPED for pid in process.children()) or None
 
     await eventually(stands, "child that stands still", ASLEEP_S)
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-async def _is_gone(scene: Scene, prefix: str) -> bool | None:
-    async with scene.cluster.client() as etcd:
-        return not (await etcd.range(prefix)).kvs or None
-
-
-async def _has_candidates(scene: Scene, count: int) -> bool | None:
-    async with scene.cluster.client() as etcd:
-        return len((await etcd.range("/resources/election/")).kvs) == count or None

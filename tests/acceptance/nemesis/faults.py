@@ -18,6 +18,7 @@ from tests.acceptance.hosted import MASTERS, MEMBERS
 from tests.acceptance.nemesis.arena import NODES, WORKERS, Arena
 from tests.lab.network import Fault as Broken
 from tests.lab.tunnel import Disturbance
+from tests.processes import GONE, STOPPED, state_of
 
 REACH_S = 15.0  # until an armed place must have been reached
 HOUR_S = 3600.0
@@ -218,24 +219,13 @@ async def _disarm(arena: Arena, *hosts: str) -> None:
 
 async def _all_stand(arena: Arena) -> bool | None:
     with suppress(CrawlerError):
-        async with arena.client() as etcd:
-            found = await etcd.range("/resources/election/")
-            return len(found.kvs) == len(MASTERS) or None
+        return len(await arena.candidates()) == len(MASTERS) or None
     return None
 
 
 def _has_ended(process: Process) -> bool:
     pids = (process.pid, *process.children())
-    return not process.running or any(_state(pid) in "TZ" for pid in pids)
-
-
-def _state(pid: int) -> str:
-    """Of a process, as in proc(5); Z for one that is gone."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "Z"
+    return not process.running or any(state_of(pid) in (STOPPED, GONE) for pid in pids)
 
 
 @asynccontextmanager

@@ -114,8 +114,10 @@ class Scene:
         self.cluster.proxied[node] = f"http://127.0.0.1:{proxy.port}"
         return proxy
 
-    async def sql_proxy(self, server: PostgresServer) -> tuple[Proxy, str]:
+    async def sql_proxy(self) -> tuple[Proxy, str]:
         """And the database's URL through it."""
+        server = self.cluster.postgres
+        assert server is not None
         proxy = await self._stack.enter_async_context(open_proxy("127.0.0.1", server.port))
         return proxy, self.cluster.store.replace(f":{server.port}/", f":{proxy.port}/")
 

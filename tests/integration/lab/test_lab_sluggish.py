@@ -5,13 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from tests.lab.sluggish import sluggish
-
-
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+from tests.processes import STOPPED, state_of
 
 
 def test_it_stands_still_by_turns_and_runs_in_the_end() -> None:
@@ -21,9 +17,9 @@ def test_it_stands_still_by_turns_and_runs_in_the_end() -> None:
             with sluggish(process.pid, stands_s=0.05, runs_s=0.05):
                 deadline = time.monotonic() + 10
                 while len(seen) < 2 and time.monotonic() < deadline:
-                    seen.add(state(process.pid) == "T")
+                    seen.add(state_of(process.pid) == STOPPED)
                     time.sleep(0.01)
             assert seen == {True, False}
-            assert state(process.pid) != "T"
+            assert state_of(process.pid) != STOPPED
         finally:
             process.kill()

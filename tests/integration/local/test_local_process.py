@@ -16,6 +16,7 @@ import pytest
 from crawler.clock import SystemClock
 from crawler.errors import Misconfigured
 from crawler.local.process import Kept, last_line, turn_log
+from tests.processes import GONE, state_of
 
 
 def kept(tmp_path: Path, script: str, *, restart: bool = True) -> Kept:
@@ -129,10 +130,7 @@ def test_it_dies_with_its_keeper(tmp_path: Path) -> None:
         keeper.wait()
 
     def gone() -> bool:
-        try:
-            return "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
-            return True
+        return state_of(pid) == GONE
 
     asyncio.run(eventually(gone))
 

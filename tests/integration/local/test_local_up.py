@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from crawler.local.ports import PortBook
+from tests.processes import GONE, state_of
 
 
 class Up:
@@ -70,14 +71,6 @@ def eventually(probe: Callable[[], object], what: str) -> None:
         time.sleep(0.1)
 
 
-def gone(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return True
-    return state == "Z"
-
-
 @contextmanager
 def started(data: Path, port: int) -> Iterator[Up]:
     up = Up(data, port)
@@ -117,14 +110,14 @@ def test_it_lives_alone_mends_itself_and_goes_cleanly(tmp_path: Path) -> None:
         # The worst that can happen to it: nobody may be left behind.
         up.process.kill()
         up.process.wait()
-        eventually(lambda: all(map(gone, pids)), "the end of all")
+        eventually(lambda: all(state_of(pid) == GONE for pid in pids), "the end of all")
     with started(data, port) as up:
         wanted = {"go.micro.server.master-1", "go.micro.server.worker-1"}
         eventually(lambda: nodes(port) == wanted, "both nodes")
         pids = up.children()
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(20) == 0
-        assert all(map(gone, pids))
+        assert all(state_of(pid) == GONE for pid in pids)
         assert "stopped; the data is in" in up.text()
         assert "killed" not in up.text().rpartition("stopping")[2], "all stopped in time"
     written = [data, *data.rglob("*")]
