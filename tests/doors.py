@@ -79,8 +79,9 @@ async def each_refuses(
 async def ask(channel: grpc.aio.Channel, method: str, token: str | None) -> None:
     shown = metadata(token)
     if method.startswith("grpc.reflection"):
+        # Nothing is sent: a client that still writes when it is refused may see its own error.
         both: Any = channel.stream_stream(f"/{method}", bytes, bytes)
-        [each async for each in both(iter([b""]), metadata=shown)]
+        [each async for each in both(metadata=shown)]
     elif method.endswith("Health/Watch"):
         answers: Any = channel.unary_stream(f"/{method}", bytes, bytes)
         [each async for each in answers(b"", metadata=shown)]

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -286,6 +287,16 @@ class Cluster:
         finally:
             connection.close()
 
+    def story(self, since: float) -> str:
+        """What all nodes logged from that Unix time on, in order, to be read where a bound broke."""
+        lines = {
+            line
+            for process in self._started
+            for line in process.text().splitlines()
+            if line.startswith("{") and _logged_at(line) >= since
+        }
+        return "\n".join(sorted(lines, key=_logged_at))
+
     def stop(self) -> None:
         for process in self._started:
             process.kill_group()
@@ -299,6 +310,10 @@ class _Plain:
 
     def execute(self, sql: str, /) -> Any:
         return self._connection.execute(sql.encode())
+
+
+def _logged_at(line: str) -> float:
+    return datetime.fromisoformat(json.loads(line)["ts"]).timestamp()
 
 
 async def eventually(probe: Callable[[], Awaitable[T | None]], what: str, timeout_s: float) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import time
 
 import pytest
@@ -58,15 +59,17 @@ async def test_ten_kills_of_the_busy_worker_in_one_crawl(cluster: Cluster, shop:
     took = []
     for turn in range(kills):
         worker = await _busy(cluster)
+        killed = time.time()
         if turn % 2:
             worker.kill_group()
         else:
             worker.kill()  # the supervisor alone: its children must not outlive it
         took.append(await _resumed(cluster))
+        assert took[-1] <= 3 * cluster.ttl_s, cluster.story(killed)
         cluster.start_worker(worker.name.rpartition("-")[2])
     await wait_finished(cluster, "1")
     check_shop(cluster, shop, unstored(kills, DELAY_S))
-    assert max(took) <= cluster.ttl_s + 2 + cluster.ttl_s / 2, took
+    assert statistics.median(took) <= cluster.ttl_s + 2, took
 
 
 async def test_a_killed_child_is_replaced_and_resumes(cluster: Cluster, small_shop: Site) -> None:
