@@ -288,7 +288,7 @@ class Cluster:
             connection.close()
 
     def story(self, since: float) -> str:
-        """What all nodes logged from that Unix time on, in order, to be read where a bound broke."""
+        """What all nodes logged from that Unix time on, in order, for where a bound broke."""
         lines = {
             line
             for process in self._started
