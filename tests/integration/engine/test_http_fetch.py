@@ -117,9 +117,9 @@ async def test_codings_are_undone(coding: str, encode: Callable[[bytes], bytes])
         ({"Content_Encoding": "gzip, br"}, b"x", "content coding not offered"),
         ({"Content_Encoding": "gzip, gzip"}, b"x", "content coding not offered"),
         ({"Content_Encoding": "gzip"}, b"not gzip", "broken content coding"),
-        ({"Content_Encoding": "gzip"}, gzip.compress(b"x" * 999)[:-9], "incomplete body"),
+        ({"Content_Encoding": "gzip"}, gzip.compress(b"x" * 999, mtime=0)[:-9], "incomplete body"),
         ({}, b"x" * 5000, "too large"),
-        ({"Content_Encoding": "gzip"}, gzip.compress(b"x" * 5000), "too large"),
+        ({"Content_Encoding": "gzip"}, gzip.compress(b"x" * 5000, mtime=0), "too large"),
     ],
 )
 async def test_bodies_that_are_refused(headers: dict[str, str], body: bytes, reason: str) -> None:
