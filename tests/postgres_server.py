@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.ports import free_port
+from tests.processes import state_of
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 15.0
@@ -85,15 +86,19 @@ class PostgresServer:
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: fast (sessions are ended); SIGQUIT: immediate; SIGKILL: the postmaster alone,
-        whose children notice and end. One that does not end in time is ended at once, as service
-        managers do."""
+        whose children notice and end. One that does not end in time is killed with its children,
+        as service managers do, and what it was doing is printed."""
         if self._process is not None:
             self._process.send_signal(number)
             try:
                 self._process.wait(STOP_LIMIT_S)
             except subprocess.TimeoutExpired:
-                self._process.send_signal(signal.SIGQUIT)
-                self._process.wait(START_LIMIT_S)
+                print(f"PostgreSQL does not end {STOP_LIMIT_S:g} s after {number.name}:")
+                for pid in (self.pid, *self._children()):
+                    with suppress(ProcessLookupError, FileNotFoundError):
+                        print(_told(pid))
+                        os.kill(pid, signal.SIGKILL)
+                self._process.wait(STOP_LIMIT_S)
             self._process = None
 
     def freeze(self) -> None:
@@ -189,3 +194,10 @@ class PostgresServer:
     def _log(self) -> str:
         path = self.directory / "log"
         return path.read_text(errors="replace")[-2000:] if path.exists() else ""
+
+
+def _told(pid: int) -> str:
+    """What a process is, its state, and what it waits for in the kernel."""
+    folder = Path(f"/proc/{pid}")
+    command = (folder / "cmdline").read_text().replace("\0", " ").strip()
+    return f"{pid} {state_of(pid)} {(folder / 'wchan').read_text()}: {command}"

@@ -24,7 +24,7 @@ from tests.acceptance.chaos.recorders import (
     read_pages,
 )
 from tests.acceptance.chaos.verdict import Judgement, Needs, verdict
-from tests.acceptance.cluster import Cluster, Site, request
+from tests.acceptance.cluster import GRACE_S, Cluster, Site, request
 from tests.acceptance.truth import shop_definition, show, wait_done, wait_finished
 from tests.etcd_server import EtcdServer
 from tests.postgres_server import PostgresServer
@@ -89,8 +89,8 @@ async def test_a_run_with_deaths_keeps_every_promise(cluster: Cluster, small_sho
             items=read_items(cluster.store),
         )
     bounds = Bounds(
-        leaderless_s=1.0 + cluster.ttl_s / 2,
-        orphaned_s=2.0 + cluster.ttl_s / 2,
+        leaderless_s=1.0 + GRACE_S,
+        orphaned_s=2.0 + GRACE_S,
         moves=1,
         overlaps=0,
     )

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.calls import GOOD, add, until_added
-from tests.acceptance.cluster import TTL_S, Cluster, Process, Site, eventually
+from tests.acceptance.cluster import GRACE_S, TTL_S, Cluster, Process, Site, eventually
 from tests.acceptance.truth import show, start_shop, wait_done
 from tests.etcd_server import EtcdServer
 
 MASTERS = ("1", "2", "3")
 WORKERS = ("1", "2")
-NOISE_S = 0.5
 DELAY_S = 0.1
 STANDS = "/resources/election/"
 
@@ -76,7 +75,7 @@ async def test_a_killed_leader_is_replaced_while_the_crawl_goes_on(stage: Stage)
     fetched = stage.fetched()
     cluster.masters[leader].kill_group()
     took_s = await until_added(cluster, follower, "row1", time.monotonic())
-    assert took_s <= TTL_S + 1 + NOISE_S
+    assert took_s <= TTL_S + 1 + GRACE_S
     assert await cluster.leader() != leader
     assert stage.fetched() - fetched > took_s / DELAY_S / 2
 
@@ -88,7 +87,7 @@ async def test_a_leader_that_is_stopped_hands_over_at_once(stage: Stage) -> None
     cluster.masters[leader].terminate()
     asked_at = time.monotonic()
     await cluster.wait_leader(other_than=leader)
-    assert await until_added(cluster, follower, "row3", asked_at) <= 1 + NOISE_S
+    assert await until_added(cluster, follower, "row3", asked_at) <= 1 + GRACE_S
     assert cluster.masters[leader].wait() == 0
 
 
@@ -125,7 +124,7 @@ async def test_a_candidate_whose_lease_ended_in_its_sleep_is_not_elected(stage: 
     await eventually(forgotten, "end of the sleeper's lease", TTL_S + 2)
     cluster.masters[leader].kill_group()
     took_s = await until_added(cluster, heir, "row7", time.monotonic())
-    assert took_s <= TTL_S + 1 + NOISE_S
+    assert took_s <= TTL_S + 1 + GRACE_S
     # What it waited for has come true in its sleep.
     slept.resume()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.calls import CLEAR, add, calling, stored, until_added
-from tests.acceptance.cluster import TTL_S, Cluster, Site, eventually
+from tests.acceptance.cluster import GRACE_S, TTL_S, Cluster, Site, eventually
 from tests.acceptance.truth import start_shop, wait_done
 from tests.etcd_server import EtcdServer
 
@@ -18,7 +18,6 @@ MASTERS = ("1", "2")
 WORKERS = ("1", "2", "3", "4")
 NAMES = 40
 DEADLINE_S = 5.0  # of one call
-NOISE_S = 1.0
 DELAY_S = 0.1
 WORKER_KEYS = "/micro/registry/go.micro.server.worker/"
 
@@ -106,7 +105,7 @@ async def test_the_death_of_etcds_leader_costs_seconds_and_no_lease(stage: Stage
         await asyncio.sleep(2 * TTL_S)
     for calls in (one, two):
         calls.check()
-        assert calls.first_good(killed_at) - killed_at < DEADLINE_S + NOISE_S
+        assert calls.first_good(killed_at) - killed_at < DEADLINE_S + GRACE_S
         assert calls.acknowledged <= await stored(stage.cluster)
     assert await stage.registered() == before
 
@@ -120,10 +119,10 @@ async def test_without_a_quorum_the_crawl_goes_on_and_calls_are_refused(stage: S
         assert await add(stage.cluster, "2", "row15") in CLEAR
     assert stage.fetched() - fetched > 2 * TTL_S / DELAY_S
     await asyncio.to_thread(stage.etcd.start)
-    assert await until_added(stage.cluster, "2", "row15", time.monotonic()) < TTL_S + 2 + NOISE_S
+    assert await until_added(stage.cluster, "2", "row15", time.monotonic()) < TTL_S + 2 + GRACE_S
     await stage.cluster.wait_workers(len(WORKERS))
     assert await stage.homes() == homes
-    assert stage.terms() <= terms + 1
+    assert stage.terms() <= terms + len(MASTERS)  # each may have to begin anew, once
 
 
 @pytest.mark.fault(13)
@@ -142,9 +141,9 @@ async def test_all_leases_vanish_and_hardly_anything_moves(stage: Stage, cause: 
             if len(lease) == 16:
                 stage.etcd.ctl("lease", "revoke", lease)
     over_at = time.monotonic()
-    assert await until_added(stage.cluster, "2", f"row13-{cause}", over_at) < 2 * TTL_S + NOISE_S
+    assert await until_added(stage.cluster, "2", f"row13-{cause}", over_at) < 2 * TTL_S + GRACE_S
     await stage.cluster.wait_workers(len(WORKERS))
-    assert time.monotonic() - over_at < 2 * TTL_S + NOISE_S
+    assert time.monotonic() - over_at < 2 * TTL_S + GRACE_S
     await asyncio.sleep(TTL_S)  # the breaker has let go by now
     now = await stage.homes()
     moved = [name for name, home in homes.items() if now[name] != home]

@@ -26,7 +26,6 @@ TIMES = 20
 MASTERS = ("1", "2", "3")
 WORKERS = ("1", "2", "3", "4")
 DELAY_S = 0.05
-GRACE_S = TTL_S / 2  # what the promises allow for noise
 
 
 @dataclass
@@ -125,7 +124,7 @@ async def measure(scene: Scene, times: int) -> Sequence[Figure]:
     kinds: tuple[tuple[Figure, Callable[[], Awaitable[float]]], ...] = (
         (Figure("leader killed", TTL_S + 1), scene.kill_leader),
         (Figure("leader stopped", 1.0), scene.stop_leader),
-        (Figure("busy worker killed", TTL_S + 2 + GRACE_S), scene.kill_worker),
+        (Figure("busy worker killed", TTL_S + 2), scene.kill_worker),
         (Figure("etcd's leader killed", 5.0), scene.kill_etcds_leader),
     )
     for turn in range(times):

@@ -23,7 +23,7 @@ from tests.postgres_server import PostgresServer
 DELAY_S = 0.03
 SEED = 1
 TTL_S = 2  # the least that etcd grants
-STUCK_S = 5 * TTL_S  # without a page: it does not go on
+STUCK_S = 10 * TTL_S  # without a page: it does not go on
 DEFECTS = Path(__file__).with_name("defects")
 
 # A directed run is about its one fault; how long things take is told elsewhere.

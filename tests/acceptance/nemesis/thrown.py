@@ -34,13 +34,12 @@ def bounds_for(thrown: Sequence[Thrown], ttl_s: int, crawls: int, units: int) ->
 
     ``crawls`` are those that go on all the time, ``units`` everything that is ever assigned.
     """
-    grace_s = ttl_s / 2
     etcd = _spans(thrown, 2 * ttl_s + ETCD_SLACK_S, Group.ETCD, Group.LINES)
     struck = Counter(each.group for each in thrown)
     movers = struck[Group.WORKERS] + struck[Group.ETCD] + struck[Group.LINES]
     return Bounds(
-        leaderless_s=1.0 + grace_s,
-        orphaned_s=2.0 + grace_s,
+        leaderless_s=1.0 + ttl_s,
+        orphaned_s=2.0 + ttl_s,
         moves=2 * units * movers,
         overlaps=IN_FLIGHT * crawls * (movers + struck[Group.SQL]),
         converged_s=2 * ttl_s + 10,
