@@ -109,7 +109,7 @@ async def test_a_hostile_page_fails_alone(cluster: Cluster, sites: list[str]) ->
     before = await nodes(cluster)
     assert len(before) == 4
     huge_page, deadly_page, endless_page = await asyncio.gather(
-        page_of(cluster, "huge", PARSE_S),
+        page_of(cluster, "huge", PARSE_S + cluster.ttl_s),
         page_of(cluster, "deadly", 10 * cluster.ttl_s),
         page_of(cluster, "endless", TRIES * (PARSE_S + 2 * cluster.ttl_s)),
     )

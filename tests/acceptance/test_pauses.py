@@ -66,6 +66,7 @@ async def test_a_paused_worker_is_replaced_and_its_late_commit_refused(
     await start_shop(cluster, "1", small_shop, delay_s=0.03)
     await wait_done(cluster, "1", 10, 30)
     cluster.start_worker("2")
+    await cluster.wait_workers(2)
     if place:
         # The child has stopped itself; the supervisor follows, so that its lease ends.
         async def asleep() -> bool | None:

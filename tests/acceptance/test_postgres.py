@@ -53,6 +53,7 @@ async def begin(cluster: Cluster, shop: Site, **environment: str) -> str:
     await wait_done(cluster, "1", 20, 30)
     for worker in "23":
         cluster.start_worker(worker)
+    await cluster.wait_workers(3)  # who is to take over must not have to start first
     return await owner(cluster)
 
 

@@ -46,7 +46,7 @@ async def leader_wakes_beside_its_double(scene: Scene) -> None:
     assert (await scene.call(Kind.ADD, "meanwhile")).outcome is Outcome.OK
     sleeper.resume()
     await late
-    await asyncio.sleep(TTL_S)
+    await asyncio.sleep(3 * TTL_S)  # its caller has long gone: nothing tells when it is done
     sleeper.kill_group()
 
 
