@@ -115,7 +115,7 @@ async def follow_cluster(
 ) -> NoReturn:
     """Crawl what the cluster assigns to this worker, in one session after the other."""
     seal = read_seal(config.secret)
-    catalog = Catalog(etcd, clock, config.election_prefix, seal=seal, scope=scope_of(node.id))
+    catalog = Catalog(etcd, clock, config.election_prefix, seal=seal, scope=scope_of(node))
 
     async def follow(session: Session) -> NoReturn:
         await warn_of_login(etcd, config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from itertools import compress
 from operator import not_
@@ -31,15 +31,16 @@ from crawler.coordination.etcd import (
 from crawler.coordination.index import Index, View
 from crawler.coordination.keys import (
     CLUSTER_KEY,
+    GIVEN,
     IDS_KEY,
     PART_PREFIXES,
     PREFIXES,
     decision_key,
     definition_key,
     drain_key,
+    given_name,
     in_span,
     load_key,
-    name_and_part,
     owner_key,
     resource_key,
     status_key,
@@ -58,7 +59,6 @@ from crawler.coordination.records import (
     encode_resource,
     encode_status,
     encode_wish,
-    home_of,
 )
 from crawler.coordination.scope import EVERYTHING, Scope, Span, read_resources
 from crawler.coordination.signing import Seal
@@ -124,7 +124,7 @@ class Catalog:
     Events wake through `changed`; whoever is woken looks at the whole. `run` keeps it up to date
     until cancelled, waits while etcd is away, and raises `SessionLost` when etcd has gone back in
     time. ``eager``: see `Entries`. With the ``scope`` of one node, no more is known than that
-    needs: of the resources of others who has them, and nothing of loads, drains and decisions.
+    needs: its own resources, and the cluster's uuid.
     """
 
     def __init__(
@@ -228,6 +228,9 @@ class Catalog:
             async with asyncio.TaskGroup() as group:
                 for span in self._scope.spans:
                     start_loop(group, f"catalog: watch {span[0]}", self._watch(span, start + 1))
+                if self._scope.own:
+                    own = self._watch_own(self._scope.own, start + 1)
+                    start_loop(group, "catalog: watch own registration", own)
                 start_loop(group, "catalog: relist", self._relist())
                 start_loop(group, "catalog: read", self._read())
         except ExceptionGroup as failures:
@@ -236,25 +239,35 @@ class Catalog:
         raise AssertionError("loops never end")
 
     async def _watch(self, span: Span, start: int) -> NoReturn:
-        first = span == self._scope.spans[0]
+        whole = not self._scope.own  # the only span: nothing older is still to come
         while True:
             try:
                 async with aclosing(self._etcd.watch(*span, start)) as batches:
                     async for batch in batches:
                         news = [self._take(event) for event in batch]
-                        # How new the other spans are, says nothing of the first.
-                        self._announce(any(news), batch[-1].kv.mod_revision if first else 0)
+                        self._announce(any(news), batch[-1].kv.mod_revision if whole else 0)
             except Compacted as error:
                 log.warning("watched history is gone", start=start, compacted=error.revision)
             await self._clock.sleep(self._chance.uniform(0.0, SPREAD_S))
             start = await self._list() + 1
 
+    async def _watch_own(self, key: str, start: int) -> NoReturn:
+        """List everything whenever the node registers, so that `revision` reaches that."""
+        while True:
+            with suppress(Compacted):
+                async with aclosing(self._etcd.watch(key, f"{key}\0", start)) as batches:
+                    async for _ in batches:
+                        await self._list()
+                        self._announce(True, 0)
+            start = await self._list() + 1
+
     def _take(self, event: WatchEvent) -> bool:
-        """Whether the event is news; of what is read on its own it is but a hint."""
-        kv, node = event.kv, self._scope.node
-        if node and self._index.touches(kv, node):
-            self._due.add(name_and_part(kv.key)[0])
-            self._roused.set()
+        """Whether the event is news; that something was given or taken is but a hint to read."""
+        kv = event.kv
+        if kv.key.startswith(GIVEN):
+            if self._scope.node:
+                self._due.add(given_name(kv.key))
+                self._roused.set()
             return False
         return self._index.drop(kv.key, kv.mod_revision) if event.deleted else self._index.put(kv)
 
@@ -304,8 +317,8 @@ class Catalog:
         node = self._scope.node
         if not node:
             return set()
-        listed = (name_and_part(kv.key)[0] for kv in snapshot.kvs if home_of(kv) == node)
-        return {*filter(None, listed), *self.assigned(node)}
+        listed = (given_name(kv.key) for kv in snapshot.kvs if kv.key.startswith(GIVEN))
+        return {*listed, *self.assigned(node)}
 
     async def _read_resources(self, names: Sequence[str]) -> Read:
         return await self._until_read(partial(read_resources, self._etcd, names))

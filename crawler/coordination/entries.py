@@ -1,6 +1,6 @@
 """All resources, each put together from its keys when somebody looks at it.
 
-Every node hears of every resource, and a worker looks at those of its own only: of a hundred, one.
+Every master hears of every resource, and one that does not lead looks at few of them.
 """
 
 from __future__ import annotations
@@ -62,10 +62,6 @@ class Entries(Mapping[str, Entry]):
     def assigned(self, node_id: str) -> Set[str]:
         """Names of those of which the node was given a part."""
         return set(self._assigned.get(node_id, {}).values())
-
-    def at_home(self, name: str, node_id: str) -> bool:
-        """Whether the node was given a part of this one."""
-        return any(self._homes.get(key) == node_id for key in self.keys_of(name))
 
     def keys_of(self, name: str) -> Collection[str]:
         """The keys that make up this entry."""

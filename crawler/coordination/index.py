@@ -13,7 +13,7 @@ from crawler.coordination.entries import Entries
 from crawler.coordination.entry import Entry
 from crawler.coordination.etcd import KeyValue, Snapshot
 from crawler.coordination.keys import CLUSTER_KEY, DRAINED, LOADS, NODES, name_and_part
-from crawler.coordination.records import Cluster, Load, decode_cluster, decode_load, home_of
+from crawler.coordination.records import Cluster, Load, decode_cluster, decode_load
 from crawler.coordination.registry import parse_node
 from crawler.coordination.signing import Seal
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE, Node
@@ -97,14 +97,6 @@ class Index:
             return False
         self._store(key, None)
         return True
-
-    def touches(self, kv: KeyValue, node_id: str) -> bool:
-        """Whether the key, as it is now or is to be, is about a resource of which the node has a
-        part; False for what is already known."""
-        name, _ = name_and_part(kv.key)
-        if not name or kv.mod_revision <= self._revision_of(kv.key):
-            return False
-        return self.entries.at_home(name, node_id) or home_of(kv) == node_id
 
     def merge(self, snapshot: Snapshot, apart: Collection[str] = ()) -> int:
         """Take a list of everything, which is right about all that is not newer than it; how many

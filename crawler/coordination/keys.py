@@ -15,6 +15,7 @@ WISHES = "/crawler/desired/"
 STATUSES = "/crawler/status/"
 DECISIONS = "/crawler/decisions/"
 OWNERS = "/crawler/owners/"
+GIVEN = "/crawler/given/"
 LOADS = "/crawler/load/"
 DRAINED = "/crawler/drained/"
 INSTANCES = "/crawler/instances/"
@@ -29,7 +30,6 @@ ELECTION = DEFAULT_PREFIX
 # together and in order. Keys of others in between are skipped.
 SPAN_START = OURS
 SPAN_END = "/resources0"
-PARTS_END = "/crawler/parts0"
 PREFIXES = (OURS, NODES, RESOURCES)
 
 # What makes up the entry of a resource; some of it once per part.
@@ -80,6 +80,22 @@ def decision_key(name: str, part: int = 0) -> str:
 def owner_key(name: str) -> str:
     """The name of the token that added the resource; no key where nobody was asked."""
     return OWNERS + name
+
+
+def given_prefix(node_id: str) -> str:
+    """Below it stands what the node was given."""
+    return f"{GIVEN}{node_id}/"
+
+
+def given_key(node_id: str, name: str, part: int = 0) -> str:
+    """Written with every assignment of the unit to the node, and deleted with the next to another,
+    so that a worker need not hear of what others are given."""
+    return given_prefix(node_id) + unit_name(name, part)
+
+
+def given_name(key: str) -> str:
+    """The resource that such a key is about."""
+    return key.removeprefix(GIVEN).partition("/")[2].partition("/")[0]
 
 
 def load_key(node_id: str) -> str:

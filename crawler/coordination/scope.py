@@ -1,8 +1,8 @@
 """How much of the cluster a node follows: all of it, or what it needs to learn of its own work.
 
 Every event is told to every node that watches its key, so that a hundred workers that all watched
-everything would be told of each other's work only. A worker needs to hear where resources are, and
-reads of its own what else there is to know: whatever its crawl depends on is written in one
+everything would be told of each other's work only. A worker hears of what it is given and what is
+taken from it, and then reads what there is to know: whatever its crawl depends on is written in one
 transaction with its assignment.
 """
 
@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from crawler.coordination.etcd import Etcd, Op, Snapshot, fetch
 from crawler.coordination.keys import (
     CLUSTER_KEY,
-    NODES,
     PARTS,
-    PARTS_END,
     PREFIXES,
-    RESOURCES,
     SPAN_END,
     SPAN_START,
     STATUSES,
     definition_key,
+    given_prefix,
     resource_key,
     status_key,
     wish_key,
 )
+from crawler.coordination.registry import registry_key
+from crawler.model import Node
 
 Span = tuple[str, str]
 
@@ -38,21 +38,24 @@ class Scope:
     """``spans`` are watched; ``prefixes`` are listed, and hold whatever of ours the spans hold.
 
     ``node``: whose resources are read on their own when something happens to them; "": nobody's.
+    ``own``: the key of its registration, which is watched, too: when that is written, everything is
+    listed, because the events of different spans may come in any order.
     """
 
     spans: tuple[Span, ...]
     prefixes: tuple[str, ...]
     node: str = ""
+    own: str = ""
 
 
 EVERYTHING = Scope(((SPAN_START, SPAN_END),), PREFIXES)
 
 
-def scope_of(node_id: str) -> Scope:
-    """What a worker follows. The registry, in which its own record tells how new all is, and the
-    resources are one span; the events of different spans may come in any order."""
-    spans = ((NODES, SPAN_END), (PARTS, PARTS_END), (CLUSTER_KEY, f"{CLUSTER_KEY}\0"))
-    return Scope(spans, (NODES, RESOURCES, PARTS, CLUSTER_KEY), node_id)
+def scope_of(worker: Node) -> Scope:
+    """What a worker follows."""
+    given = given_prefix(worker.id)
+    spans = ((given, f"{given[:-1]}0"), (CLUSTER_KEY, f"{CLUSTER_KEY}\0"))
+    return Scope(spans, (given, CLUSTER_KEY), worker.id, registry_key(worker))
 
 
 async def read_resources(etcd: Etcd, names: Sequence[str]) -> list[tuple[Sequence[str], Snapshot]]:

@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 import structlog
 
 from crawler.coordination.catalog import Entry, read_entry, units_of
-from crawler.coordination.etcd import Compare, Op, absent, created_at, modified_at, put
-from crawler.coordination.keys import decision_key, resource_key, wish_key
+from crawler.coordination.etcd import Compare, Op, absent, created_at, delete, modified_at, put
+from crawler.coordination.keys import decision_key, given_key, resource_key, wish_key
 from crawler.coordination.records import Decision, encode_decision, encode_resource
 from crawler.coordination.registry import registry_key
 from crawler.errors import Unavailable
@@ -50,16 +50,28 @@ def registered(node: Node | None) -> tuple[Compare, ...]:
 
 def assign(
     resource: Resource, node: Node | None, reason: str, at: float, term: int
-) -> tuple[Op, Op]:
-    """Write the resource as given to ``node``, why, and in which term. The write is the new
-    token."""
+) -> tuple[Op, ...]:
+    """Write the resource, which is where it was, as given to ``node``, why, and in which term; and
+    tell the workers that it concerns. The write is the new token."""
     home = Assignment(node.id, node.address) if node is not None else None
     decision = Decision(node.id if node is not None else "", reason, at, term)
     where, record = (resource.name, resource.part), replace(resource, assignment=home)
     return (
         put(resource_key(*where), encode_resource(record)),
         put(decision_key(*where), encode_decision(decision)),
+        *tell(where, resource.assignment, home),
     )
+
+
+def tell(
+    where: tuple[str, int], before: Assignment | None, home: Assignment | None
+) -> Iterator[Op]:
+    """Let the worker at ``home`` know that it was given this part (or given it anew), and the one
+    that had it that it was taken."""
+    if home is not None:
+        yield put(given_key(home.node_id, *where), b"")
+    if before is not None and (home is None or before.node_id != home.node_id):
+        yield delete(given_key(before.node_id, *where))
 
 
 def release_parts(entry: Entry, reason: str, at: float, term: int) -> Iterator[Op]:
@@ -73,7 +85,9 @@ def restamp_parts(entry: Entry) -> Iterator[Op]:
     """Raise the tokens of parts 1 and above; who has them keeps them."""
     for part, known in entry.parts.items():
         if known.resource is not None:
+            home = known.resource.assignment
             yield put(resource_key(entry.name, part), encode_resource(known.resource))
+            yield from tell((entry.name, part), home, home)
 
 
 def refuse_deleted(entry: Entry) -> None:

@@ -51,7 +51,8 @@ class Office:
         Returns the revision; None: something compared has changed, and a new look tells what is
         there now. That may be this very write: its answer can be lost with a member of etcd, and
         then it is sent once more. So ``ops`` must change what is compared, or be the same when
-        done twice. Raises `TermLost`. The catalog knows of the write when this returns.
+        done twice. Raises `TermLost`. The catalog knows of the write when this returns, but of what
+        was deleted by prefix from the watch.
         """
         self.check()
         then = tuple(ops)
@@ -71,5 +72,5 @@ class Office:
             for op in ops
             if op.kind == "put"
         )
-        deleted = tuple(op.key for op in ops if op.kind == "delete")
+        deleted = tuple(op.key for op in ops if op.kind == "delete" and not op.prefix)
         self.catalog.observe(written, deleted, revision=revision)

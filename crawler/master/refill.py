@@ -66,7 +66,7 @@ def refill(
     for memo in newest.values():
         entry = entries.get(memo.name) or Entry(memo.name)
         if _wanting(entry, memo):
-            changes.append(Change(memo.name, unchanged(entry), _restore(memo, at, term)))
+            changes.append(Change(memo.name, unchanged(entry), _restore(entry, memo, at, term)))
     return changes
 
 
@@ -83,14 +83,15 @@ def _is_issued(resource_id: str) -> bool:
     return resource_id.isdecimal() and len(resource_id) <= MAX_ID_DIGITS
 
 
-def _restore(memo: Memo, at: float, term: int) -> tuple[Op, ...]:
+def _restore(entry: Entry, memo: Memo, at: float, term: int) -> tuple[Op, ...]:
     desired = Desired(memo.desired) if memo.desired in set(Desired) else Desired.RUNNING
     definition = definition_key(memo.name)
+    home = entry.resource.assignment if entry.resource is not None else None
     return (
         put(wish_key(memo.name), encode_wish(Wish(desired, memo.run, memo.id))),
         put(definition, memo.definition.encode()) if memo.definition else delete(definition),
         *assign(
-            Resource(memo.id, memo.name, None, memo.created_ns),
+            Resource(memo.id, memo.name, home, memo.created_ns),
             None,
             "restored from the database: etcd went back in time",
             at,

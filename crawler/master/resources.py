@@ -15,6 +15,8 @@ from crawler.coordination.entry import partitions_of
 from crawler.coordination.etcd import Op, delete, modified_at, put
 from crawler.coordination.instances import Ids
 from crawler.coordination.keys import (
+    DECISIONS,
+    STATUSES,
     decision_key,
     definition_key,
     drain_key,
@@ -26,7 +28,7 @@ from crawler.coordination.keys import (
 from crawler.coordination.records import Wish, encode_wish
 from crawler.errors import Conflict, NotFound, OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit
-from crawler.master.desk import Desk, refuse_deleted, registered, restamp_parts, unchanged
+from crawler.master.desk import Desk, refuse_deleted, registered, restamp_parts, tell, unchanged
 from crawler.master.fence import Fence
 from crawler.master.quotas import Quotas
 from crawler.master.survey import rest_of, wish_of
@@ -281,14 +283,16 @@ def is_marked(entry: Entry) -> bool:
 
 def erase(entry: Entry) -> list[Op]:
     """Delete every key of the resource."""
+    keys = (definition_key, wish_key, owner_key, resource_key, status_key, decision_key)
     parts = {*range(1, entry.partitions), *entry.parts}
+    known = {0: entry.resource} | {part: each.resource for part, each in entry.parts.items()}
+    homes = {part: each.assignment for part, each in known.items() if each is not None}
     return [
-        *(delete(key(entry.name)) for key in (definition_key, wish_key, owner_key)),
-        *(
-            delete(key(entry.name, part))
-            for part in (0, *sorted(parts))
-            for key in (resource_key, status_key, decision_key)
-        ),
+        *(delete(key(entry.name)) for key in keys),
+        *(delete(resource_key(entry.name, part)) for part in sorted(parts)),
+        # One operation for those of all parts: etcd takes 128.
+        *(delete(f"{prefix}{entry.name}/", prefix=True) for prefix in (STATUSES, DECISIONS)),
+        *(op for part, home in homes.items() for op in tell((entry.name, part), home, None)),
     ]
 
 

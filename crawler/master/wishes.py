@@ -153,8 +153,7 @@ class Wishes:
             office = self._desk.office
             ops += release_parts(entry, reason, office.clock.wall(), office.term.revision)
             return await self._desk.keep(entry, resource, None, reason, ops, avoid)
-        fresh = replace(resource, assignment=None)
-        return await self._desk.give(entry, fresh, entry.definition, ops, avoid)
+        return await self._desk.give(entry, resource, entry.definition, ops, avoid)
 
     async def _halt(self, entry: Entry, wish: Wish) -> None:
         await hit("master.pause.after_txn")

@@ -38,8 +38,8 @@ from crawler.coordination.catalog import (
 )
 from crawler.coordination.election import DEFAULT_PREFIX, Election
 from crawler.coordination.etcd import Etcd, KeyValue, Op, delete, put
-from crawler.coordination.keys import CLUSTER_KEY, STATUSES
-from crawler.coordination.registry import native_metadata, node_id, register
+from crawler.coordination.keys import CLUSTER_KEY, STATUSES, given_key
+from crawler.coordination.registry import native_metadata, node_id, register, registry_key
 from crawler.coordination.scope import EVERYTHING, Scope, scope_of
 from crawler.coordination.session import open_session
 from crawler.errors import Misconfigured, SessionLost
@@ -76,6 +76,11 @@ def resource(name: str, identity: str = "7") -> Resource:
 
 def put_resource(name: str) -> Op:
     return put(resource_key(name), encode_resource(resource(name)))
+
+
+def given(name: str) -> list[Op]:
+    """What a leader writes, as far as a worker needs it."""
+    return [put_resource(name), put(given_key(WORKER.id, name), b"")]
 
 
 def put_elsewhere(name: str) -> Op:
@@ -127,56 +132,71 @@ async def test_everything_is_listed_and_then_followed(client: Etcd) -> None:
         assert catalog.loads == {}
 
 
-async def test_a_worker_knows_all_of_its_own_and_of_others_where_they_are(client: Etcd) -> None:
-    for name, where in (("mine", put_resource("mine")), ("other", put_elsewhere("other"))):
-        await client.txn([], [where, put(definition_key(name), b"{}"), put_wanted(name)])
-    async with following(client, scope=scope_of(WORKER.id)) as catalog:
+async def test_a_worker_knows_all_of_its_own_and_nothing_of_others(client: Etcd) -> None:
+    await client.txn([], [*given("mine"), put(definition_key("mine"), b"{}"), put_wanted("mine")])
+    await client.txn([], [put_elsewhere("other"), put(definition_key("other"), b"{}")])
+    async with following(client, scope=scope_of(WORKER)) as catalog:
         entries = catalog.entries
         assert (entries["mine"].definition, entries["mine"].wish is None) == ("{}", False)
-        assert entries["other"].resource is not None
-        assert (entries["other"].definition, catalog.assigned(WORKER.id)) == (None, {"mine"})
+        assert (set(entries), catalog.assigned(WORKER.id)) == ({"mine"}, {"mine"})
 
         # What it is given comes with what was written of it long before.
-        await client.txn([], [put_resource("other")])
-        await until(catalog, lambda: entries["other"].definition == "{}")
+        await client.txn([], given("other"))
+        await until(catalog, lambda: "other" in entries and entries["other"].definition == "{}")
         assert catalog.assigned(WORKER.id) == {"mine", "other"}
 
         idle = put(
             resource_key("mine"), encode_resource(replace(resource("mine"), assignment=None))
         )
-        await client.txn([], [idle, put_wanted("mine", Desired.PAUSED)])
+        taken = delete(given_key(WORKER.id, "mine"))
+        await client.txn([], [idle, taken, put_wanted("mine", Desired.PAUSED)])
         await until(catalog, lambda: catalog.assigned(WORKER.id) == {"other"})
         assert entries["mine"].wish == Wish(Desired.PAUSED, 1, "7")
 
         part = replace(resource("divided"), part=1)
         divided = put(definition_key("divided"), b'{"partitions":2}')
         part_key = put(resource_key("divided", 1), encode_resource(part))
-        await client.txn([], [put_elsewhere("divided"), divided, part_key])
+        hint = put(given_key(WORKER.id, "divided", 1), b"")
+        await client.txn([], [put_elsewhere("divided"), divided, part_key, hint])
         await until(catalog, lambda: "divided" in catalog.assigned(WORKER.id))
         assert (entries["divided"].partitions, set(entries["divided"].parts)) == (2, {1})
 
         await client.txn([], [put(CLUSTER_KEY, encode_cluster(Cluster("u", "s")))])
         await until(catalog, lambda: catalog.cluster == Cluster("u", "s"))
-        keys = (resource_key("other"), definition_key("other"), wish_key("other"))
+        keys = (resource_key("other"), definition_key("other"), given_key(WORKER.id, "other"))
         await client.txn([], [delete(key) for key in keys])
         await until(catalog, lambda: "other" not in entries)
 
 
+async def test_a_hint_that_is_left_behind_gives_nothing(client: Etcd) -> None:
+    gone, elsewhere = (put(given_key(WORKER.id, name), b"") for name in ("gone", "elsewhere"))
+    await client.txn([], [gone, elsewhere, put_elsewhere("elsewhere"), *given("mine")])
+    async with following(client, scope=scope_of(WORKER)) as catalog:
+        assert catalog.assigned(WORKER.id) == {"mine"}
+        assert "gone" not in catalog.entries
+
+
 async def test_a_worker_is_not_woken_by_what_others_do(client: Etcd) -> None:
-    await client.txn([], [put_elsewhere("other")])
-    async with following(client, scope=scope_of(WORKER.id)) as catalog:
+    async with following(client, scope=scope_of(WORKER)) as catalog:
         version = catalog.version
         status = Status(State.RUNNING, "", 1, "7", 5, "w", 1.0)
         await client.txn([], [put(status_key("other"), encode_status(status))])
         await client.txn([], [put(load_key("w"), encode_load(Load(1, 1)))])
         await client.txn([], [put(decision_key("other"), encode_decision(Decision("w", "", 1.0)))])
         await client.txn([], [put(drain_key("w"), b"{}"), put(definition_key("other"), b"{}")])
-        await client.txn([], [put_elsewhere("new")])
-        await until(catalog, lambda: "new" in catalog.entries)
+        await client.txn([], [put_elsewhere("other"), put(given_key("w", "other"), b"")])
+        await client.txn([], [put(given_key(f"{WORKER.id}0", "other"), b""), *given("mine")])
+        await until(catalog, lambda: "mine" in catalog.entries)
         assert catalog.version == version + 1
-        assert not catalog.loads
-        assert not catalog.drained
-        assert catalog.entries["other"].definition is None
+        assert set(catalog.entries) == {"mine"}
+
+
+async def test_after_a_registration_a_worker_knows_what_was_before_it(client: Etcd) -> None:
+    async with following(client, scope=scope_of(WORKER)) as catalog:
+        await client.txn([], given("mine"))
+        registered = await client.txn([], [put(registry_key(WORKER), b"{}")])
+        await until(catalog, lambda: catalog.revision >= registered.revision)
+        assert catalog.assigned(WORKER.id) == {"mine"}
 
 
 async def test_a_worker_sees_definition_and_token_rise_together(client: Etcd) -> None:
@@ -184,9 +204,9 @@ async def test_a_worker_sees_definition_and_token_rise_together(client: Etcd) ->
 
     async def write() -> None:
         for n in range(200):
-            await client.txn([], [put(definition_key("mine"), b"%d" % n), put_resource("mine")])
+            await client.txn([], [put(definition_key("mine"), b"%d" % n), *given("mine")])
 
-    async with following(client, relist_s=0.1, scope=scope_of(WORKER.id)) as catalog:
+    async with following(client, relist_s=0.1, scope=scope_of(WORKER)) as catalog:
 
         def told() -> bool:
             entry = catalog.entries.get("mine")

@@ -25,7 +25,8 @@ from crawler.coordination.catalog import (
     resource_key,
     wish_key,
 )
-from crawler.coordination.etcd import Etcd, EtcdSettings, put
+from crawler.coordination.etcd import Etcd, EtcdSettings, delete, put
+from crawler.coordination.keys import given_key
 from crawler.coordination.registry import native_metadata, node_id, register
 from crawler.coordination.scope import EVERYTHING, scope_of
 from crawler.coordination.session import Session, open_session
@@ -68,8 +69,7 @@ class Worker:
     async def _follow(self, session: Session, me: Node) -> None:
         # What tests look at is more than a worker is told of.
         catalog, given = (
-            Catalog(self.etcd, SystemClock(), scope=scope)
-            for scope in (EVERYTHING, scope_of(me.id))
+            Catalog(self.etcd, SystemClock(), scope=scope) for scope in (EVERYTHING, scope_of(me))
         )
         writer = EtcdWriter(self.etcd, session.lease, me.id)
         async with asyncio.TaskGroup() as group:
@@ -90,6 +90,7 @@ class Worker:
                 put(definition_key(name), json.dumps(script).encode()),
                 put(wish_key(name), encode_wish(Wish(Desired.RUNNING, 1, resource.id))),
                 put(resource_key(name), encode_resource(resource)),
+                put(given_key(self.me.id, name), b""),
             ),
         )
         return written.revision
@@ -181,7 +182,8 @@ async def test_a_deleted_resource_stops(etcd: EtcdServer, tmp_path: Path) -> Non
     async with working(etcd, tmp_path) as scene:
         await scene.assign("shop", {"do": "crawl"})
         await scene.witness.see("claim")
-        etcd.ctl("del", resource_key("shop"))
+        keys = (resource_key("shop"), given_key(scene.me.id, "shop"))
+        await scene.etcd.txn((), [delete(key) for key in keys])
         await scene.witness.see("cancelled", name="shop", within_s=PATIENCE_S)
 
 

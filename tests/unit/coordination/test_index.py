@@ -352,22 +352,6 @@ def test_an_older_read_undoes_nothing() -> None:
     assert index.assigned("w1") == {"shop"}
 
 
-def test_what_touches_a_node_is_what_it_has_had_or_is_given() -> None:
-    index = Index(PREFIX)
-    given, taken = (
-        kv(resource_key("shop"), encode_resource(resource(node=node)), revision)
-        for node, revision in (("w1", 3), ("w2", 4))
-    )
-    assert index.touches(given, "w1")
-    assert not index.touches(given, "w2")
-    index.put(given)
-    assert index.touches(taken, "w1")
-    assert index.touches(taken, "w2")
-    assert index.touches(kv(resource_key("shop"), b"", 5), "w1")  # its deletion
-    assert not index.touches(given, "w1")  # known already
-    assert not index.touches(kv(drain_key("w1"), b"", 6), "w1")
-
-
 def test_what_changed_since_is_told_without_what_is_gone() -> None:
     index = Index(PREFIX)
     entries = index.entries
