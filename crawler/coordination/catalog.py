@@ -342,6 +342,7 @@ class Catalog:
     def _announce(self, news: bool, revision: int) -> None:
         self.revision = max(self.revision, revision)
         if news:
+            self._index.entries.settle()
             self.version += 1
             # Whoever waits now is woken; whoever waits later gets a new event.
             self._news.set()

@@ -34,7 +34,7 @@ from crawler.coordination.records import (
 class Entries(Mapping[str, Entry]):
     """Entries by name. The same entry is the same object until one of its keys changes.
 
-    With ``eager`` they are put together as their keys come, for a node that may have to look at all
+    With ``eager`` they are put together at every `settle`, for a node that may have to look at all
     of them at any moment.
     """
 
@@ -42,6 +42,7 @@ class Entries(Mapping[str, Entry]):
         self._eager = eager
         self._kvs: dict[str, dict[str, KeyValue]] = {}  # by name, then by key
         self._made: dict[str, Entry] = {}
+        self._unmade: set[str] = set()  # of those that are to be put together
         self._homes: dict[str, str] = {}  # node id, by the key of a resource or part
         self._assigned: dict[str, dict[str, str]] = {}  # by node id: key to name
         self._changes = 0
@@ -81,7 +82,14 @@ class Entries(Mapping[str, Entry]):
         if kv.key.startswith((RESOURCES, PARTS)):
             self._move(kv.key, name, home_of(kv))
         if self._eager:
-            self._make(name)
+            self._unmade.add(name)
+
+    def settle(self) -> None:
+        """What belongs together has come: a transaction, or a list."""
+        unmade, self._unmade = self._unmade, set()
+        for name in unmade:
+            if name in self._kvs and name not in self._made:
+                self._make(name)
 
     def drop(self, name: str, key: str) -> None:
         """Forget a key of this entry; without any, there is no entry."""

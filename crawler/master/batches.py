@@ -1,10 +1,10 @@
-"""Many changes in few transactions: as many in each as etcd takes, and singly where one of them
+"""Many changes in few transactions: as many in each as etcd takes, and ever fewer where one of them
 was overtaken, so that it does not stop the others."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,8 +37,13 @@ class Change:
         return sum(len(op.key) + len(op.value) for op in self.ops)
 
 
-def batches(changes: Sequence[Change]) -> Iterator[tuple[list[Change], list[Compare]]]:
-    """Group changes, in order, with the compares of each group once."""
+def compares_of(changes: Iterable[Change]) -> list[Compare]:
+    """What all of them compare, each once."""
+    return list(dict.fromkeys(each for change in changes for each in change.compares))
+
+
+def batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """Group changes, in order; the compares of each group count once."""
     group: list[Change] = []
     compares: dict[Compare, None] = {}
     ops = size_bytes = 0
@@ -49,14 +54,14 @@ def batches(changes: Sequence[Change]) -> Iterator[tuple[list[Change], list[Comp
             or ops + len(change.ops) > MAX_OPS
             or size_bytes + change.size_bytes > MAX_BYTES
         ):
-            yield group, list(compares)
+            yield group
             group, compares, ops, size_bytes = [], {}, 0, 0
         group.append(change)
         compares |= dict.fromkeys(change.compares)
         ops += len(change.ops)
         size_bytes += change.size_bytes
     if group:
-        yield group, list(compares)
+        yield group
 
 
 async def write_all(
@@ -70,8 +75,8 @@ async def write_all(
     groups = batches(changes)
 
     async def write_some() -> None:
-        for group, compares in groups:
-            await _write(office, group, compares, written)
+        for group in groups:
+            await _write(office, group, written)
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -82,19 +87,16 @@ async def write_all(
 
 
 async def _write(
-    office: Writer,
-    group: Sequence[Change],
-    compares: Sequence[Compare],
-    written: Callable[[str, int], None],
+    office: Writer, group: Sequence[Change], written: Callable[[str, int], None]
 ) -> None:
-    """One transaction, and where something compared has changed, one for each."""
+    """One transaction, and where something compared has changed, one for each half."""
     await hit("leader.before_assign_txn")
-    revision = await office.write(compares, [op for change in group for op in change.ops])
+    ops = [op for change in group for op in change.ops]
+    revision = await office.write(compares_of(group), ops)
     if revision is not None:
         for change in group:
             written(change.name, revision)
     elif len(group) > 1:
-        for change in group:
-            alone = await office.write(change.compares, change.ops)
-            if alone is not None:
-                written(change.name, alone)
+        middle = len(group) // 2
+        await _write(office, group[:middle], written)
+        await _write(office, group[middle:], written)

@@ -37,7 +37,7 @@ from crawler.tasks import start_loop
 log = structlog.get_logger(__name__)
 
 IDLE_S = 5.0  # the longest time between two looks, although nothing seems to have changed
-SHARE = 4  # rests this many times as long as it worked, so that calls are answered meanwhile
+SHARE = 4  # between looks it rests or writes this many times as long: calls are answered meanwhile
 LEAST_REST_S = 0.02
 UPKEEP_S = 0.5
 PURGE_ROWS = 2000
@@ -154,8 +154,9 @@ class Leader:
         worked_s = office.clock.elapsed() - started
         if changes:
             await self._write(changes, decisions)
+        rest_s = SHARE * worked_s - (office.clock.elapsed() - started - worked_s)
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(LEAST_REST_S, self._left(started, SHARE * worked_s))):
+            async with asyncio.timeout(max(LEAST_REST_S, self._left(started, rest_s))):
                 await self._roused.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._left(started, IDLE_S)):
@@ -198,7 +199,10 @@ class Leader:
         self._note_hold(situation.hold)
         scales = weigh(situation)
         self._desk.placing.renew(scales, jobs)  # before the plan: it must see what is under way
-        decisions = plan(situation, scales)
+        # What one worker is given comes together: it hears of it, reads and reports it at once.
+        decisions = sorted(
+            plan(situation, scales), key=lambda each: each.node.id if each.node else ""
+        )
         self._calm = None if decisions else seats_of(catalog.workers, {}, catalog.drained)
         self._whole_at = now + self._left(now, IDLE_S)
         at, term = self._office.clock.wall(), self._office.term.revision

@@ -25,29 +25,32 @@ class Mirror:
         self._clock = clock
         self._loaded_at = 0.0
         self._lock = asyncio.Lock()
-        self._known: dict[str, Memo] | None = None
+        self._known: dict[str, Memo] = {}
+
+    def outdated(self) -> bool:
+        """Whether it is time to look at everything anew."""
+        return self._clock.elapsed() > self._loaded_at + RELOAD_S
 
     async def remember(self, entry: Entry) -> None:
         """Write one resource as it is in ``entry``, at once."""
         memo = memo_of(entry)
         if memo is not None:
             async with self._lock:
-                await self._write([memo], await self._load())
+                await self._write([memo], self._known or await self._load())
 
-    async def update(self, entries: Iterable[Entry]) -> None:
-        """Write whatever differs from what is there."""
+    async def update(self, entries: Iterable[Entry], *, anew: bool) -> None:
+        """Write whatever of these differs from what is there; ``anew``: they are all that there
+        are, and are compared with what is read now."""
         async with self._lock:
-            known = await self._load()
+            known = await self._load() if anew or not self._known else self._known
             memos = (memo_of(entry) for entry in entries)
             due = [memo for memo in memos if memo is not None and known.get(memo.id) != memo]
             for start in range(0, len(due), BATCH):
                 await self._write(due[start : start + BATCH], known)
 
     async def _load(self) -> dict[str, Memo]:
-        now = self._clock.elapsed()
-        if self._known is None or now > self._loaded_at + RELOAD_S:
-            self._loaded_at = now
-            self._known = {memo.id: as_memo(memo) for memo in await self._fence.mirrored()}
+        self._known = {memo.id: as_memo(memo) for memo in await self._fence.mirrored()}
+        self._loaded_at = self._clock.elapsed()
         return self._known
 
     async def _write(self, memos: list[Memo], known: dict[str, Memo]) -> None:

@@ -43,19 +43,29 @@ class Upkeep:
         self._fence = fence
         self._cluster = cluster
         self._sealed: dict[str, int] = {}
+        self._seen = 0  # the number of the last change whose duties are done
+        self._anew = True  # all must be looked at, whatever changed
+        self._left: set[str] = set()  # names of what is yet to be sealed
         self._epoch_at = self._office.clock.elapsed()
 
     async def round(self) -> bool:
         """Do what is due; whether more is left. Raises `StoreUnavailable` and what etcd raises."""
-        entries = list(self._office.catalog.entries.values())
+        catalog = self._office.catalog
+        changed, seen = catalog.changed_since(self._seen)
+        self._anew = self._anew or self._mirror.outdated()
+        names = catalog.entries.keys() if self._anew else {*changed, *self._left}
+        entries = [entry for name in names if (entry := catalog.entries.get(name)) is not None]
+        if self._anew:
+            self._sealed = {name: at for name, at in self._sealed.items() if name in names}
         for entry in entries:
             if is_marked(entry):
                 await self._bury(entry.name)
-        left = await self._seal(entries)
-        await self._mirror.update(entries)
+        self._left = await self._seal(entries)
+        await self._mirror.update(entries, anew=self._anew)
+        self._seen, self._anew = seen, False
         await self._desk.journal.flush()
         await self._note_revision()
-        return left
+        return bool(self._left)
 
     async def _bury(self, name: str) -> None:
         async with self._desk.lock(name):
@@ -63,24 +73,21 @@ class Upkeep:
             if is_marked(entry):  # nobody has finished it while the lock was waited for
                 await self._resources.finish(entry)
 
-    async def _seal(self, entries: list[Entry]) -> bool:
-        ids = {entry.resource.id for entry in entries if entry.resource is not None}
-        self._sealed = {key: value for key, value in self._sealed.items() if key in ids}
+    async def _seal(self, entries: list[Entry]) -> set[str]:
+        """Seal some of what rests; the names of the rest of it."""
         due = [entry for entry in entries if self._unsealed(entry)]
         for entry in due[:SEAL_BATCH]:
             await self._wishes.seal(entry)
             assert entry.resource is not None
-            self._sealed[entry.resource.id] = entry.resource.revision
-        return len(due) > SEAL_BATCH
+            self._sealed[entry.name] = entry.resource.revision
+        return {entry.name for entry in due[SEAL_BATCH:]}
 
     def _unsealed(self, entry: Entry) -> bool:
         resource, wish = entry.resource, wish_of(entry)
-        return (
-            resource is not None
-            and wish is not None
-            and wish.state in (Desired.PAUSED, Desired.STOPPED)
-            and self._sealed.get(resource.id) != resource.revision
-        )
+        if resource is None or wish is None or wish.state not in (Desired.PAUSED, Desired.STOPPED):
+            self._sealed.pop(entry.name, None)
+            return False
+        return self._sealed.get(entry.name) != resource.revision
 
     async def _note_revision(self) -> None:
         """Let the database know how far etcd is, so that a step back in time shows."""

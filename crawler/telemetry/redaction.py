@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 HIDDEN = "[redacted]"
 
@@ -29,7 +30,12 @@ def redact_text(text: str) -> str:
     credential headers."""
     if "://" in text:
         text = _URL_PASSWORD.sub(r"\1:***@", text)
-    return _HEADER.sub(rf"\1\2{HIDDEN}", _SETTING.sub(r"\1***", text))
+    lower = text.lower()  # every line that is logged comes through here
+    if "password" in lower:
+        text = _SETTING.sub(r"\1***", text)
+    if "authorization" in lower or "cookie" in lower:
+        text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
+    return text
 
 
 def redact(value: object, depth: int = 0) -> object:
@@ -47,6 +53,11 @@ def redact(value: object, depth: int = 0) -> object:
 
 def redact_field(key: str, value: object, depth: int = 0) -> object:
     """The value of a named field: hidden as a whole if the name says that it is a secret."""
-    if value and _SECRET_KEY.fullmatch(key):
+    if value and _is_secret(key):
         return HIDDEN
     return redact(value, depth)
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(key: str) -> bool:
+    return _SECRET_KEY.fullmatch(key) is not None

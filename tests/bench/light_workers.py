@@ -1,16 +1,18 @@
 """Many workers in one process: ``python -m tests.bench.light_workers FIRST COUNT --etcd URL ...``.
 
-Real, per worker: the etcd client with its own connection, session, signed registration, the
-catalog with its own list and watch, reconciling, statuses, load reports, and a supervisor that
-watches a child process. Left out: nobody listens on the addresses that they advertise, and the
-child (`tests.bench.light_child`) claims nothing in the store and fetches nothing: it has no pages
-in flight, so that loads change with the number of resources only.
+They run at the lowest priority: what a hundred machines would do must not take the two cores from
+masters and etcd. Real, per worker: the etcd client with its own connection, session, signed
+registration, the catalog with its own list and watch, reconciling, statuses, load reports, and a
+supervisor that watches a child process. Left out: nobody listens on the addresses that they
+advertise, and the child (`tests.bench.light_child`) claims nothing in the store and fetches
+nothing: it has no pages in flight, so that loads change with the number of resources only.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -30,6 +32,7 @@ from crawler.worker.supervisor import Supervisor
 
 CHILD = (sys.executable, "-ISE", str(Path(__file__).with_name("light_child.py")))
 BEAT_S = 2.0
+NICE = 19
 _PORTS = 40_000  # above this, one per worker, on which nobody listens
 
 
@@ -74,6 +77,7 @@ async def work(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """The command."""
+    os.nice(NICE)
     parser = argparse.ArgumentParser(prog="python -m tests.bench.light_workers")
     parser.add_argument("first", type=int)
     parser.add_argument("count", type=int)
