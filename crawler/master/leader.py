@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from contextlib import suppress
 from typing import NoReturn
 
@@ -173,9 +173,10 @@ class Leader:
         return self._survey.jobs(catalog.entries), seats
 
     def _unsettled(self, now: float) -> bool:
-        """Whether everything must be looked at. While nothing happens to the workers, it is enough
-        to see that what changed stands: calls are answered in between, and they place by
-        themselves. Loads and what was deleted count from the next look at everything on."""
+        """Whether everything must be looked at. While nothing happens to the workers, but that some
+        vanished a moment ago, it is enough to see that what changed stands: calls are answered in
+        between, and they place by themselves. Loads and what was deleted count from the next look
+        at everything on."""
         catalog = self._office.catalog
         names, self._seen = catalog.changed_since(self._seen)
         jobs = self._survey.update([catalog.entries[name] for name in names])
@@ -184,7 +185,8 @@ class Leader:
         return (
             ailing
             or now >= self._whole_at
-            or seats != self._calm
+            or self._calm is None
+            or seats != _without(self._calm, self._members.settling(now))
             or not all(stands(job, seats) for job in jobs)
         )
 
@@ -268,6 +270,11 @@ class Leader:
         """Delete some of what buried resources left behind; crawls get their turns in between."""
         left = await self._fence.purge(PURGE_ROWS) == PURGE_ROWS
         await self._office.clock.sleep(PURGE_PAUSE_S if left else IDLE_S)
+
+
+def _without(seats: Mapping[str, Seat], gone: Set[str]) -> Mapping[str, Seat]:
+    """All but these."""
+    return {node_id: seat for node_id, seat in seats.items() if node_id not in gone}
 
 
 def _reliefs(entries: Iterable[Entry], wall: float, now: float) -> list[float]:
