@@ -90,7 +90,7 @@ def assert_no_gap(actor: Acting, good: str) -> None:
 
 
 def test_a_short_loss_of_the_quorum_costs_no_session(stage: Stage) -> None:
-    ttl_s = 2 * TTL_S
+    ttl_s = 3 * TTL_S
     actor = stage.act("c1", "sessions", str(ttl_s), "2")
     actor.wait("opened", 5, number=1)
     with stage.network.cut("e1", "e2", "e3"), stage.network.cut("e2", "e3"):
