@@ -7,8 +7,6 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import aclosing, suppress
 from functools import partial
-from itertools import compress
-from operator import not_
 from types import MappingProxyType
 from typing import NoReturn, TypeVar
 
@@ -25,8 +23,6 @@ from crawler.coordination.etcd import (
     Snapshot,
     WatchEvent,
     fetch,
-    modified_at,
-    put,
 )
 from crawler.coordination.index import Index, View
 from crawler.coordination.keys import (
@@ -63,7 +59,7 @@ from crawler.coordination.records import (
 from crawler.coordination.scope import EVERYTHING, Scope, Span, read_resources
 from crawler.coordination.signing import Seal
 from crawler.errors import Compacted, Misconfigured, SessionLost, Unavailable
-from crawler.model import Node, Resource
+from crawler.model import Node
 from crawler.tasks import start_loop
 
 __all__ = [
@@ -98,7 +94,6 @@ __all__ = [
     "status_key",
     "units_of",
     "wish_key",
-    "write_statuses",
 ]
 
 log = structlog.get_logger(__name__)
@@ -109,7 +104,6 @@ RELIST_S = 60.0
 # No node lists more keys per second than this in the long run: a hundred nodes that listed ten
 # thousand resources every minute would cost etcd half a core.
 RELIST_KEYS_PER_S = 100.0
-MAX_STATUSES = 60  # etcd takes 128 operations, and a reason is at most 500 characters
 # After a compaction all watchers list at once; this spreads them.
 SPREAD_S = 1.0
 READ_PAUSE_S = 0.05  # between two reads of resources that something happens to
@@ -379,27 +373,3 @@ async def read_view(etcd: Etcd, election_prefix: str = DEFAULT_PREFIX) -> View:
         index.leader,
         snapshot.revision,
     )
-
-
-async def write_statuses(
-    etcd: Etcd, reports: Sequence[tuple[Resource, Status]]
-) -> list[tuple[Resource, Status]]:
-    """Report on each resource as long as this assignment of it stands; those of which it does not.
-
-    In one transaction, so that watchers hear of all at once; at most `MAX_STATUSES`, of different
-    units. May raise `OutcomeUnknown`; repeating is safe.
-    """
-    due, refused = list(reports), list[tuple[Resource, Status]]()
-    while due:
-        result = await etcd.txn(
-            [modified_at(resource_key(r.name, r.part), r.revision) for r, _ in due],
-            [put(status_key(r.name, r.part), encode_status(status)) for r, status in due],
-            [fetch(resource_key(r.name, r.part)) for r, _ in due],
-        )
-        if result.succeeded:
-            break
-        standing = [kvs[0].mod_revision if kvs else 0 for kvs in result.responses]
-        stale = [r.revision != now for (r, _), now in zip(due, standing, strict=True)]
-        refused += compress(due, stale)
-        due = list(compress(due, map(not_, stale)))
-    return refused

@@ -43,6 +43,13 @@ def unchanged(entry: Entry) -> tuple[Compare, Compare]:
     )
 
 
+def parts_unchanged(entry: Entry) -> Iterator[Compare]:
+    """That none of parts 1 and above was given to another since the entry was read."""
+    for part, known in entry.parts.items():
+        if known.resource is not None:
+            yield modified_at(resource_key(entry.name, part), known.resource_revision)
+
+
 def registered(node: Node | None) -> tuple[Compare, ...]:
     """That this incarnation of the node is registered; nothing for None."""
     return (created_at(registry_key(node), node.revision),) if node is not None else ()
@@ -59,11 +66,11 @@ def assign(
     return (
         put(resource_key(*where), encode_resource(record)),
         put(decision_key(*where), encode_decision(decision)),
-        *tell(where, resource.assignment, home),
+        *hints(where, resource.assignment, home),
     )
 
 
-def tell(
+def hints(
     where: tuple[str, int], before: Assignment | None, home: Assignment | None
 ) -> Iterator[Op]:
     """Let the worker at ``home`` know that it was given this part (or given it anew), and the one
@@ -87,7 +94,7 @@ def restamp_parts(entry: Entry) -> Iterator[Op]:
         if known.resource is not None:
             home = known.resource.assignment
             yield put(resource_key(entry.name, part), encode_resource(known.resource))
-            yield from tell((entry.name, part), home, home)
+            yield from hints((entry.name, part), home, home)
 
 
 def refuse_deleted(entry: Entry) -> None:
@@ -166,7 +173,7 @@ class Desk:
         """Write the resource with ``ops``, given to this node or (None) to nobody."""
         at, term = self.office.clock.wall(), self.office.term.revision
         revision = await self.office.write(
-            (*unchanged(entry), *registered(node)),
+            (*unchanged(entry), *parts_unchanged(entry), *registered(node)),
             (*ops, *assign(resource, node, reason, at, term)),
         )
         if revision is None:

@@ -28,7 +28,7 @@ from crawler.coordination.keys import (
 from crawler.coordination.records import Wish, encode_wish
 from crawler.errors import Conflict, NotFound, OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit
-from crawler.master.desk import Desk, refuse_deleted, registered, restamp_parts, tell, unchanged
+from crawler.master.desk import Desk, hints, refuse_deleted, registered, restamp_parts, unchanged
 from crawler.master.fence import Fence
 from crawler.master.quotas import Quotas
 from crawler.master.survey import rest_of, wish_of
@@ -292,7 +292,7 @@ def erase(entry: Entry) -> list[Op]:
         *(delete(resource_key(entry.name, part)) for part in sorted(parts)),
         # One operation for those of all parts: etcd takes 128.
         *(delete(f"{prefix}{entry.name}/", prefix=True) for prefix in (STATUSES, DECISIONS)),
-        *(op for part, home in homes.items() for op in tell((entry.name, part), home, None)),
+        *(op for part, home in homes.items() for op in hints((entry.name, part), home, None)),
     ]
 
 

@@ -12,14 +12,13 @@ import structlog
 
 from crawler.clock import Backoff, Clock
 from crawler.coordination.catalog import (
-    MAX_STATUSES,
     Load,
     Status,
     encode_load,
     load_key,
-    write_statuses,
 )
 from crawler.coordination.etcd import Etcd, put
+from crawler.coordination.statuses import MAX_STATUSES, write_statuses
 from crawler.errors import Exhausted, OutcomeUnknown, Unavailable
 from crawler.model import Resource
 

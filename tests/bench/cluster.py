@@ -243,7 +243,7 @@ class Bench:
         return elected, leading
 
     async def _write_raw(self, number: int) -> None:
-        """Two transactions, each of a value as large as a resource's, seen by the same watches."""
+        """Two transactions, each of a value as large as a resource's; masters hear of them."""
         for half in range(2):
             key = f"{OURS}bench/{number}/{half}"
             await self.etcd.txn((), (put(key, b"x" * 300),))

@@ -34,7 +34,6 @@ from crawler.coordination.catalog import (
     state_of,
     status_key,
     wish_key,
-    write_statuses,
 )
 from crawler.coordination.election import DEFAULT_PREFIX, Election
 from crawler.coordination.etcd import Etcd, KeyValue, Op, delete, put
@@ -42,6 +41,7 @@ from crawler.coordination.keys import CLUSTER_KEY, STATUSES, given_key
 from crawler.coordination.registry import native_metadata, node_id, register, registry_key
 from crawler.coordination.scope import EVERYTHING, Scope, scope_of
 from crawler.coordination.session import open_session
+from crawler.coordination.statuses import write_statuses
 from crawler.errors import Misconfigured, SessionLost
 from crawler.model import WORKER_SERVICE, Assignment, Desired, Node, Resource, State
 from tests.etcd_server import EtcdServer

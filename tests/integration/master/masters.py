@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from crawler.access import Access
 from crawler.clock import SystemClock
-from crawler.coordination.catalog import Catalog, read_entry, write_statuses
+from crawler.coordination.catalog import Catalog, read_entry
 from crawler.coordination.election import DEFAULT_PREFIX, Election, election_value
 from crawler.coordination.entry import Entry
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from crawler.coordination.records import Status
 from crawler.coordination.registry import bears_mark, native_metadata, node_id, register
 from crawler.coordination.session import Session, open_session
+from crawler.coordination.statuses import write_statuses
 from crawler.definition import from_json
 from crawler.errors import NoLeader
 from crawler.master.fence import Fence

@@ -10,16 +10,20 @@ from hypothesis import strategies as st
 
 from crawler.coordination.entries import entry_from
 from crawler.coordination.entry import Entry
-from crawler.coordination.etcd import KeyValue, Op, put
+from crawler.coordination.etcd import KeyValue, Op, modified_at, put
 from crawler.coordination.keys import GIVEN, definition_key, given_key, given_name, resource_key
 from crawler.coordination.records import decode_resource, encode_resource
-from crawler.master.desk import assign, release_parts, restamp_parts
+from crawler.master.desk import assign, parts_unchanged, release_parts, restamp_parts
 from crawler.master.resources import erase
 from crawler.model import WORKER_SERVICE, Node, Resource
 
 NODES = [Node(f"worker-{n}", WORKER_SERVICE, f"127.0.0.1:{n}", {}) for n in range(3)]
 MOST_PARTS = 32
 ETCD_TAKES = 128
+
+
+def below(key: str, op: Op) -> bool:
+    return op.prefix and key.startswith(op.key)
 
 
 class Keys(dict[str, bytes]):
@@ -32,8 +36,7 @@ class Keys(dict[str, bytes]):
             if op.kind == "put":
                 self[op.key] = op.value
             else:
-                gone = [key for key in self if key == op.key or (op.prefix and op.key in key)]
-                for key in gone:
+                for key in [each for each in self if each == op.key or below(each, op)]:
                     del self[key]
 
     def entry(self) -> Entry:
@@ -89,6 +92,13 @@ def test_what_is_released_or_deleted_is_taken_from_all_within_one_transaction() 
     assert released.told() == {given_key(NODES[0].id, "shop")}
     keys.do(erase(keys.entry()))
     assert not keys
+
+
+def test_a_part_that_moved_meanwhile_is_compared() -> None:
+    keys = divided(3)
+    assert set(parts_unchanged(keys.entry())) == {
+        modified_at(resource_key("shop", part), 1) for part in (1, 2)
+    }
 
 
 def test_a_worker_that_is_restamped_is_told_anew() -> None:
