@@ -121,8 +121,13 @@ class Leader:
             self._desk, self.resources, self._wishes, mirror, self._fence, cluster
         )
         jobs, seats = self._look()
-        wanted = {job.node_id for job in jobs if job.node_id and not job.rest}
-        self._members.begin(seats, wanted, now)
+        wanted = [job for job in jobs if job.node_id and not job.rest]
+        returned = {
+            job.node_id
+            for job in wanted
+            if job.node_id in seats and job.revision < seats[job.node_id].node.revision
+        }
+        self._members.begin(seats, {job.node_id for job in wanted}, now, returned)
         self._moved.extend(_reliefs(office.catalog.entries.values(), office.clock.wall(), now))
         scales = weigh(situation_of(jobs, seats, self._members, now, 0))
         self._desk.placing.renew(scales, jobs)

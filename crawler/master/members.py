@@ -4,7 +4,7 @@ into a storm of moves. Pure; times are seconds of one steady clock."""
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 REMEMBER_S = 300.0  # an id that did not vanish within this is trusted at once
 PROBATION_S = 10.0  # how long one that did must stay up; doubled for every further time
@@ -12,14 +12,18 @@ SETTLE_S = 0.3  # an orphan waits this long for others to vanish too, which trip
 TOGETHER_S = 1.0  # workers that vanish within this vanish together
 LEAST = 2  # one worker alone never trips the breaker
 PATIENCE_TTLS = 3  # times to live, after which a worker that cannot work is given up
+LONGEST_HOLD_TTLS = 3  # times to live that the breaker holds while one after another comes back
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why no orphan is given away, and until when."""
+    """Why no orphan is given away, and until when: one time to live, anew with everyone
+    ``missing`` who comes back, but never beyond ``latest``."""
 
     until: float
     reason: str
+    latest: float
+    missing: frozenset[str]
 
 
 class Members:
@@ -35,10 +39,19 @@ class Members:
         self._ailing: dict[str, float] = {}
         self._hold: Hold | None = None
 
-    def begin(self, live: Collection[str], assigned: Collection[str], now: float) -> None:
-        """A new leader's first look. ``assigned``: workers that have resources, live or not."""
+    def begin(
+        self,
+        live: Collection[str],
+        assigned: Collection[str],
+        now: float,
+        returned: Collection[str] = (),
+    ) -> None:
+        """A new leader's first look. ``assigned``: workers that have resources, live or not.
+        ``returned``: those of them that registered anew since they were given these: whatever
+        ended them, and the last term, may have ended the absent ones too."""
         self._live = frozenset(live)
         self._lose(frozenset(assigned) - self._live, now)
+        self._gone_at.update(dict.fromkeys(returned, now))
         self._trip("were absent when this term began", now)
 
     def observe(self, live: Collection[str], now: float) -> bool:
@@ -46,9 +59,10 @@ class Members:
         present = frozenset(live)
         if present == self._live:
             return False
-        for node_id in present - self._live:
+        back, gone, self._live = present - self._live, self._live - present, present
+        for node_id in back:
             self._since[node_id] = now
-        gone, self._live = self._live - present, present
+        self._go_on_waiting(back, now)
         self._lose(gone, now)
         self._trip("vanished within a second", now)
         self._forget(now)
@@ -105,10 +119,20 @@ class Members:
         if len(gone) < LEAST or 2 * len(gone) < known:
             return
         reason = f"{len(gone)} of {known} workers {what}; waiting for them {self._ttl_s:g} s"
-        self._hold = Hold(now + self._ttl_s, reason)
+        latest = now + LONGEST_HOLD_TTLS * self._ttl_s
+        self._hold = Hold(now + self._ttl_s, reason, latest, gone - self._live)
         for node_id in gone:
             # Not their fault, and whoever is left must not get all new work meanwhile.
             self._flaps.pop(node_id, None)
+
+    def _go_on_waiting(self, back: frozenset[str], now: float) -> None:
+        """One that comes back shows that the others have not died either."""
+        hold = self.hold(now)
+        if hold is None or not back & hold.missing:
+            return
+        missing = hold.missing - back
+        until = min(now + self._ttl_s, hold.latest) if missing else hold.until
+        self._hold = replace(hold, until=until, missing=missing)
 
     def _forget(self, now: float) -> None:
         kept = (

@@ -103,6 +103,44 @@ def test_half_absent_to_a_new_leader_trip_it_too() -> None:
     assert begun(["w1", "w2", "w3"], ALL).hold(0.0) is None
 
 
+def test_those_that_returned_before_the_term_began_count() -> None:
+    members = Members(10.0)
+    members.begin(ALL[1:], ALL, 0.0, returned=["w2"])
+    hold = members.hold(0.0)
+    assert hold is not None
+    assert hold.reason.startswith("2 of 4 workers were absent")
+    assert members.steady("w2", 0.0)
+
+
+def test_one_that_returned_before_the_term_began_is_trusted() -> None:
+    members = Members(10.0)
+    members.begin(ALL, ALL, 0.0, returned=["w2"])
+    assert members.hold(0.0) is None
+    assert members.steady("w2", 0.0)
+
+
+def test_whoever_comes_back_wins_the_others_another_ttl() -> None:
+    members = begun()
+    members.observe(ALL[3:], 1.0)
+    members.observe([*ALL[3:], "w5"], 5.0)  # nobody waited for this one
+    members.observe(["w1", "w4", "w5"], 9.0)
+    assert members.hold(18.9) is not None
+    members.observe(["w1", "w2", "w4", "w5"], 18.0)
+    assert members.hold(27.9) is not None
+    members.observe([*ALL, "w5"], 27.0)  # nobody is missing any more
+    assert members.hold(28.0) is None
+
+
+def test_the_breaker_does_not_hold_for_ever() -> None:
+    many = [f"w{number}" for number in range(9)]
+    members = begun(many, many)
+    members.observe([], 0.0)
+    for back in range(1, 9):
+        members.observe(many[:back], back * 4.0)
+    assert members.hold(29.9) is not None
+    assert members.hold(30.0) is None
+
+
 def test_nothing_new_is_nothing() -> None:
     members = begun()
     assert not members.observe(ALL, 5.0)
