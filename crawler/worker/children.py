@@ -86,6 +86,15 @@ class Child:
             return 0
         return int(statm.split()[1]) * _PAGE_BYTES
 
+    def waited_s(self) -> float:
+        """How long it has been ready to run without getting a processor, in all; 0 where the
+        kernel does not say (proc_schedstat(5): nanoseconds, the second number)."""
+        try:
+            schedstat = Path(f"/proc/{self.pid}/schedstat").read_text()
+        except OSError:
+            return 0.0
+        return int(schedstat.split()[1]) / 1e9
+
     def kill(self) -> None:
         """SIGKILL, unless it is dead already."""
         if not self._death.done():

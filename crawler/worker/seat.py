@@ -260,13 +260,16 @@ class Seat:
         """Return when the child must be killed, with the reason.
 
         Time is counted in ticks of our own, so that a pause of this process, in which it heard
-        nothing, is not taken for the child's silence.
+        nothing, is not taken for the child's silence. Nor is the time that the child waited for a
+        processor: to kill on a crowded machine what would have come makes that more crowded.
         """
-        last, ticks = self._clock.elapsed(), 0
+        last, waited_s, ticks = self._clock.elapsed(), 0.0, 0
         while True:
             await self._clock.sleep(_TICK_S)
             now = self._clock.elapsed()
             passed_s, last, ticks = min(now - last, 2 * _TICK_S), now, ticks + 1
+            before_s, waited_s = waited_s, child.waited_s()
+            self._silent_s = max(0.0, self._silent_s + passed_s - (waited_s - before_s))
             reason = self._verdict(passed_s)
             if not reason and ticks % _MEMORY_EVERY == 0:
                 reason = self._too_big(child)
@@ -274,7 +277,6 @@ class Seat:
                 return reason
 
     def _verdict(self, passed_s: float) -> str:
-        self._silent_s += passed_s
         limit_s = self._settings.parse_limit_s if self._beaten else self._settings.start_limit_s
         if self._silent_s > limit_s:
             return "parse timeout" if self._beaten else "its process did not come up"

@@ -78,10 +78,15 @@ class Script:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _parse(self, action: str, page: bytes, parsing: Parsing, order: JobOrder) -> None:
-        if action not in ("hang", "poison", "swell"):
+        if action not in ("hang", "poison", "swell", "toil"):
             return
         parsing(page)
         self.tell("parsing", order)
+        if action == "toil":
+            _toil()
+            parsing(None)
+            self.tell("parsed", order)
+            return
         if action == "poison":
             os.kill(os.getpid(), signal.SIGKILL)
         swollen = bytearray(400 << 20 if action == "swell" else 1)
@@ -98,6 +103,13 @@ class Script:
                 self.tell("cancelled", order)
                 if not stubborn:
                     raise
+
+
+def _toil() -> None:
+    """What takes a tenth of a second, of a processor to itself."""
+    end = time.process_time() + 0.1
+    while time.process_time() < end:
+        pass
 
 
 @asynccontextmanager

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,26 @@ from tests.integration.worker.scene import (
     gone,
     playing,
 )
+
+
+@contextmanager
+def crowded(pid: int) -> Iterator[None]:
+    """The process gets 3 in 200 parts of one processor, next to two that take all there is."""
+    processor = {min(os.sched_getaffinity(0))}
+    os.sched_setaffinity(pid, processor)
+    os.setpriority(os.PRIO_PROCESS, pid, 19)
+    crowd = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], stdin=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    try:
+        for each in crowd:
+            os.sched_setaffinity(each.pid, processor)
+        yield
+    finally:
+        for each in crowd:
+            each.kill()
+            each.wait()
 
 
 @pytest.fixture
@@ -211,6 +232,17 @@ class TestDeathOfAChild:
         assert claim["strikes"] == [[PAGE, "parse timeout"]]
         assert claim["pid"] != parsing["pid"]
         assert time.monotonic() - hung <= 2.0 + 2.0 + 0.5  # the limit, a replacement, a tick
+
+    async def test_one_that_gets_no_processor_is_not_taken_for_hung(self, scene: Scene) -> None:
+        scene.catalog.assign("other", {"do": "crawl"})
+        pid = (await scene.witness.see("claim"))["pid"]
+        with crowded(pid):
+            scene.catalog.assign("shop", {"do": "toil", "page": PAGE})
+            await scene.witness.see("parsing", within_s=30.0)
+            began = time.monotonic()
+            await scene.witness.see("parsed", within_s=60.0)
+            assert time.monotonic() - began > 2.0 + 0.5  # the limit, and a tick
+        assert len(scene.witness.told("claim", name="shop")) == 1
 
     @pytest.mark.threat(15)
     async def test_a_swollen_child_is_killed(self, tmp_path: Path) -> None:
