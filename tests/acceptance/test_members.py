@@ -46,7 +46,7 @@ class Stage:
         for number in range(NAMES):
             assert await add(cluster, "1", f"name-{number}") == 200
         await start_shop(cluster, "1", self.site, delay_s=DELAY_S)
-        await wait_done(cluster, "1", 10, 30)
+        await wait_done(cluster, "1", 10, 90)
 
     async def homes(self) -> Mapping[str, str]:
         """The worker that has each of the names, as its key says."""
