@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,17 @@ _LINE_EVERY_S = 5.0
 _FAILED_SHOWN = 5
 
 
+class HostWait(Protocol):
+    """A host for which requests are at hand."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+
 class Live(Protocol):
     """What a running crawl tells about itself."""
 
@@ -34,6 +45,8 @@ class Live(Protocol):
     def waiting(self) -> str: ...
     @property
     def progress(self) -> Progress: ...
+    @property
+    def hosts(self) -> Sequence[HostWait]: ...
 
 
 def run(
@@ -189,8 +202,11 @@ def _shown() -> Iterator[Callable[[Live], None]]:
     if not sys.stderr.isatty():
         yield _line_now_and_then()
         return
+    from rich.console import Group
+    from rich.live import Live as Screen
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
+    from rich.text import Text
 
     columns = (
         BarColumn(),
@@ -198,8 +214,10 @@ def _shown() -> Iterator[Callable[[Live], None]]:
         TextColumn("pages  {task.fields[rate]:.1f}/s  {task.fields[items]:,} items"),
         TextColumn("{task.fields[waiting]}", style="bright_black"),
     )
-    with Bar(*columns, console=terminal.console(stderr=True), transient=True) as bar:
-        task = bar.add_task("crawl", total=None, rate=0.0, items=0, waiting="")
+    console = terminal.console(stderr=True)
+    bar = Bar(*columns, console=console)
+    task = bar.add_task("crawl", total=None, rate=0.0, items=0, waiting="")
+    with Screen(bar, console=console, transient=True) as screen:
 
         def show(live: Live) -> None:
             now = live.progress
@@ -211,6 +229,8 @@ def _shown() -> Iterator[Callable[[Live], None]]:
                 items=now.items,
                 waiting=terminal.safe(live.waiting)[:60],
             )
+            lines = (Text(f"  {line}", style="bright_black") for line in told_hosts(live.hosts))
+            screen.update(Group(bar, *lines))
 
         yield show
 
@@ -229,5 +249,16 @@ def _line_now_and_then() -> Callable[[Live], None]:
             f"{now.items:,} items",
             file=sys.stderr,
         )
+        for line in told_hosts(live.hosts):
+            print(f"  {line}", file=sys.stderr)
 
     return show
+
+
+def told_hosts(hosts: Sequence[HostWait]) -> list[str]:
+    """``shop.example: next in 0.7 s, because Crawl-delay (12 at hand)`` for those that wait."""
+    return [
+        f"{terminal.safe(each.host)}: {terminal.safe(each.reason)} ({each.queued:,} at hand)"
+        for each in hosts
+        if each.reason
+    ]

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.cookies import CookieError, SimpleCookie
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
 from crawler.address import Guard
 from crawler.clock import Clock
+from crawler.definition.secrets import Secret
 from crawler.engine.fetch.charset import declared
-from crawler.engine.fetch.coding import OFFERED, decoder
+from crawler.engine.fetch.coding import decoder
+from crawler.engine.fetch.headers import Headers, cookie_values, cookies_for
 from crawler.engine.fetch.page import REDIRECTS, Page
+from crawler.engine.fetch.resolver import Resolver
 from crawler.engine.retry import retry_after_s
-from crawler.engine.settings import Manners
+from crawler.engine.settings import Manners, keeps_cookies
 from crawler.engine.urls import Scope, canonical
-from crawler.errors import FetchFailed, InvalidInput, Misconfigured
+from crawler.errors import FetchFailed, InvalidInput
 
-_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _DRAIN_BYTES = 1 << 16  # of an answer nobody reads; beyond that the connection is given up
 _SLOW_AFTER_S = 10.0
 _SLOWEST_BYTES_PER_S = 1000.0
@@ -43,6 +42,8 @@ def translated() -> Iterator[None]:
         raise FetchFailed("TLS failed", retry=True) from error
     except aiohttp.ClientConnectorDNSError as error:
         raise FetchFailed("name not resolved", retry=True) from error
+    except aiohttp.ConnectionTimeoutError as error:
+        raise FetchFailed("connect timeout", retry=True) from error
     except TimeoutError as error:
         raise FetchFailed("timeout", retry=True) from error
     except aiohttp.ClientConnectorError as error:
@@ -88,31 +89,42 @@ def _target(location: str, base: str) -> str | None:
         return None
 
 
+class _OwnCookies(aiohttp.CookieJar):
+    """Sends the cookies it is given, and takes none from servers."""
+
+    def update_cookies_from_headers(self, headers: Sequence[str], response_url: URL) -> None:
+        del headers, response_url
+
+
 class HttpFetch:
     """Fetches for one crawl. An asynchronous context manager; implements `Fetch`.
 
-    Credentials of the definition (cookies and secret headers) go only where `Scope.trusts`, so
-    that no redirect or link carries them elsewhere. Cookies of servers are kept only for crawls
-    that set cookies themselves.
+    Credentials of the definition go only where `Headers` lets them. Cookies of servers are kept
+    only where `keeps_cookies`. Raises `Misconfigured` where the definition needs a secret that is
+    not among ``secrets``.
     """
 
-    def __init__(self, manners: Manners, scope: Scope, guard: Guard, clock: Clock) -> None:
+    def __init__(
+        self,
+        manners: Manners,
+        scope: Scope,
+        guard: Guard,
+        clock: Clock,
+        *,
+        secrets: Mapping[str, Secret] = MappingProxyType({}),
+    ) -> None:
         self._manners = manners
-        self._scope = scope
         self._guard = guard
         self._clock = clock
-        self._public = self._headers(without=_SECRET_HEADERS)
-        self._full = self._headers(without=frozenset())
-
-    def _headers(self, without: AbstractSet[str]) -> CIMultiDict[str]:
-        headers = CIMultiDict({"User-Agent": self._manners.user_agent, "Accept": _ACCEPT})
-        headers.update({k: v for k, v in self._manners.headers.items() if k.lower() not in without})
-        headers["Accept-Encoding"] = OFFERED
-        return headers
+        self._headers = Headers(manners, scope, secrets)
+        self._cookies = cookie_values(manners, scope, secrets)
+        self._connect_s = manners.connect_timeout or None
+        self._resolver = Resolver() if manners.concurrent_requests_per_ip else None
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
             limit=0,  # the dispatcher bounds requests
+            resolver=self._resolver,
             socket_factory=self._guard.open_socket,
             ttl_dns_cache=_DNS_TTL_S,
             keepalive_timeout=_KEEPALIVE_S,
@@ -135,13 +147,13 @@ class HttpFetch:
         await self._session.close()
 
     def _jar(self) -> aiohttp.abc.AbstractCookieJar:
-        if not self._manners.cookies:
+        keeps = keeps_cookies(self._manners)
+        if not keeps and not self._cookies:
             return aiohttp.DummyCookieJar()
-        jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)  # unsafe: also for bare addresses
-        for url in map(canonical, self._manners.start_urls):
-            jar.update_cookies(
-                _cookies(self._manners.cookies, url), URL(url, encoded=True).origin()
-            )
+        kind = aiohttp.CookieJar if keeps else _OwnCookies
+        jar = kind(unsafe=True, quote_cookie=False)  # unsafe: also for bare addresses
+        for url in map(canonical, self._manners.start_urls if self._cookies else ()):
+            jar.update_cookies(cookies_for(self._cookies, url), URL(url, encoded=True).origin())
         return jar
 
     async def get(
@@ -158,25 +170,48 @@ class HttpFetch:
         started = self._clock.elapsed()
         total = self._manners.download_timeout if timeout_s is None else timeout_s
         limit = self._manners.download_maxsize if max_bytes is None else max_bytes
-        headers = self._full if self._scope.trusts(url) else self._public
         with translated():
-            async with self._session.request(
-                method,
-                URL(url, encoded=True),
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=total),
-                middlewares=(_once(),),
-            ) as answer:
+            async with await self._begin(method, url, body, total) as answer:
+                latency_s = self._clock.elapsed() - started
                 if answer.status in REDIRECTS or answer.status >= 400:
                     decoded, size = b"", await _drain(answer)
                 else:
                     decoded, size = await self._read(answer, limit, truncate)
-        return self._page(url, answer, decoded, size, started)
+        return self._page(url, answer, decoded, size, started, latency_s)
+
+    async def _begin(
+        self, method: str, url: str, body: bytes | None, total_s: float
+    ) -> aiohttp.ClientResponse:
+        """The answer as far as its headers."""
+        asking = self._session.request(
+            method,
+            URL(url, encoded=True),
+            data=body,
+            headers=self._headers.for_url(url),
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=total_s, connect=self._connect_s),
+            middlewares=(_once(),),
+        )
+        limit_s = self._manners.first_byte_timeout
+        if not limit_s:
+            return await asking
+        deadline = asyncio.timeout(limit_s)
+        try:
+            async with deadline:
+                return await asking
+        except TimeoutError as error:
+            if deadline.expired():
+                raise FetchFailed(f"no answer within {limit_s:g} s", retry=True) from error
+            raise
 
     def _page(
-        self, url: str, answer: aiohttp.ClientResponse, body: bytes, size: int, started: float
+        self,
+        url: str,
+        answer: aiohttp.ClientResponse,
+        body: bytes,
+        size: int,
+        started: float,
+        latency_s: float,
     ) -> Page:
         content_type = _clean(answer.headers.get("Content-Type", ""))
         location = answer.headers.get("Location")
@@ -189,11 +224,13 @@ class HttpFetch:
             charset=declared(body, content_type),
             size_bytes=size,
             elapsed_s=self._clock.elapsed() - started,
+            latency_s=latency_s,
             location=_target(location, url) if redirected and location is not None else None,
             retry_after_s=retry_after_s(
                 answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")
             ),
             sets_cookie="Set-Cookie" in answer.headers,
+            address=self._resolver.address_of(url) if self._resolver is not None else "",
         )
 
     async def _read(
@@ -224,17 +261,3 @@ async def _drain(answer: aiohttp.ClientResponse) -> int:
         while size <= _DRAIN_BYTES and (chunk := await answer.content.readany()):
             size += len(chunk)
     return size
-
-
-def _cookies(values: Mapping[str, str], url: str) -> SimpleCookie:
-    """Cookies for the host of ``url`` only, and for TLS only where the URL is."""
-    jar = SimpleCookie()
-    for name, value in values.items():
-        try:
-            jar[name] = value
-        except CookieError as error:
-            raise Misconfigured(f"cookies: not a cookie name: {name!r}") from error
-        jar[name]["path"] = "/"
-        if url.startswith("https:"):
-            jar[name]["secure"] = True
-    return jar
