@@ -14,6 +14,7 @@ import uvloop
 
 from crawler.clock import SystemClock
 from crawler.definition import from_json
+from crawler.definition.secrets import read_secrets
 from crawler.engine.crawl import Crawl
 from crawler.engine.settings import EngineSettings
 from crawler.store import open_store
@@ -29,7 +30,9 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
     logs.configure(settings["log_level"], settings["log_format"], fields={"node": settings["node"]})
     clock = SystemClock()
     store = await open_store(settings["store"], clock, name=settings["node_id"])
-    engine = EngineSettings(allow_private=tuple(settings["allow_private"]))
+    engine = EngineSettings(
+        allow_private=tuple(settings["allow_private"]), secrets=read_secrets(settings["secrets"])
+    )
 
     async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:
         definition = from_json(order.definition)

@@ -7,11 +7,11 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -63,6 +63,7 @@ def run(
     ] = False,
     settings: options.Settings = None,
     allow_private: options.Allow = None,
+    config: options.Entrusted = None,
     log_level: options.LogLevel = "error",
 ) -> None:
     """Crawl here and now; needs no cluster. The same command goes on where it was stopped.
@@ -71,7 +72,7 @@ def run(
     """
     from crawler.app.source import read_definition
     from crawler.cli.formats import check_target
-    from crawler.config import read_networks
+    from crawler.config import read_entrusted, read_networks
     from crawler.definition import doubts
     from crawler.local.lock import hold_directory
     from crawler.telemetry import logs
@@ -80,12 +81,12 @@ def run(
         check_target(output)  # before the crawl, not after it
     definition = read_definition(source, settings or ())
     terminal.warn(source, doubts(definition))
-    networks = read_networks(allow_private or "")
+    networks, entrusted = read_networks(allow_private or ""), read_entrusted(config)
     logs.configure(log_level or "error")
     home = Path(data).expanduser().absolute() if data else default_home(definition)
     with hold_directory(home, "crawler run"):
         try:
-            progress = _crawl(definition, home, networks, again=again)
+            progress = _crawl(definition, home, networks, entrusted, again=again)
         except KeyboardInterrupt:
             print(f"stopped; the same command goes on. {_kept_in(home)}", file=sys.stderr)
             raise
@@ -127,7 +128,12 @@ def told(progress: Progress) -> str:
 
 
 def _crawl(
-    definition: Definition, home: Path, networks: tuple[str, ...], *, again: bool
+    definition: Definition,
+    home: Path,
+    networks: tuple[str, ...],
+    entrusted: Mapping[str, Any],
+    *,
+    again: bool,
 ) -> Progress:
     """Crawl, unless that is done already; either way it is told how it stands."""
     import uvloop
@@ -149,6 +155,7 @@ def _crawl(
                 run=run,
                 allow_private=networks,
                 hosts=loopback_hosts(definition.hosts()),
+                entrusted=entrusted,
                 on_live=on_live,
             )
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from crawler.errors import Misconfigured
 
@@ -60,3 +60,8 @@ def fill(text: str, secrets: Mapping[str, Secret], domains: Collection[str], fie
         return secret.value
 
     return _REFERENCE.sub(value, text)
+
+
+def read_secrets(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Secret]:
+    """From ``{name: {value, domains}}``, as settings have them."""
+    return {name: Secret(entry["value"], tuple(entry["domains"])) for name, entry in table.items()}
