@@ -16,7 +16,7 @@ from crawler.clock import SystemClock
 from crawler.definition import from_json
 from crawler.definition.secrets import read_secrets
 from crawler.engine.crawl import Crawl
-from crawler.engine.settings import EngineSettings
+from crawler.engine.settings import EngineSettings, read_pools
 from crawler.store import open_store
 from crawler.store.contract import Job
 from crawler.telemetry import logs
@@ -31,7 +31,9 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
     clock = SystemClock()
     store = await open_store(settings["store"], clock, name=settings["node_id"])
     engine = EngineSettings(
-        allow_private=tuple(settings["allow_private"]), secrets=read_secrets(settings["secrets"])
+        allow_private=tuple(settings["allow_private"]),
+        secrets=read_secrets(settings["secrets"]),
+        proxy_pools=read_pools(settings["proxy_pools"]),
     )
 
     async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:

@@ -20,7 +20,7 @@ from crawler.engine.extract import Extraction, Extractor
 from crawler.engine.extract.starter import starter
 from crawler.engine.fetch import Page
 from crawler.engine.live import Live
-from crawler.engine.settings import EngineSettings
+from crawler.engine.settings import EngineSettings, read_pools
 from crawler.errors import FetchFailed, InvalidInput, NotFound
 from crawler.model import Desired, ItemRecord, PageRecord, PageState, Progress, Stamp
 from crawler.store import open_store
@@ -163,6 +163,7 @@ def _settings(
         allow_private=tuple(allow_private),
         typed_hosts=tuple(hosts),
         secrets=read_secrets(entrusted.get("secrets", {})),
+        proxy_pools=read_pools(entrusted.get("proxy_pools", {})),
     )
 
 

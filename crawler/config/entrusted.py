@@ -1,4 +1,4 @@
-"""What only a worker's own file entrusts it with: tables of secrets, which no flag can hold."""
+"""What only a worker's own file entrusts it with: secrets and proxies, which no flag can hold."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 _MAX_CHARS: Final = 8_192
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_MOST_PROXIES: Final = 1_000
+_PROXY_SCHEMES: Final = ("http", "socks5")
+_ROTATIONS: Final = ("round-robin", "sticky")
 _SOURCES: Final = ("value", "file", "env")
 
 
@@ -17,6 +21,11 @@ def secrets(table: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """``{name: {value or file or env, domains}}`` as ``{name: {value, domains}}``: files and
     variables are read here and now. No message repeats a value."""
     return {name: _named("secrets", name, entry, _secret) for name, entry in table.items()}
+
+
+def proxy_pools(table: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """``{name: {urls, rotation}}``, checked. No message repeats user or password."""
+    return {name: _named("proxy_pools", name, entry, _pool) for name, entry in table.items()}
 
 
 def _named(
@@ -36,6 +45,31 @@ def _only(entry: Mapping[str, Any], *known: str) -> None:
     for key in entry:
         if key not in known:
             raise ValueError(f"unknown key {key}; known here: {', '.join(known)}")
+
+
+def _pool(entry: Mapping[str, Any]) -> dict[str, Any]:
+    _only(entry, "urls", "rotation")
+    urls = entry.get("urls")
+    if not isinstance(urls, list) or not 1 <= len(urls) <= _MOST_PROXIES:
+        raise ValueError(f"needs urls, a list of 1 to {_MOST_PROXIES} proxies")
+    rotation = entry.get("rotation", _ROTATIONS[0])
+    if rotation not in _ROTATIONS:
+        raise ValueError(f"rotation must be one of {', '.join(_ROTATIONS)}")
+    return {"urls": [_proxy(at, url) for at, url in enumerate(urls)], "rotation": rotation}
+
+
+def _proxy(at: int, url: Any) -> str:
+    try:
+        parts = urlsplit(url) if isinstance(url, str) and url.isprintable() else urlsplit("")
+        whole = parts.hostname and parts.port and not parts.query and parts.path in ("", "/")
+    except ValueError:
+        parts, whole = urlsplit(""), False
+    if parts.scheme not in _PROXY_SCHEMES or not whole:
+        raise ValueError(
+            f"urls[{at}]: expected http://USER:PASSWORD@HOST:PORT or socks5://..., the user and "
+            "password only where the proxy wants them"
+        )
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _secret(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,6 +96,7 @@ class WorkerConfig(NodeConfig):
     processes: int
     allow_private: tuple[str, ...]  # networks, as CIDR texts
     secrets: Mapping[str, Mapping[str, Any]] = field(repr=False)  # name: value and domains
+    proxy_pools: Mapping[str, Mapping[str, Any]] = field(repr=False)  # name: urls and rotation
     cluster: bool  # False: no etcd and no masters; it crawls by its definitions
     definitions: tuple[Path, ...]
     outage_policy: Literal["continue", "stop"]  # what crawls do while etcd is away: continue, stop

@@ -60,7 +60,10 @@ CRAWLING = {
     "allow_private": Setting(tuple, checks.networks),
 }
 # Only in a file: what they hold would be read in the process list.
-ENTRUSTED = {"secrets": Setting(dict, entrusted.secrets)}
+ENTRUSTED = {
+    "secrets": Setting(dict, entrusted.secrets),
+    "proxy_pools": Setting(dict, entrusted.proxy_pools),
+}
 ROLES: dict[str, dict[str, Setting]] = {
     "master": _NODE,
     "worker": {
@@ -121,5 +124,6 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
     }  # fmt: skip
     if role == "worker":
         node |= crawling | {"http": ":8080", "grpc": ":9090", "cluster": True}
-        node |= {"definitions": (), "outage_policy": "continue", "secrets": {}}
+        node |= {"definitions": (), "outage_policy": "continue"}
+        node |= {"secrets": {}, "proxy_pools": {}}
     return node

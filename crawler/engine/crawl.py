@@ -82,7 +82,12 @@ class Crawl:
     def _open_http(self) -> HttpFetch:
         guard = Guard(self._settings.allow_private, self._settings.typed_hosts)
         return HttpFetch(
-            self._definition, self._scope, guard, self._clock, secrets=self._settings.secrets
+            self._definition,
+            self._scope,
+            guard,
+            self._clock,
+            secrets=self._settings.secrets,
+            pools=self._settings.proxy_pools,
         )
 
     async def run(self) -> str:

@@ -171,6 +171,11 @@ class Dispatcher:
 
     def _launch(self, group: asyncio.TaskGroup, lane: Lane, now: float) -> None:
         """Send the lane's next request, or ask for the robots.txt that it depends on."""
+        until, reason = self._pages.blocked
+        if until > now:
+            self._lanes.pause(lane, until, now, reason)
+            self._lanes.schedule(lane, now)
+            return
         while lane.queue:
             request = self._lanes.peek(lane)
             rules = self._pages.rules(request.url)

@@ -140,6 +140,11 @@ class Pages:
         self._keeps_cookies = keeps_cookies(manners)
         self._robots = Robots(fetch, own_name(manners), manners.retry_times, clock)
 
+    @property
+    def blocked(self) -> tuple[float, str]:
+        """See `Fetch`."""
+        return self._fetch.blocked
+
     def meet(self, request: Request) -> None:
         """The store handed out this request, so it knows it, and its host is in scope."""
         self._links.note(request)

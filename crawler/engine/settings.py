@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from crawler.definition.access import Auth
 from crawler.definition.secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPool:
+    """``urls``: http:// and socks5://, with user and password where the proxy wants them.
+    ``rotation``: "round-robin", or "sticky": a host keeps its proxy."""
+
+    urls: tuple[str, ...] = field(repr=False)
+    rotation: str = "round-robin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +25,14 @@ class EngineSettings:
 
     ``allow_private``: networks (CIDR) that may be crawled although they are not public.
     ``secrets``: what definitions may name as ``${secret:NAME}``.
+    ``proxy_pools``: what definitions may name as ``proxy_pool``.
     ``typed_hosts``: literal loopback hosts, as ``host`` or ``host:port``, that the user typed.
     """
 
     allow_private: tuple[str, ...] = ()
     typed_hosts: tuple[str, ...] = ()
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    proxy_pools: Mapping[str, ProxyPool] = field(default_factory=dict)
     batch_visits: int = 100  # a commit takes so many visits at most
     batch_s: float = 0.5  # a finished visit waits so long for company
     report_s: float = 1.0  # seconds between live reports
@@ -121,3 +132,10 @@ def keeps_cookies(manners: Manners) -> bool:
     """Whether cookies of servers are kept. A crawl that sends some of its own wants a session."""
     enabled = manners.cookies_enabled
     return bool(manners.cookies) if enabled is None else enabled
+
+
+def read_pools(table: Mapping[str, Mapping[str, Any]]) -> dict[str, ProxyPool]:
+    """From ``{name: {urls, rotation}}``, as settings have them."""
+    return {
+        name: ProxyPool(tuple(entry["urls"]), entry["rotation"]) for name, entry in table.items()
+    }

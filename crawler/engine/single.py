@@ -16,7 +16,14 @@ async def fetch_page(manners: Manners, url: str, settings: EngineSettings, clock
     Raises `InvalidInput` for what is no URL, and `FetchFailed`, also where robots.txt forbids it.
     """
     guard = Guard(settings.allow_private, settings.typed_hosts)
-    opening = HttpFetch(manners, Scope(manners), guard, clock, secrets=settings.secrets)
+    opening = HttpFetch(
+        manners,
+        Scope(manners),
+        guard,
+        clock,
+        secrets=settings.secrets,
+        pools=settings.proxy_pools,
+    )
     async with opening as fetch:
         robots = Robots(fetch, own_name(manners), 0, clock)
 

@@ -37,6 +37,11 @@ class Page:
 class Fetch(Protocol):
     """One request, one answer, no redirects."""
 
+    @property
+    def blocked(self) -> tuple[float, str]:
+        """Until when (`Clock.elapsed`; a time that is past: not at all) nothing can be sent to
+        anybody, and why."""
+
     async def get(
         self,
         url: str,

@@ -78,7 +78,7 @@ def command_line(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
 
 
-@pytest.mark.threat(24)
+@pytest.mark.threat(3, 24)
 async def test_a_secret_reaches_its_site_and_nothing_that_is_kept(tmp_path: Path) -> None:
     canary, seen = f"canary{token_hex(8)}", []
 

@@ -92,8 +92,8 @@ async def test_credentials_go_to_their_domain_and_nowhere_else(
     seen = Seen()
     async with serving(seen.handle) as origin:
         other = origin.replace("127.0.0.1", "localhost")
-        settings = {"allowed_domains": list(HERE), "auth": [{"domain": "127.0.0.1", **auth}]}
-        async with fetching(origin, **settings) as fetch:
+        where = [{"domain": "127.0.0.1", **auth}]
+        async with fetching(origin, allowed_domains=list(HERE), auth=where) as fetch:
             await fetch.get(f"{origin}/")
             await fetch.get(f"{other}/")
     assert seen.all_of("Authorization") == [expected, None]
@@ -220,7 +220,7 @@ async def test_each_phase_of_a_request_has_its_own_limit_and_reason() -> None:
         await writer.drain()
         await asyncio.sleep(60)
 
-    limits = {"first_byte_timeout": 0.3, "download_timeout": 1.0}
+    limits: dict[str, Any] = {"first_byte_timeout": 0.3, "download_timeout": 1.0}
     for speak, reason in ((silent, "no answer within 0.3 s"), (slow_body, "timeout")):
         async with speaking(speak) as origin, fetching(origin, **limits) as fetch:
             with pytest.raises(FetchFailed) as caught:
@@ -258,7 +258,7 @@ async def test_user_agents_take_turns_by_host_or_by_request() -> None:
                 await fetch.get(f"http://{name}:{port}/")
         by_host = seen.all_of("User-Agent")
         seen.headers.clear()
-        rotating = {"user_agents": agents, "user_agent_rotation": "request"}
+        rotating: dict[str, Any] = {"user_agents": agents, "user_agent_rotation": "request"}
         async with fetching(start, **rotating) as fetch:
             for path in ("/robots.txt", "/1", "/2", "/3", "/robots.txt", "/4"):
                 await fetch.get(start + path)

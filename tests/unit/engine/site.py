@@ -110,6 +110,8 @@ class Site:
         self.log: list[tuple[float, str]] = []  # start times
         self.most_active: Counter[str] = Counter()
 
+    blocked = (0.0, "")
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Site]:
         yield self
