@@ -156,7 +156,7 @@ class Lanes:
             last_start=now,
             served=pace.served + 1,
             reading=reading or pace.reading,
-            full_at=spend(pace.limits, pace.full_at, now),
+            full_at=spend(pace.limits, pace.full_at, now) if pace.limits else (),
             stretch=self._stretch(),
         )
         self._count(lane, 1)

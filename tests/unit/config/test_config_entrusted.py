@@ -96,9 +96,7 @@ def test_pools_of_proxies_are_read(tmp_path: Path) -> None:
         ('urls = ["http://a:1"]\nrotation = "random"', "fast: rotation must be one of round-robin"),
     ],
 )
-def test_a_wrong_pool_is_named_without_its_password(
-    tmp_path: Path, entry: str, said: str
-) -> None:
+def test_a_wrong_pool_is_named_without_its_password(tmp_path: Path, entry: str, said: str) -> None:
     file = written(tmp_path / "crawler.toml", f"[worker.proxy_pools.fast]\n{entry}\n")
     with pytest.raises(InvalidInput) as caught:
         worker_config({"config": file}, {})
