@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import InitErrorDetails, ValidationError
 
 from crawler.definition import checks
+from crawler.definition.access import Auth, Limit
 from crawler.definition.checks import compiles, wrong
 from crawler.definition.patterns import compile_match
 from crawler.definition.selectors import compile_css, compile_regex, compile_xpath
@@ -41,6 +42,9 @@ JsonLd = Annotated[str, AfterValidator(checks.jsonld_path)]
 RuleName = Annotated[str, AfterValidator(checks.rule_name)]
 Label = Annotated[str, AfterValidator(checks.label)]
 FieldName = Annotated[str, AfterValidator(checks.field_name)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)]
+Timeout = Annotated[float, Field(strict=True, ge=0, le=3_600, allow_inf_nan=False)]
+UserAgent = Annotated[str, Field(max_length=256), AfterValidator(checks.user_agent)]
 StatusCode = Annotated[int, Field(strict=True, ge=100, le=599)]
 
 
@@ -190,15 +194,60 @@ class Definition(Model):
     download_delay: Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)] = (
         Field(default=1.0, description="seconds between two requests to a host")
     )
+    randomize_download_delay: Flag = Field(
+        default=False,
+        description="lengthen each delay by a random part of its half, so that it is never shorter",
+    )
+    limits: Annotated[tuple[Limit, ...], Field(max_length=10)] = Field(
+        default=(), description="token buckets for each host, all of which must pass"
+    )
+    concurrent_requests_per_ip: Annotated[int, Field(strict=True, ge=0, le=256)] = Field(
+        default=0, description="of all hosts at one address, within one process; 0: no limit"
+    )
+    autothrottle_enabled: Flag = Field(
+        default=False, description="let the delay follow how long a host takes to answer"
+    )
+    autothrottle_start_delay: Seconds = Field(
+        default=5.0, description="the delay until a host has answered"
+    )
+    autothrottle_max_delay: Seconds = Field(
+        default=60.0, description="no latency makes it longer; download_delay and Crawl-delay may"
+    )
+    autothrottle_target_concurrency: Annotated[
+        float, Field(strict=True, ge=0.01, le=256, allow_inf_nan=False)
+    ] = Field(default=1.0, description="requests that a host is to have at a time, on average")
     robotstxt_obey: Flag = True
-    user_agent: Annotated[str, Field(max_length=256), AfterValidator(checks.user_agent)] = (
-        DEFAULT_USER_AGENT
+    user_agent: UserAgent = DEFAULT_USER_AGENT
+    user_agents: Annotated[
+        tuple[UserAgent, ...], Field(max_length=1_000), AfterValidator(checks.different)
+    ] = Field(
+        default=(),
+        description="take turns instead of user_agent; robots.txt is obeyed as the first",
+    )
+    user_agent_rotation: Literal["host", "request"] = Field(
+        default="host", description="a host always sees the same one, or every request the next"
     )
     headers: Annotated[Mapping[str, str], Field(max_length=100), AfterValidator(checks.headers)] = (
-        Field(default={}, description="sent with every request, and stored in clear")
+        Field(
+            default={},
+            description="sent with every request, and stored in clear but for ${secret:NAME}",
+        )
     )
     cookies: Annotated[Mapping[str, str], Field(max_length=100), AfterValidator(checks.cookies)] = (
-        Field(default={}, description="sent with every request in scope, and stored in clear")
+        Field(
+            default={},
+            description="sent to the hosts of start_urls, stored in clear but for ${secret:NAME}",
+        )
+    )
+    cookies_enabled: Flag | None = Field(
+        default=None,
+        description="keep the cookies that servers set; unless said, where cookies are given",
+    )
+    auth: Annotated[tuple[Auth, ...], Field(max_length=100)] = Field(
+        default=(), description="credentials by domain, best as ${secret:NAME}"
+    )
+    proxy_pool: Annotated[str, AfterValidator(checks.pool_name)] | None = Field(
+        default=None, description="a pool of proxies in the settings of the workers"
     )
     retry_times: Annotated[int, Field(strict=True, ge=0, le=100)] = Field(
         default=2, description="how often a page is tried again"
@@ -218,6 +267,13 @@ class Definition(Model):
     ] = Field(
         default=180.0,
         description="seconds for one request in all, from connecting to the last byte",
+    )
+    connect_timeout: Timeout = Field(
+        default=30.0, description="of these for the name and the connection; 0: no such limit"
+    )
+    first_byte_timeout: Timeout = Field(
+        default=0.0,
+        description="of these until an answer begins, connecting included; 0: no such limit",
     )
     download_maxsize: Annotated[int, Field(strict=True, ge=1_024, le=104_857_600)] = Field(
         default=10_485_760, description="bytes of a body after decompression"
@@ -248,7 +304,11 @@ class Definition(Model):
 
     @model_validator(mode="after")
     def _check_references(self) -> Definition:
-        problems = [*self._doubled_names(), *self._dead_references()]
+        problems = [
+            *self._doubled_names(),
+            *self._dead_references(),
+            *self._doubled_settings(),
+        ]
         if problems:
             raise ValidationError.from_exception_data("Definition", problems)
         return self
@@ -259,6 +319,19 @@ class Definition(Model):
             _problem(f"rules[{first[rule.name]}] has this name already", at, "name")
             for at, rule in enumerate(self.rules)
             if rule.name is not None and first.setdefault(rule.name, at) != at
+        ]
+
+    def _doubled_settings(self) -> list[InitErrorDetails]:
+        problems: list[tuple[str, tuple[str | int, ...]]] = []
+        if self.user_agents and self.user_agent != DEFAULT_USER_AGENT:
+            problems.append(("stands beside user_agent; keep one of them", ("user_agents",)))
+        first: dict[str, int] = {}
+        for at, entry in enumerate(self.auth):
+            if first.setdefault(entry.domain, at) != at:
+                reason = f"auth[{first[entry.domain]}] is for this domain already"
+                problems.append((reason, ("auth", at, "domain")))
+        return [
+            InitErrorDetails(type=wrong(reason), loc=path, input=None) for reason, path in problems
         ]
 
     def _dead_references(self) -> list[InitErrorDetails]:

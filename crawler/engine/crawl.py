@@ -81,18 +81,27 @@ class Crawl:
 
     def _open_http(self) -> HttpFetch:
         guard = Guard(self._settings.allow_private, self._settings.typed_hosts)
-        return HttpFetch(self._definition, self._scope, guard, self._clock)
+        return HttpFetch(
+            self._definition,
+            self._scope,
+            guard,
+            self._clock,
+            secrets=self._settings.secrets,
+            pools=self._settings.proxy_pools,
+        )
 
     async def run(self) -> str:
         """Crawl until finished or a limit is reached; the reason.
 
-        Raises `Fenced` at once when a newer claim stands. When cancelled, what is complete is
+        Raises `Fenced` at once when a newer claim stands, and `Misconfigured` where the definition
+        needs what this worker is not given. When cancelled, what is complete is
         committed, as far as that takes less than ``stop_s``; the rest simply stays pending.
         """
+        opening = self._open_fetch()  # which refuses what this worker has no secrets for
         progress = await self._seed()
         if progress.finished:
             return progress.finished
-        async with self._open_fetch() as fetch:
+        async with opening as fetch:
             pages = self._pages(fetch)
             await self._relearn(pages)
             dispatcher = self._dispatcher(pages, progress)
@@ -151,6 +160,7 @@ class Crawl:
             pages,
             self._clock,
             progress,
+            self._chance,
         )
 
     async def _drive(self, dispatcher: Dispatcher) -> str:

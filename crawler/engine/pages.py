@@ -23,7 +23,7 @@ from crawler.engine.fetch import (
 from crawler.engine.hops import carried, from_start, hops
 from crawler.engine.links import Link, LinkFilter
 from crawler.engine.retry import Again, decide, refusal
-from crawler.engine.settings import Manners
+from crawler.engine.settings import Manners, keeps_cookies, own_name
 from crawler.engine.urls import Scope, host_of
 from crawler.errors import FetchFailed
 from crawler.failpoint import hit, hit_sync
@@ -66,32 +66,37 @@ class Extracts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A visit, and for how long its host wants to be left alone."""
+    """A visit, and what it tells of the host: for how long it wants to be left alone, how long it
+    took to answer, whether that was a ``good`` answer, and the address it came from ("": of no
+    interest)."""
 
     visit: Visit
     pause_s: float = 0.0
+    latency_s: float = 0.0
+    good: bool = False
+    address: str = ""
+
+
+# Takes the next start on the host, at least so many seconds after the last; seconds to wait for it.
+Book = Callable[[float], float]
 
 
 class _Hops:
     """Which redirects are followed at once: those on the host that set a cookie, as sites do to
-    find out whether cookies are kept. The rest are links, so that no page is read twice.
-
-    ``pause_s``: how long the host is to be left alone after the last of them.
-    """
+    find out whether cookies are kept. The rest are links, so that no page is read twice."""
 
     def __init__(
         self,
         request: Request,
         rules: Callable[[str], Rules | None],
-        delay_s: float,
+        book: Book,
         clock: Clock,
     ) -> None:
         self._host = request.host
         self._rules = rules
-        self._delay_s = delay_s
+        self._book = book
         self._clock = clock
         self._followed = False
-        self.pause_s = 0.0
 
     async def __call__(self, page: Page) -> bool:
         """Wait as politeness wants, and say whether to follow."""
@@ -102,8 +107,7 @@ class _Hops:
         if rules is None or not rules.allows(target):
             return False
         self._followed = True
-        self.pause_s = max(self._delay_s, rules.delay_s)
-        await self._clock.sleep(self.pause_s)
+        await self._clock.sleep(self._book(rules.delay_s))
         return True
 
 
@@ -133,9 +137,13 @@ class Pages:
         self._clock = clock
         self._parsing = parsing
         self._chance = chance
-        self._robots = Robots(
-            fetch, manners.user_agent, manners.retry_times, clock, manners.download_delay
-        )
+        self._keeps_cookies = keeps_cookies(manners)
+        self._robots = Robots(fetch, own_name(manners), manners.retry_times, clock)
+
+    @property
+    def blocked(self) -> tuple[float, str]:
+        """See `Fetch`."""
+        return self._fetch.blocked
 
     def meet(self, request: Request) -> None:
         """The store handed out this request, so it knows it, and its host is in scope."""
@@ -159,9 +167,10 @@ class Pages:
             return _NO_RULES
         return self._robots.known(url)
 
-    async def load_rules(self, request: Request) -> Rules:
-        """Fetch the robots.txt that speaks for this request. One request to its host."""
-        return await self._robots.load(request.url)
+    async def load_rules(self, request: Request, book: Book) -> Rules:
+        """Fetch the robots.txt that speaks for this request: one request to its host, and one more
+        by ``book`` for each redirect."""
+        return await self._robots.load(request.url, book)
 
     def refuse(self, request: Request, rules: Rules) -> Visit | None:
         """The end of a request that must not be sent; None if it may be."""
@@ -171,22 +180,28 @@ class Pages:
             return Visit(request, PageState.EXCLUDED, ROBOTS)
         return None
 
-    async def visit(self, request: Request) -> Outcome:
-        """Fetch and read one page. Whatever goes wrong with the page is in the visit."""
-        hops = _Hops(request, self.rules, self._manners.download_delay, self._clock)
+    async def visit(self, request: Request, book: Book) -> Outcome:
+        """Fetch and read one page. Whatever goes wrong with the page is in the visit. A redirect
+        that is followed at once waits for the start that ``book`` gives it."""
+        asked = self._clock.elapsed()
         try:
-            page = await self._get(request, hops)
-            await hit("engine.after_fetch")
-            outcome = Outcome(self._read(request, page))
+            page = await self._get(request, book)
         except FetchFailed as failure:
-            outcome = self._failed(request, failure)
-        if hops.pause_s > outcome.pause_s:
-            return replace(outcome, pause_s=hops.pause_s)
-        return outcome
+            latency_s = self._clock.elapsed() - asked
+            return replace(self._failed(request, failure), latency_s=latency_s)
+        await hit("engine.after_fetch")
+        try:
+            visit, pause_s = self._read(request, page), 0.0
+        except FetchFailed as failure:
+            failed = self._failed(request, failure)
+            visit, pause_s = failed.visit, failed.pause_s
+        good = 200 <= page.status < 300
+        return Outcome(visit, pause_s, page.latency_s, good, page.address)
 
-    async def _get(self, request: Request, hops: _Hops) -> Page:
-        if not self._manners.cookies:
+    async def _get(self, request: Request, book: Book) -> Page:
+        if not self._keeps_cookies:
             return await self._fetch.get(request.url, method=request.method, body=request.body)
+        hops = _Hops(request, self.rules, book, self._clock)
         return await follow(
             self._fetch, request.url, method=request.method, body=request.body, gate=hops
         )

@@ -22,6 +22,7 @@ _RENEW_S = 2.0  # also how soon we learn that somebody else wants the host
 _ASK_S = 1.0  # turns are often given back before they run out
 _LINGER_S = 1.0  # an idle host is kept so long, in case more of it is found
 _YIELD_S = 0.5  # after handing a host over, the others ask first
+_REMEMBER_S = 60.0  # for so long a delay is remembered that a host's latency has taught
 _LONGEST_NAP_S = 1.0
 
 
@@ -142,6 +143,9 @@ class TurnKeeper:
         # that time must not be taken from this one.
         since = old.since if old is not None and old.until > asked else max(asked, not_before)
         turn = Turn(since, until, not_before, grant.wanted)
+        if old is None or old.until <= asked:
+            at = now - grant.idle_s if grant.lost else not_before - grant.idle_s
+            self._lanes.inherit(lane, at, known=not grant.lost, now=now)
         self._ask_at[lane.host] = now + min(_RENEW_S, max(0.05, (until - now) / 2))
         self._lanes.grant(lane, turn, now)
 
@@ -156,9 +160,11 @@ class TurnKeeper:
         await self._turns.release(values)
 
     def _forget_idle(self) -> None:
-        """Drop lanes without work or turn, once a new lane would know all that they know."""
+        """Drop lanes without work or turn, once a new lane would know all that they know, or
+        what they know is old."""
         now = self._clock.elapsed()
         for lane in [each for each in self._lanes if not each.busy and each.pace.turn is None]:
-            if lane.pace.earliest <= now:
+            since = lane.idle_since + _REMEMBER_S if self._lanes.knows_more(lane) else 0.0
+            if max(lane.pace.earliest, since) <= now:
                 self._lanes.drop(lane)
                 self._ask_at.pop(lane.host, None)

@@ -27,6 +27,11 @@ def _parts(host: str) -> tuple[str, str]:
     return name, port
 
 
+def name_of(url: str) -> str:
+    """The host of a canonical URL without its port."""
+    return _parts(host_of(url))[0]
+
+
 class Scope:
     """The hosts of a crawl with their subdomains.
 
@@ -76,10 +81,16 @@ class Scope:
         Only to hosts that the user named, never to adopted ones; and in the clear only where a
         start URL is in the clear.
         """
-        if url.startswith("http:") and not self._plain:
-            return False
-        host = host_of(url)
-        return self.allows(url) and _covered(_parts(host)[0], self._trusted)
+        return not self.exposes(url) and self.allows(url) and _covered(name_of(url), self._trusted)
+
+    def exposes(self, url: str) -> bool:
+        """Whether what is sent to this URL goes in the clear, which no start URL does."""
+        return url.startswith("http:") and not self._plain
+
+    @property
+    def trusted(self) -> Sequence[str]:
+        """The domains that `trusts` means."""
+        return sorted(self._trusted)
 
 
 def _covered(name: str, domains: set[str]) -> bool:
