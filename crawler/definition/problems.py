@@ -17,6 +17,7 @@ from crawler.definition.schema import (
     ItemField,
     Next,
     Rule,
+    Traps,
     Value,
 )
 from crawler.errors import InvalidInput
@@ -133,11 +134,13 @@ def _unknown_field(path: Path) -> str:
     return f"unknown field{hint}" + (f"; known here: {', '.join(known)}" if not hint else "")
 
 
-def _model_at(path: Path) -> type[Definition | Rule | Follow | Next | Value]:
+def _model_at(path: Path) -> type[Definition | Traps | Rule | Follow | Next | Value]:
     """The model that describes the table at ``path``."""
     names = [part for part in path if isinstance(part, str)]
     if not names:
         return Definition
+    if names[0] == "traps":
+        return Traps
     if names[0] != "rules" or len(names) == 1:
         return Rule
     if len(names) == 2:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import structlog
 
 from crawler.clock import Clock
+from crawler.engine import sitemaps
 from crawler.engine.fetch import (
     MAX_HOPS,
     REDIRECTS,
@@ -20,48 +19,21 @@ from crawler.engine.fetch import (
     follow,
     next_request,
 )
-from crawler.engine.hops import carried, from_start, hops
-from crawler.engine.links import Link, LinkFilter
+from crawler.engine.hops import from_start, hops
+from crawler.engine.links import LinkFilter
+from crawler.engine.reading import Reader
 from crawler.engine.retry import Again, decide, refusal
 from crawler.engine.settings import Manners
+from crawler.engine.sitemaps import is_sitemap
 from crawler.engine.urls import Scope, host_of
+from crawler.engine.walls import CookieWall
 from crawler.errors import FetchFailed
-from crawler.failpoint import hit, hit_sync
-from crawler.model import Item, PageState, Request, Visit
+from crawler.failpoint import hit
+from crawler.model import PageState, Request, Visit
 
 log = structlog.get_logger(__name__)
 
 ROBOTS = "robots.txt"
-_MAX_REASON = 300
-
-
-class Extraction(Protocol):
-    """What a page holds. ``rule``: the one that took it, None if there is none."""
-
-    @property
-    def rule(self) -> str | None: ...
-    @property
-    def items(self) -> tuple[Item, ...]: ...
-    @property
-    def links(self) -> Sequence[Link]: ...
-    @property
-    def errors(self) -> Sequence[str]: ...
-
-
-class Extracts(Protocol):
-    """Reads pages by the rules of a definition."""
-
-    def extract(
-        self,
-        body: bytes,
-        url: str,
-        *,
-        content_type: str,
-        charset: str | None,
-        rule: str | None,
-        carry: Mapping[str, Any],
-    ) -> Extraction:
-        """Items and links of one page. Never awaits: a page is parsed in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,66 +44,25 @@ class Outcome:
     pause_s: float = 0.0
 
 
-class _Hops:
-    """Which redirects are followed at once: those on the host that set a cookie, as sites do to
-    find out whether cookies are kept. The rest are links, so that no page is read twice.
-
-    ``pause_s``: how long the host is to be left alone after the last of them.
-    """
-
-    def __init__(
-        self,
-        request: Request,
-        rules: Callable[[str], Rules | None],
-        delay_s: float,
-        clock: Clock,
-    ) -> None:
-        self._host = request.host
-        self._rules = rules
-        self._delay_s = delay_s
-        self._clock = clock
-        self._followed = False
-        self.pause_s = 0.0
-
-    async def __call__(self, page: Page) -> bool:
-        """Wait as politeness wants, and say whether to follow."""
-        target = page.location or ""
-        if host_of(target) != self._host or not (page.sets_cookie or self._followed):
-            return False
-        rules = self._rules(target)
-        if rules is None or not rules.allows(target):
-            return False
-        self._followed = True
-        self.pause_s = max(self._delay_s, rules.delay_s)
-        await self._clock.sleep(self.pause_s)
-        return True
-
-
 class Pages:
-    """Turns requests into visits.
-
-    ``parsing`` is told the fingerprint of a page before it is parsed, and None after: whoever
-    watches the process can name the page that killed it.
-    """
+    """Turns requests into visits."""
 
     def __init__(
         self,
         manners: Manners,
         scope: Scope,
         fetch: Fetch,
-        extractor: Extracts,
+        reader: Reader,
         links: LinkFilter,
         clock: Clock,
-        parsing: Callable[[bytes | None], None],
         chance: random.Random,
     ) -> None:
         self._manners = manners
         self._scope = scope
         self._fetch = fetch
-        self._extractor = extractor
+        self._reader = reader
         self._links = links
         self._clock = clock
-        self._parsing = parsing
         self._chance = chance
         self._robots = Robots(
             fetch, manners.user_agent, manners.retry_times, clock, manners.download_delay
@@ -173,7 +104,7 @@ class Pages:
 
     async def visit(self, request: Request) -> Outcome:
         """Fetch and read one page. Whatever goes wrong with the page is in the visit."""
-        hops = _Hops(request, self.rules, self._manners.download_delay, self._clock)
+        hops = CookieWall(request, self.rules, self._manners.download_delay, self._clock)
         try:
             page = await self._get(request, hops)
             await hit("engine.after_fetch")
@@ -184,12 +115,20 @@ class Pages:
             return replace(outcome, pause_s=hops.pause_s)
         return outcome
 
-    async def _get(self, request: Request, hops: _Hops) -> Page:
+    async def _get(self, request: Request, hops: CookieWall) -> Page:
+        method, body = request.method, request.body
+        most = self._most_bytes(request)
         if not self._manners.cookies:
-            return await self._fetch.get(request.url, method=request.method, body=request.body)
+            return await self._fetch.get(request.url, method=method, body=body, max_bytes=most)
         return await follow(
-            self._fetch, request.url, method=request.method, body=request.body, gate=hops
+            self._fetch, request.url, method=method, body=body, gate=hops, max_bytes=most
         )
+
+    def _most_bytes(self, request: Request) -> int | None:
+        """Sitemaps are larger than pages."""
+        if not is_sitemap(request.rule):
+            return None
+        return max(sitemaps.MAX_BYTES, self._manners.download_maxsize)
 
     def _read(self, request: Request, page: Page) -> Visit:
         if page.status in REDIRECTS or page.url != request.url:
@@ -197,7 +136,7 @@ class Pages:
         failure = refusal(page.status, page.retry_after_s, self._manners.retry_http_codes)
         if failure is not None:
             raise failure
-        return self._extracted(request, page)
+        return self._reader.read(request, page)
 
     def _redirected(self, request: Request, page: Page) -> Visit:
         """A redirect is a link to its target, which is a page of its own, known or not."""
@@ -225,48 +164,6 @@ class Pages:
         method, body = next_request(page.status, request.method, request.body)
         link = self._links.redirect(request, target, method, body)
         return visit if link is None else replace(visit, links=(link,))
-
-    def _extracted(self, request: Request, page: Page) -> Visit:
-        extraction = self._extract(request, page)
-        links = extraction.links
-        if not extraction.items and all(link.is_next for link in links):
-            links = ()  # pagination ends with a page that has nothing on it
-        found = self._links.sort(request, extraction.rule, links)
-        if extraction.errors:
-            log.info("page read with errors", url=page.url, errors=list(extraction.errors)[:5])
-        return Visit(
-            request,
-            PageState.DONE,
-            reason=extraction.errors[0][:_MAX_REASON] if extraction.errors else "",
-            status=page.status,
-            final_url=page.url,
-            content_type=page.content_type,
-            size_bytes=page.size_bytes,
-            elapsed_s=page.elapsed_s,
-            rule=extraction.rule or "",
-            items=extraction.items,
-            links=tuple(found.links),
-            excluded=tuple(found.excluded),
-        )
-
-    def _extract(self, request: Request, page: Page) -> Extraction:
-        self._parsing(request.fingerprint)
-        try:
-            hit_sync("engine.in_parse")
-            return self._extractor.extract(
-                page.body,
-                page.url,
-                content_type=page.content_type,
-                charset=page.charset,
-                rule=request.rule,
-                carry=carried(request),
-            )
-        except Exception as error:  # whatever a hostile page brings about, it ends that page only
-            log.exception("page not readable", url=page.url)
-            reason = f"not readable: {type(error).__name__}"
-            raise FetchFailed(reason, retry=False, status=page.status) from error
-        finally:
-            self._parsing(None)
 
     def _failed(self, request: Request, failure: FetchFailed) -> Outcome:
         decision = decide(failure, request.attempts, self._manners.retry_times, self._chance)

@@ -138,7 +138,7 @@ class HttpFetch:
         if not self._manners.cookies:
             return aiohttp.DummyCookieJar()
         jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)  # unsafe: also for bare addresses
-        for url in map(canonical, self._manners.start_urls):
+        for url in map(canonical, (*self._manners.start_urls, *self._manners.sitemaps)):
             jar.update_cookies(
                 _cookies(self._manners.cookies, url), URL(url, encoded=True).origin()
             )
@@ -194,6 +194,7 @@ class HttpFetch:
                 answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")
             ),
             sets_cookie="Set-Cookie" in answer.headers,
+            robots_tag=_clean("\n".join(answer.headers.getall("X-Robots-Tag", ()))),
         )
 
     async def _read(

@@ -16,7 +16,8 @@ class Page:
     ``charset`` is a WHATWG name, None where neither a byte order mark nor the header tells.
     ``size_bytes`` counts the body as it was transferred. ``location``: the canonical target of a
     redirect, None where there is none to follow. ``retry_after_s`` is what the header of that name
-    asks for, None where it says nothing readable.
+    asks for, None where it says nothing readable. ``robots_tag``: the X-Robots-Tag headers, one a
+    line.
     """
 
     url: str
@@ -29,6 +30,7 @@ class Page:
     location: str | None = None
     retry_after_s: float | None = None
     sets_cookie: bool = False
+    robots_tag: str = ""
 
 
 class Fetch(Protocol):

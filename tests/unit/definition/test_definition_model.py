@@ -205,7 +205,7 @@ def test_a_bare_url_must_be_one() -> None:
 def test_json_schema_describes_what_is_accepted() -> None:
     schema = json_schema()
     assert schema["additionalProperties"] is False
-    assert schema["required"] == ["start_urls"]
+    assert schema["anyOf"] == [{"required": ["start_urls"]}, {"required": ["sitemaps"]}]
     assert {"download_delay", "closespider_timeout", "rules"} <= set(schema["properties"])
     follow = schema["$defs"]["Rule"]["properties"]["follow"]["items"]
     assert {"type": "string"} in follow["anyOf"]

@@ -39,10 +39,10 @@ GROUPS = [
     ("User-agent: foobot\nDisallow:\nUser-agent: *\nDisallow: /", "/x", True,
      "even when it forbids nothing"),
     ("User-agent: foobot\nUser-agent: *\nDisallow: /", "/x", False, "one group for two"),
-    ("User-agent: foobot\nDisallow: /x\nUser-agent: o\nDisallow: /y\nUser-agent: foobot\n"
-     "Disallow: /z", "/z", False, "groups of one token are merged"),
-    ("User-agent: foobot\nDisallow: /x\nUser-agent: o\nDisallow: /y\nUser-agent: foobot\n"
-     "Disallow: /z", "/x", False, "groups of one token are merged, the first too"),
+    ("User-agent: foobot\nDisallow: /x\nUser-agent: o\nAllow: /\nUser-agent: foobot\nDisallow: /z",
+     "/z", False, "groups of one token are merged"),
+    ("User-agent: foobot\nDisallow: /x\nUser-agent: o\nAllow: /\nUser-agent: foobot\nDisallow: /z",
+     "/x", False, "groups of one token are merged, the first too"),
     ("User-agent: *\nDisallow: /x\nUser-agent: o\nAllow: /\nUser-agent: *\nDisallow: /z", "/z",
      False, "so are those of the star"),
     ("User-agent: foobot\n\n\nDisallow: /", "/x", False, "empty lines do not end a group"),
