@@ -79,8 +79,8 @@ class RobotsTxt:
     """
 
     def __init__(self, body: bytes, token: str) -> None:
-        self.sitemaps: Sequence[str] = ()
-        ours, all_others = _read(body, token.lower(), sitemaps := [])
+        sitemaps: list[str] = []
+        ours, all_others = _read(body, token.lower(), sitemaps)
         self.sitemaps = tuple(sitemaps)
         group = ours if ours is not None else all_others
         self.delay_s = group.delay_s if group is not None else 0.0

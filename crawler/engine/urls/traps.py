@@ -12,7 +12,7 @@ _FAR_YEARS = 100  # what is further away is a number rather than a year
 _MONTH_IN_PATH = re.compile(r"/([0-9]{4})[-/](?:0[1-9]|1[0-2])(?![0-9])")
 _CALENDAR = re.compile(r"calendar|agenda|/events?/", re.IGNORECASE)
 _DATE_IN_QUERY = re.compile(
-    r"[?&](?:(?:date|month|day|week)=([0-9]{4})-(?:0[1-9]|1[0-2])|year=([0-9]{4})(?=&|\Z))",
+    r"(?<![^&])(?:(?:date|month|day|week)=([0-9]{4})-(?:0[1-9]|1[0-2])|year=([0-9]{4})(?=&|\Z))",
     re.IGNORECASE,
 )
 _OLDEST = 1900
@@ -43,24 +43,23 @@ class Traps:
         """Why this canonical URL is taken for a trap; "": it is not."""
         bounds = self._bounds
         path, mark, query = url.partition("?")
-        segments = path.split("/")[3:]
-        if bounds.path_segments and len(segments) > bounds.path_segments:
+        count = path.count("/") - 2
+        if bounds.path_segments and count > bounds.path_segments:
             return f"trap: more than {bounds.path_segments} path segments"
-        if bounds.repeated_segments and repeats(segments, bounds.repeated_segments):
-            return f"trap: the path repeats itself {bounds.repeated_segments} times"
-        if bounds.calendar_years and self._endless_calendar(url, path):
+        times = bounds.repeated_segments
+        if times and count >= times and repeats(path.split("/")[3:], times):
+            return f"trap: the path repeats itself {times} times"
+        if bounds.calendar_years and self._endless_calendar(path, query):
             return "trap: an endless calendar"
         if mark and bounds.queries_per_path and "&" in query and self._crowded(path):
             return f"trap: more than {bounds.queries_per_path} queries of one path"
         return ""
 
-    def _endless_calendar(self, url: str, path: str) -> bool:
-        found = _DATE_IN_QUERY.search(url) if "=" in url else None
-        year = (found[1] or found[2]) if found is not None else None
-        if year is None and _CALENDAR.search(path):
-            found = _MONTH_IN_PATH.search(path)
-            year = found[1] if found is not None else None
-        return year is not None and self._is_far(int(year))
+    def _endless_calendar(self, path: str, query: str) -> bool:
+        if query and (found := _DATE_IN_QUERY.search(query)) is not None:
+            return self._is_far(int(found[1] or found[2]))
+        found = _MONTH_IN_PATH.search(path)
+        return found is not None and self._is_far(int(found[1])) and bool(_CALENDAR.search(path))
 
     def _is_far(self, year: int) -> bool:
         latest = self._year + self._bounds.calendar_years
@@ -70,7 +69,7 @@ class Traps:
         """Count one more query of several parameters (a single one usually names a page)."""
         counts = self._queries
         count = counts.get(path, 0) + 1
-        if len(counts) >= _MAX_PATHS and path not in counts:
+        if count == 1 and len(counts) >= _MAX_PATHS:
             self._forget()
         self._queries[path] = count
         return count > self._bounds.queries_per_path
@@ -85,6 +84,8 @@ def repeats(segments: list[str], times: int) -> bool:
     """Whether a run of segments stands there ``times`` times, one behind the other. Runs of
     numbers and single letters are places of files rather than traps."""
     count = len(segments)
+    if len(set(segments)) > count - times + 1:
+        return False  # the usual case: too many that differ
     for size in range(1, min(_LONGEST_RUN, count // times) + 1):
         same = 0  # segments in a row that equal the one ``size`` before them
         for at in range(size, count):
