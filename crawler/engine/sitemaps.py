@@ -15,6 +15,7 @@ from xml.parsers import expat
 from crawler.engine.extract.extractor import Extraction
 from crawler.engine.extract.links import Link
 from crawler.engine.fetch.coding import decoder
+from crawler.engine.fetch.robots import MAX_BYTES as ROBOTS_BYTES
 from crawler.engine.fetch.robotstxt import sitemaps_in
 from crawler.engine.urls import MAX_URL, canonical
 from crawler.errors import FetchFailed, InvalidInput
@@ -27,10 +28,12 @@ MAX_NESTED = 10_000  # sitemaps that one index may lead to
 _LABELS = (SITEMAP, "<sitemap 2>", "<sitemap 3>")  # one index in another in another
 _STEP = 1 << 16  # bytes parsed at a time
 _MAX_DEPTH = 64  # of elements
+_MAX_ELEMENTS = 2_000_000  # some seconds; entries in thirty languages have as many
 _MOST_REPAIRED = 10 << 20  # bytes: sites that cannot escape an ampersand are small
 _ROOTS = frozenset({"urlset", "sitemapindex", "rss", "feed", "rdf"})
 _BARE = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
 _BLANK = b" \t\r\n"
+_LINE = re.compile(rb"^[ \t]*(https?://[^\r\n]+)", re.MULTILINE)
 
 
 def is_sitemap(rule: str | None) -> bool:
@@ -75,6 +78,7 @@ class _Listing:
         self.pages: dict[str, None] = {}
         self.nested: dict[str, None] = {}
         self.broken = ""  # where reading ended before the end
+        self.cut = ""  # why, if not for a mistake
         self._beyond = 0
         self._strange = 0
 
@@ -97,6 +101,8 @@ class _Listing:
         if self._beyond:
             most = f"{MAX_ENTRIES} pages or {MAX_NESTED} sitemaps"
             yield f"{self._beyond} entries left out: more than {most}"
+        if self.cut:
+            yield f"not read to its end: {self.cut}"
         if self.broken:
             yield f"read up to a mistake in it: {self.broken}"
         if self._strange:
@@ -126,29 +132,26 @@ class _Pieces:
 def _read_robots(body: bytes, url: str) -> _Listing:
     """Its Sitemap lines."""
     listing = _Listing(url)
-    for line in sitemaps_in(body):
+    for line in sitemaps_in(body[:ROBOTS_BYTES]):
         listing.add(line, nested=True)
     return listing
 
 
 def _read_lines(pieces: _Pieces, url: str) -> _Listing:
     """One URL a line."""
-    listing, rest = _Listing(url), b""
+    listing, rest = _Listing(url), b"\n"
     for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        rest = rest[-4 * MAX_URL :]  # of a line without end
-        for line in lines:
-            _read_line(line, listing)
-    _read_line(rest, listing)
+        whole, newline, rest = (rest[-4 * MAX_URL :] + piece).rpartition(b"\n")
+        _take_lines(whole + newline, listing)
+    _take_lines(rest, listing)
     if not len(listing):
         raise FetchFailed("not a sitemap", retry=False)
     return listing
 
 
-def _read_line(line: bytes, listing: _Listing) -> None:
-    text = line.decode("utf-8-sig", "replace").strip()
-    if text.startswith(("http://", "https://")):
-        listing.add(text, nested=False)
+def _take_lines(text: bytes, listing: _Listing) -> None:
+    for found in _LINE.finditer(text.removeprefix(b"\n\xef\xbb\xbf")):
+        listing.add(found[1].decode("utf-8", "replace"), nested=False)
 
 
 def _read_xml(pieces: _Pieces, url: str) -> _Listing:
@@ -168,6 +171,8 @@ def _read_well_formed(pieces: _Pieces, url: str) -> _Listing:
         _Reader(listing).read(pieces)
     except expat.ExpatError as error:
         listing.broken = str(error)
+    except _TooMuchError as error:
+        listing.cut = str(error)
     return listing
 
 
@@ -181,6 +186,10 @@ def _repaired(pieces: _Pieces) -> bytes | None:
     return _BARE.sub(b"&amp;", bytes(whole))
 
 
+class _TooMuchError(Exception):
+    """It has more elements than anybody should read."""
+
+
 class _Reader:
     """The elements that lead on: ``url/loc``, ``sitemap/loc``, ``item/link`` and ``entry/link``,
     whatever their namespaces are called; ``loc`` of an image stands elsewhere."""
@@ -192,14 +201,15 @@ class _Reader:
         self._size = 0
         self._linked = False  # this item has had its link
         self._guid = ""
+        self._elements = 0
+        self._parser = expat.ParserCreate()
 
     def read(self, pieces: _Pieces) -> None:
         """Raises `FetchFailed` for what is no sitemap, `ExpatError` for what is no XML."""
-        parser = expat.ParserCreate()
+        parser = self._parser
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
         parser.EntityDeclHandler = self._refuse_entities
         for piece in pieces:
             parser.Parse(piece, False)
@@ -210,13 +220,16 @@ class _Reader:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         local, path = name.rpartition(":")[2].lower(), self._path
+        self._elements += 1
+        if self._elements > _MAX_ELEMENTS:
+            raise _TooMuchError(f"more than {_MAX_ELEMENTS} elements")
         if not path and local not in _ROOTS:
             raise FetchFailed(f"not a sitemap: <{name[:40]}>", retry=False)
         if len(path) >= _MAX_DEPTH:
             raise FetchFailed("a sitemap that is nested too deeply", retry=False)
         parent = path[-1] if path else ""
         path.append(local)
-        self._text = None
+        self._listen(wanted=False)
         if parent in ("url", "sitemap"):
             wanted = local == "loc"
         elif parent == "item":
@@ -230,7 +243,14 @@ class _Reader:
         if local == "item":
             self._linked, self._guid = False, ""
         if wanted:
-            self._text, self._size = [], 0
+            self._listen(wanted=True)
+
+    def _listen(self, *, wanted: bool) -> None:
+        """Collect the text that comes next, or no longer: most of it is nobody's."""
+        if not wanted and self._text is None:
+            return
+        self._text, self._size = ([] if wanted else None), 0
+        self._parser.CharacterDataHandler = self._characters if wanted else None
 
     def _atom(self, attributes: dict[str, str]) -> None:
         if attributes.get("rel", "alternate") == "alternate" and attributes.get("href"):
@@ -244,7 +264,7 @@ class _Reader:
     def _end(self, _: str) -> None:
         local = self._path.pop()
         text = "".join(self._text).strip() if self._text is not None else ""
-        self._text = None
+        self._listen(wanted=False)
         if local == "item" and not self._linked and self._guid:
             self._listing.add(self._guid, nested=False)
         if not text:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import time
 import tracemalloc
 from collections.abc import Callable
 
@@ -77,6 +79,8 @@ IMAGES = """<urlset xmlns:image="http://www.google.com/schemas/sitemap-image/1.1
         (RDF, ["/1"]),
         (ATOM, ["/1", "/2"]),
         (f"{A}/1\r\n\r\n  {A}/2 \nnonsense\n{A}/3", ["/1", "/2", "/3"]),
+        (f"\ufeff{A}/1\nx {A}/no\nftp://a.example/no\n{A}/2", ["/1", "/2"]),
+        ("\n".join(f"{A}/{n:050}" for n in range(3_000)), [f"/{n:050}" for n in range(3_000)]),
         (gzip.compress(urlset(f"{A}/1").encode()), ["/1"]),
         (gzip.compress(f"{A}/1\n".encode()) + gzip.compress(f"{A}/2".encode()), ["/1", "/2"]),
         ("<!DOCTYPE rss SYSTEM 'http://x/rss.dtd'>" + RSS, ["/1?x=1&y=2", "/2", "/3"]),
@@ -192,3 +196,29 @@ def test_labels_of_sitemaps_are_no_names_of_rules() -> None:
     assert sitemaps.is_sitemap(SITEMAP)
     assert not sitemaps.is_sitemap("sitemap")
     assert not sitemaps.is_sitemap(None)
+
+
+@pytest.mark.threat(16)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<urlset>" + b"<url><loc/>" * 30,
+        b"\n" * (30 << 20),
+        b"http" * (5 << 20),
+        b"<urlset" + b"".join(b" a%d=''" % n for n in range(500_000)),
+        b"<urlset>" + b"&#120;" * 2_000_000,
+    ],
+    ids=["depth", "lines", "one line", "open tag", "characters"],
+)
+def test_hostile_sitemaps_end_soon(body: bytes) -> None:
+    started = time.process_time()
+    with contextlib.suppress(FetchFailed):
+        assert not read(body).links
+    assert time.process_time() - started < 20
+
+
+@pytest.mark.threat(16)
+def test_what_is_not_read_to_its_end_is_told() -> None:
+    found = read(urlset(f"{A}/1").replace("</urlset>", "<url/>" * 2_000_000 + "</urlset>"))
+    assert [link.url for link in found.links] == [f"{A}/1"]
+    assert found.errors == ("not read to its end: more than 2000000 elements",)
