@@ -72,6 +72,7 @@ class LinkFilter:
         self._settled: Recent[str] = Recent(memo)  # spellings there is nothing more to do about
         self._known: Recent[bytes] = Recent(memo)  # requests that the store knows
         self._deep: Recent[bytes] = Recent(memo)  # known to it as excluded: a shorter way may come
+        self._trapped: Recent[bytes] = Recent(memo)  # likewise, unless a sitemap lists them
 
     def note(self, request: Request) -> None:
         """The store knows this request."""
@@ -115,13 +116,15 @@ class LinkFilter:
                 self._deep.add(mark)
                 found.excluded.append((_request(mark, url, page, rule, link, depth), TOO_DEEP))
             return
-        self._settled.add(link.url)
-        if self._judge is not None and not listed and (trap := self._judge(url)):
-            if mark not in self._deep:
-                self._deep.add(mark)
+        if self._judge is not None and not listed:
+            if mark in self._trapped:
+                return
+            if trap := self._judge(url):
+                self._trapped.add(mark)
                 found.excluded.append((_request(mark, url, page, rule, link, depth), trap))
-            return
+                return
         self._known.add(mark)
+        self._settled.add(link.url)
         found.links.append(_request(mark, url, page, rule, link, depth))
 
     def redirect(self, page: Request, url: str, method: str, body: bytes | None) -> Request | None:
