@@ -92,10 +92,6 @@ class RobotsTxt:
             for pattern, allowed in sorted(special, key=lambda rule: (-len(rule[0]), not rule[1]))
         ]
 
-    def __len__(self) -> int:
-        """The number of rules."""
-        return len(self._plain) + len(self._special)
-
     def allows(self, url: str) -> bool:
         """Whether the canonical URL may be fetched: the longest pattern that matches decides."""
         if not self._plain and not self._special:
