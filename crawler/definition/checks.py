@@ -25,6 +25,7 @@ _RULE_NAME: Final = re.compile(r"\w[\w.-]{0,63}")
 _POOL_NAME: Final = re.compile(PLAIN_NAME)
 _JSONLD: Final = re.compile(r"@|[^.\s]+(?:\.[^.\s]+)*")
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_QUERY_NAME: Final = re.compile(r"[^&=#?\s]{1,200}")
 _PASSWORD: Final = re.compile(r":[^/:\s]*@")
 _SET_ELSEWHERE: Final = {
     "user-agent": "set user_agent instead",
@@ -197,6 +198,16 @@ def rule_name(text: str) -> str:
     if _RULE_NAME.fullmatch(text) is None:
         raise wrong(
             "must be 1 to 64 letters, digits, _ - or ., a letter or digit first "
+            f"(got {shortened(text)})"
+        )
+    return text
+
+
+def query_name(text: str) -> str:
+    """The name of a query's parameter, as URLs spell it, with ``*`` for any characters."""
+    if not text.isascii() or not text.isprintable() or _QUERY_NAME.fullmatch(text) is None:
+        raise wrong(
+            "must be the name of a parameter as URLs spell it, like ref or utm_* "
             f"(got {shortened(text)})"
         )
     return text

@@ -13,7 +13,12 @@ from crawler.definition.schema import Definition
 
 def doubts(definition: Definition) -> tuple[str, ...]:
     """Sentences, each naming the field; none where all looks meant."""
-    return (*_strangers(definition), *_unused_starts(definition), *_unreachable(definition))
+    return (
+        *_strangers(definition),
+        *_unused_starts(definition),
+        *_unused_sitemaps(definition),
+        *_unreachable(definition),
+    )
 
 
 def _strangers(definition: Definition) -> Iterator[str]:
@@ -37,6 +42,13 @@ def _unused_starts(definition: Definition) -> Iterator[str]:
     for at, url in enumerate(definition.start_urls):
         if routes.take(ada_url.URL(url).href, None) is None:
             yield f"start_urls[{at}]: no rule matches {url}: nothing is taken from it"
+
+
+def _unused_sitemaps(definition: Definition) -> Iterator[str]:
+    """Sitemaps of which nothing is taken, because pages come to rules by their match only."""
+    listed = definition.sitemaps or definition.sitemaps_from_robots
+    if listed and definition.rules and not any(rule.match for rule in definition.rules):
+        yield "sitemaps: no rule has a match: none of the pages that they list is taken"
 
 
 def _unreachable(definition: Definition) -> Iterator[str]:

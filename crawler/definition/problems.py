@@ -18,6 +18,7 @@ from crawler.definition.schema import (
     ItemField,
     Next,
     Rule,
+    Traps,
     Value,
 )
 from crawler.errors import InvalidInput
@@ -153,6 +154,8 @@ def _model_at(path: Path) -> type[BaseModel]:
         return Definition
     if names[0] in ("limits", "auth"):
         return Limit if names[0] == "limits" else Basic if len(names) > 1 else Auth
+    if names[0] == "traps":
+        return Traps
     if names[0] != "rules" or len(names) == 1:
         return Rule
     if len(names) == 2:

@@ -175,17 +175,75 @@ class Rule(Model):
         return self
 
 
+class Traps(Model):
+    """When a URL is taken for one that a site makes up without end. 0: never."""
+
+    repeated_segments: Annotated[int, Field(strict=True, ge=0, le=1_000)] = Field(
+        default=3, description="a path repeats itself so often, /a/b/a/b/a/b"
+    )
+    path_segments: Annotated[int, Field(strict=True, ge=0, le=1_000)] = Field(
+        default=40, description="a path has more segments"
+    )
+    queries_per_path: Count = Field(
+        default=20_000, description="one path has more queries of several parameters"
+    )
+    calendar_years: Annotated[int, Field(strict=True, ge=0, le=1_000)] = Field(
+        default=5, description="a calendar page is so many years ahead, or before 1900"
+    )
+    session_ids: Flag = Field(
+        default=True, description="session ids (PHPSESSID and the like) are dropped from links"
+    )
+
+    def any(self) -> bool:
+        """Whether URLs are to be judged."""
+        return bool(
+            self.repeated_segments
+            or self.path_segments
+            or self.queries_per_path
+            or self.calendar_years
+        )
+
+
+_NO_TRAPS: Final = {
+    "repeated_segments": 0,
+    "path_segments": 0,
+    "queries_per_path": 0,
+    "calendar_years": 0,
+    "session_ids": False,
+}
+
+
+def _as_traps(value: Any) -> Any:
+    return (_NO_TRAPS if value is False else {}) if isinstance(value, bool) else value
+
+
 class Definition(Model):
     """A whole crawl. Without rules every page yields url, title, description, text and JSON-LD,
     and every link in scope is followed."""
 
     start_urls: Annotated[
         tuple[Annotated[str, AfterValidator(checks.start_url)], ...],
-        Field(min_length=1, max_length=10_000),
-    ] = Field(description="where the crawl begins: absolute http or https URLs")
+        Field(max_length=10_000),
+    ] = Field(
+        default=(),
+        description="where the crawl begins: absolute http or https URLs; this or sitemaps",
+    )
+    sitemaps: Annotated[
+        tuple[Annotated[str, AfterValidator(checks.start_url)], ...], Field(max_length=1_000)
+    ] = Field(
+        default=(),
+        description="sitemaps, their indexes, feeds, or robots.txt files that name some; all that "
+        "they list is crawled like start URLs",
+    )
+    sitemaps_from_robots: Flag = Field(
+        default=False, description="also those that the robots.txt of start_urls name"
+    )
     allowed_domains: Annotated[
         tuple[Annotated[str, AfterValidator(checks.domain)], ...], Field(max_length=10_000)
-    ] = Field(default=(), description="with their subdomains; those of start_urls unless said")
+    ] = Field(
+        default=(),
+        description="with their subdomains; those of start_urls and sitemaps unless said",
+    )
     depth_limit: Annotated[int, Field(strict=True, ge=0, le=100_000)] = Field(
         default=0, description="links away from a start URL; 0: no limit"
     )
@@ -217,6 +275,28 @@ class Definition(Model):
         float, Field(strict=True, ge=0.01, le=256, allow_inf_nan=False)
     ] = Field(default=1.0, description="requests that a host is to have at a time, on average")
     robotstxt_obey: Flag = True
+    nofollow: Literal["obey", "ignore"] = Field(
+        default="obey",
+        description="of links marked so, and of pages whose meta robots or X-Robots-Tag say so",
+    )
+    canonical_links: Literal["record", "follow"] = Field(
+        default="record",
+        description="what a page's rel=canonical to another URL is: told in its reason, or also a "
+        "link for the same rule",
+    )
+    sort_query: Flag = Field(
+        default=False, description="links whose parameters differ in order are the same"
+    )
+    drop_query: Annotated[
+        tuple[Annotated[str, AfterValidator(checks.query_name)], ...], Field(max_length=200)
+    ] = Field(
+        default=(),
+        description="parameters taken from links: names, with * for any characters; the word "
+        "tracking stands for utm_*, fbclid, gclid and the like",
+    )
+    traps: Annotated[Traps, BeforeValidator(_as_traps, json_schema_input_type=bool | Traps)] = (
+        Field(default=Traps(), description="false: none is looked for")
+    )
     user_agent: UserAgent = DEFAULT_USER_AGENT
     user_agents: Annotated[
         tuple[UserAgent, ...], Field(max_length=1_000), AfterValidator(checks.different)
@@ -303,6 +383,20 @@ class Definition(Model):
         return {ALIASES.get(key, key) if isinstance(key, str) else key: data[key] for key in data}
 
     @model_validator(mode="after")
+    def _check_beginning(self) -> Definition:
+        if not self.start_urls and not self.sitemaps:
+            reason = "is missing: write where the crawl begins, here or in sitemaps"
+            problem = InitErrorDetails(type=wrong(reason), loc=("start_urls",), input=None)
+            raise ValidationError.from_exception_data("Definition", [problem])
+        if self.sitemaps_from_robots and not self.start_urls:
+            reason = "needs start_urls; in sitemaps, name https://host/robots.txt itself"
+            problem = InitErrorDetails(
+                type=wrong(reason), loc=("sitemaps_from_robots",), input=None
+            )
+            raise ValidationError.from_exception_data("Definition", [problem])
+        return self
+
+    @model_validator(mode="after")
     def _check_references(self) -> Definition:
         problems = [
             *self._doubled_names(),
@@ -356,9 +450,10 @@ class Definition(Model):
         return problems
 
     def hosts(self) -> tuple[str, ...]:
-        """Hosts of the start URLs, once each, in order: ``host``, or ``host:port`` where the port
-        is not the scheme's own."""
-        return tuple(dict.fromkeys(ada_url.URL(url).host for url in self.start_urls))
+        """Hosts of the start URLs and sitemaps, once each, in order: ``host``, or ``host:port``
+        where the port is not the scheme's own."""
+        urls = (*self.start_urls, *self.sitemaps)
+        return tuple(dict.fromkeys(ada_url.URL(url).host for url in urls))
 
     def canonical(self) -> str:
         """Canonical JSON: sorted, compact, only what differs from the defaults. Equal definitions

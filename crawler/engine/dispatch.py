@@ -28,6 +28,7 @@ from crawler.model import PageState, Progress, Request, Visit
 log = structlog.get_logger(__name__)
 
 _MOST_UNCOMMITTED = 1000  # visits; beyond that the store is slower than the web
+_MOST_LINKS = 200_000  # uncommitted, likewise; some hundred MB
 _LONGEST_NAP_S = 1.0
 
 
@@ -155,6 +156,7 @@ class Dispatcher:
             not self.commits.failing
             and self._lanes.active < self._manners.concurrent_requests
             and uncommitted < _MOST_UNCOMMITTED
+            and self.commits.links < _MOST_LINKS
             and allowance(
                 self._manners,
                 self._progress,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-import structlog
-
 from crawler.engine.hops import carried, one_more
-from crawler.engine.urls import Scope, canonical, fingerprint, host_of
+from crawler.engine.sitemaps import MAX_ENTRIES, MAX_NESTED, is_sitemap
+from crawler.engine.urls import Scope, Tidy, canonical, fingerprint, host_of
 from crawler.engine.urls.memory import Recent
 from crawler.errors import InvalidInput
 from crawler.model import Request
-
-log = structlog.get_logger(__name__)
 
 MAX_LINKS = 10_000  # per page; more are a trap, or a mistake
 TOO_DEEP = "depth_limit"
@@ -36,11 +33,13 @@ class Link(Protocol):
 
 
 class Found:
-    """Requests for the store: ``links`` to crawl, ``excluded`` with the reason."""
+    """Requests for the store: ``links`` to crawl, ``excluded`` with the reason. ``cut`` counts
+    links beyond the cap, which were not looked at."""
 
-    __slots__ = ("excluded", "links")
+    __slots__ = ("cut", "excluded", "links")
 
-    def __init__(self) -> None:
+    def __init__(self, cut: int = 0) -> None:
+        self.cut = cut
         self.links: list[Request] = []
         self.excluded: list[tuple[Request, str]] = []
 
@@ -51,15 +50,29 @@ class LinkFilter:
     The filter is a convenience: what it forgets is sent again, and the store ignores it. It must
     only learn of links that are committed before, or with, whatever relies on it: batches are
     committed in the order of their visits.
+
+    ``tidy`` makes a canonical URL that of its page; ``judge`` says why a URL is a trap, "" if it is
+    none. Neither is asked about a spelling that was settled before.
     """
 
-    def __init__(self, scope: Scope, depth_limit: int, *, memo: int = _MEMO) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        depth_limit: int,
+        *,
+        tidy: Tidy | None = None,
+        judge: Callable[[str], str] | None = None,
+        memo: int = _MEMO,
+    ) -> None:
         self._scope = scope
         self._depth_limit = depth_limit
+        self._tidy = tidy
+        self._judge = judge
         self._memo = memo
         self._settled: Recent[str] = Recent(memo)  # spellings there is nothing more to do about
         self._known: Recent[bytes] = Recent(memo)  # requests that the store knows
         self._deep: Recent[bytes] = Recent(memo)  # known to it as excluded: a shorter way may come
+        self._trapped: Recent[bytes] = Recent(memo)  # likewise, unless a sitemap lists them
 
     def note(self, request: Request) -> None:
         """The store knows this request."""
@@ -70,11 +83,14 @@ class LinkFilter:
         self._settled = Recent(self._memo)
 
     def sort(self, page: Request, rule: str | None, links: Sequence[Link]) -> Found:
-        """The requests that ``page`` adds. ``rule``: the one it was taken by."""
-        found = Found()
-        if len(links) > MAX_LINKS:
-            log.warning("links beyond the cap ignored", url=page.url, links=len(links))
-            links = links[:MAX_LINKS]
+        """The requests that ``page`` adds. ``rule``: the one it was taken by.
+
+        What a sitemap lists begins anew, as start URLs do, and is no trap: it has an end.
+        """
+        most = MAX_ENTRIES + MAX_NESTED if is_sitemap(page.rule) else MAX_LINKS
+        found = Found(max(0, len(links) - most))
+        if found.cut:
+            links = links[:most]
         settled = self._settled
         for link in links:
             if link.url not in settled:
@@ -87,16 +103,26 @@ class LinkFilter:
         except InvalidInput:
             self._settled.add(link.url)
             return
+        if self._tidy is not None:
+            url = self._tidy(url)
         mark = fingerprint("GET", url) if self._scope.allows(url) else None
         if mark is None or mark in self._known:
             self._settled.add(link.url)
             return
-        depth = page.depth if link.is_next else page.depth + 1
+        listed = is_sitemap(page.rule)
+        depth = page.depth if link.is_next or listed else page.depth + 1
         if self._depth_limit and depth > self._depth_limit:
             if mark not in self._deep:
                 self._deep.add(mark)
                 found.excluded.append((_request(mark, url, page, rule, link, depth), TOO_DEEP))
             return
+        if self._judge is not None and not listed:
+            if mark in self._trapped:
+                return
+            if trap := self._judge(url):
+                self._trapped.add(mark)
+                found.excluded.append((_request(mark, url, page, rule, link, depth), trap))
+                return
         self._known.add(mark)
         self._settled.add(link.url)
         found.links.append(_request(mark, url, page, rule, link, depth))

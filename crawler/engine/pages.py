@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import structlog
 
 from crawler.clock import Clock
+from crawler.engine import sitemaps
 from crawler.engine.fetch import (
     MAX_HOPS,
     REDIRECTS,
@@ -20,48 +19,21 @@ from crawler.engine.fetch import (
     follow,
     next_request,
 )
-from crawler.engine.hops import carried, from_start, hops
-from crawler.engine.links import Link, LinkFilter
+from crawler.engine.hops import from_start, hops
+from crawler.engine.links import LinkFilter
+from crawler.engine.reading import Reader
 from crawler.engine.retry import Again, decide, refusal
 from crawler.engine.settings import Manners, keeps_cookies, own_name
+from crawler.engine.sitemaps import is_sitemap
 from crawler.engine.urls import Scope, host_of
+from crawler.engine.walls import Book, CookieWall
 from crawler.errors import FetchFailed
-from crawler.failpoint import hit, hit_sync
-from crawler.model import Item, PageState, Request, Visit
+from crawler.failpoint import hit
+from crawler.model import PageState, Request, Visit
 
 log = structlog.get_logger(__name__)
 
 ROBOTS = "robots.txt"
-_MAX_REASON = 300
-
-
-class Extraction(Protocol):
-    """What a page holds. ``rule``: the one that took it, None if there is none."""
-
-    @property
-    def rule(self) -> str | None: ...
-    @property
-    def items(self) -> tuple[Item, ...]: ...
-    @property
-    def links(self) -> Sequence[Link]: ...
-    @property
-    def errors(self) -> Sequence[str]: ...
-
-
-class Extracts(Protocol):
-    """Reads pages by the rules of a definition."""
-
-    def extract(
-        self,
-        body: bytes,
-        url: str,
-        *,
-        content_type: str,
-        charset: str | None,
-        rule: str | None,
-        carry: Mapping[str, Any],
-    ) -> Extraction:
-        """Items and links of one page. Never awaits: a page is parsed in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,65 +49,25 @@ class Outcome:
     address: str = ""
 
 
-# Takes the next start on the host, at least so many seconds after the last; seconds to wait for it.
-Book = Callable[[float], float]
-
-
-class _Hops:
-    """Which redirects are followed at once: those on the host that set a cookie, as sites do to
-    find out whether cookies are kept. The rest are links, so that no page is read twice."""
-
-    def __init__(
-        self,
-        request: Request,
-        rules: Callable[[str], Rules | None],
-        book: Book,
-        clock: Clock,
-    ) -> None:
-        self._host = request.host
-        self._rules = rules
-        self._book = book
-        self._clock = clock
-        self._followed = False
-
-    async def __call__(self, page: Page) -> bool:
-        """Wait as politeness wants, and say whether to follow."""
-        target = page.location or ""
-        if host_of(target) != self._host or not (page.sets_cookie or self._followed):
-            return False
-        rules = self._rules(target)
-        if rules is None or not rules.allows(target):
-            return False
-        self._followed = True
-        await self._clock.sleep(self._book(rules.delay_s))
-        return True
-
-
 class Pages:
-    """Turns requests into visits.
-
-    ``parsing`` is told the fingerprint of a page before it is parsed, and None after: whoever
-    watches the process can name the page that killed it.
-    """
+    """Turns requests into visits."""
 
     def __init__(
         self,
         manners: Manners,
         scope: Scope,
         fetch: Fetch,
-        extractor: Extracts,
+        reader: Reader,
         links: LinkFilter,
         clock: Clock,
-        parsing: Callable[[bytes | None], None],
         chance: random.Random,
     ) -> None:
         self._manners = manners
         self._scope = scope
         self._fetch = fetch
-        self._extractor = extractor
+        self._reader = reader
         self._links = links
         self._clock = clock
-        self._parsing = parsing
         self._chance = chance
         self._keeps_cookies = keeps_cookies(manners)
         self._robots = Robots(fetch, own_name(manners), manners.retry_times, clock)
@@ -199,12 +131,20 @@ class Pages:
         return Outcome(visit, pause_s, page.latency_s, good, page.address)
 
     async def _get(self, request: Request, book: Book) -> Page:
+        method, body = request.method, request.body
+        most = self._most_bytes(request)
         if not self._keeps_cookies:
-            return await self._fetch.get(request.url, method=request.method, body=request.body)
-        hops = _Hops(request, self.rules, book, self._clock)
+            return await self._fetch.get(request.url, method=method, body=body, max_bytes=most)
+        hops = CookieWall(request, self.rules, book, self._clock)
         return await follow(
-            self._fetch, request.url, method=request.method, body=request.body, gate=hops
+            self._fetch, request.url, method=method, body=body, gate=hops, max_bytes=most
         )
+
+    def _most_bytes(self, request: Request) -> int | None:
+        """Sitemaps are larger than pages."""
+        if not is_sitemap(request.rule):
+            return None
+        return max(sitemaps.MAX_BYTES, self._manners.download_maxsize)
 
     def _read(self, request: Request, page: Page) -> Visit:
         if page.status in REDIRECTS or page.url != request.url:
@@ -212,7 +152,7 @@ class Pages:
         failure = refusal(page.status, page.retry_after_s, self._manners.retry_http_codes)
         if failure is not None:
             raise failure
-        return self._extracted(request, page)
+        return self._reader.read(request, page)
 
     def _redirected(self, request: Request, page: Page) -> Visit:
         """A redirect is a link to its target, which is a page of its own, known or not."""
@@ -240,48 +180,6 @@ class Pages:
         method, body = next_request(page.status, request.method, request.body)
         link = self._links.redirect(request, target, method, body)
         return visit if link is None else replace(visit, links=(link,))
-
-    def _extracted(self, request: Request, page: Page) -> Visit:
-        extraction = self._extract(request, page)
-        links = extraction.links
-        if not extraction.items and all(link.is_next for link in links):
-            links = ()  # pagination ends with a page that has nothing on it
-        found = self._links.sort(request, extraction.rule, links)
-        if extraction.errors:
-            log.info("page read with errors", url=page.url, errors=list(extraction.errors)[:5])
-        return Visit(
-            request,
-            PageState.DONE,
-            reason=extraction.errors[0][:_MAX_REASON] if extraction.errors else "",
-            status=page.status,
-            final_url=page.url,
-            content_type=page.content_type,
-            size_bytes=page.size_bytes,
-            elapsed_s=page.elapsed_s,
-            rule=extraction.rule or "",
-            items=extraction.items,
-            links=tuple(found.links),
-            excluded=tuple(found.excluded),
-        )
-
-    def _extract(self, request: Request, page: Page) -> Extraction:
-        self._parsing(request.fingerprint)
-        try:
-            hit_sync("engine.in_parse")
-            return self._extractor.extract(
-                page.body,
-                page.url,
-                content_type=page.content_type,
-                charset=page.charset,
-                rule=request.rule,
-                carry=carried(request),
-            )
-        except Exception as error:  # whatever a hostile page brings about, it ends that page only
-            log.exception("page not readable", url=page.url)
-            reason = f"not readable: {type(error).__name__}"
-            raise FetchFailed(reason, retry=False, status=page.status) from error
-        finally:
-            self._parsing(None)
 
     def _failed(self, request: Request, failure: FetchFailed) -> Outcome:
         decision = decide(failure, request.attempts, self._manners.retry_times, self._chance)

@@ -34,12 +34,13 @@ class EngineSettings:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     proxy_pools: Mapping[str, ProxyPool] = field(default_factory=dict)
     batch_visits: int = 100  # a commit takes so many visits at most
+    batch_links: int = 10_000  # and so many links, which the pages of a sitemap have more of
     batch_s: float = 0.5  # a finished visit waits so long for company
     report_s: float = 1.0  # seconds between live reports
     stop_s: float = 1.0  # what a cancelled crawl may take to commit what is complete
 
     def __post_init__(self) -> None:
-        assert self.batch_visits > 0
+        assert min(self.batch_visits, self.batch_links) > 0
         assert min(self.batch_s, self.report_s, self.stop_s) >= 0
 
 
@@ -59,6 +60,8 @@ class Manners(Protocol):
 
     @property
     def start_urls(self) -> Sequence[str]: ...
+    @property
+    def sitemaps(self) -> Sequence[str]: ...
     @property
     def allowed_domains(self) -> Sequence[str]: ...
     @property
@@ -85,6 +88,10 @@ class Manners(Protocol):
     def autothrottle_target_concurrency(self) -> float: ...
     @property
     def robotstxt_obey(self) -> bool: ...
+    @property
+    def nofollow(self) -> str: ...
+    @property
+    def canonical_links(self) -> str: ...
     @property
     def user_agent(self) -> str: ...
     @property

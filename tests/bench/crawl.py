@@ -51,14 +51,14 @@ def execute(contestant: Contestant, site: Served, home: Path) -> Run:
     with log.open("wb") as output:
         command = contestant.command(site, home)
         process = subprocess.Popen(command, stdout=output, stderr=output)
+    ended = 0.0
     if contestant.ended:
         _await_line(log, contestant.ended, process)
         ended = time.monotonic()
         process.send_signal(signal.SIGTERM)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = status
-    if not contestant.ended:
-        ended = time.monotonic()
+    ended = ended or time.monotonic()
     if status:
         raise RuntimeError(f"{contestant.name} ended with {status}: {log.read_text()[-2000:]}")
     return Run(usage.ru_utime + usage.ru_stime, ended - began, usage.ru_maxrss / 1024)

@@ -8,15 +8,18 @@ from typing import Any, Final
 
 from crawler.definition import Definition
 from crawler.definition.patterns import Routes
+from crawler.engine.extract.directives import page_forbids_links
 from crawler.engine.extract.links import NOTHING, Link
 from crawler.engine.extract.notes import FieldTrace, Notes
 from crawler.engine.extract.page import Page
 from crawler.engine.extract.plans import PAGE_LABEL, Plan, RulePlan, WholePage
+from crawler.engine.fetch.robots import product_token
 from crawler.model import Item
 
 _PAGE_TYPES: Final = frozenset(
     {"text/html", "application/xhtml+xml", "application/xml", "text/xml"}
 )
+NOFOLLOW: Final = "links left alone: the page says nofollow"
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -25,6 +28,7 @@ class Extraction:
     """What a page yielded. ``rule`` is the label of the rule that took it, None: none did.
 
     ``errors`` say what could not be read, for people; ``trace`` is filled when asked for.
+    ``canonical`` is the absolute URL that the page names as its own, None where it names none.
     """
 
     rule: str | None
@@ -32,6 +36,7 @@ class Extraction:
     links: tuple[Link, ...] = ()
     errors: tuple[str, ...] = ()
     trace: tuple[FieldTrace, ...] = ()
+    canonical: str | None = None
 
 
 class Extractor:
@@ -40,6 +45,8 @@ class Extractor:
     def __init__(self, definition: Definition) -> None:
         self._routes = Routes(definition.rules)
         self._whole_page = WholePage()
+        self._obeys_nofollow = definition.nofollow == "obey"
+        self._agent = product_token(definition.user_agent).lower()
         self._plans = tuple(
             RulePlan(label, rule)
             for label, rule in zip(self._routes.labels, definition.rules, strict=True)
@@ -68,10 +75,15 @@ class Extractor:
         if not _is_markup(content_type, body):
             return Extraction(label, errors=(f"{content_type or 'the body'} is not HTML or XML",))
         notes = Notes(label, trace)
-        page = Page(body, url, charset)
-        items, links = plan.read(page, carry, notes)
-        notes.add(links.complaint())
-        return Extraction(label, items, links.collect(), tuple(notes.errors), tuple(notes.trace))
+        page = Page(body, url, charset, obeys_nofollow=self._obeys_nofollow)
+        items, found = plan.read(page, carry, notes)
+        links, said = found.collect(), [found.complaint()]
+        if links and self._obeys_nofollow and page_forbids_links(page.document, self._agent):
+            links, said = (), [NOFOLLOW]
+        if trace and page.left_alone:
+            said.append(f'{page.left_alone} links left alone: rel=nofollow (see "nofollow")')
+        errors = (*filter(None, said), *notes.errors)
+        return Extraction(label, items, links, errors, tuple(notes.trace), page.canonical)
 
     def _take(self, url: str, sent_to: str | None) -> tuple[str, Plan | None]:
         if not self._plans:

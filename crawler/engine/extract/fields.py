@@ -79,10 +79,11 @@ class LinkField:
     def read(self, page: Page) -> Reading:
         """``value`` is the list of references, as the page spells them."""
         found, problem = _evaluate(self.source, page, {})
-        links = [link for entry in found if (link := link_of(entry)) is not None]
+        may_follow = page.followed(found)
+        links = [link for entry in may_follow if (link := link_of(entry)) is not None]
         if self.from_source:
             links = [html.unescape(link) for link in links]
-        if found and not links:
+        if may_follow and not links:
             problem = "what it finds has neither href nor src"
         return Reading(found, links, problem)
 

@@ -13,6 +13,8 @@ import ada_url
 import turbohtml
 import turbohtml.detect  # registers the whatwg-* codecs that `Page.source` decodes with
 
+from crawler.engine.extract.directives import canonical_reference, is_marked, marks_links
+
 _MAX_JSONLD: Final = 1_000
 _MAX_DEPTH: Final = 32
 # References that mean the same wherever they are resolved but for the part that is put before.
@@ -28,10 +30,15 @@ class Page:
 
     The encoding is decided as the WHATWG says: byte-order mark, header, meta, then UTF-8 where the
     bytes are valid, otherwise windows-1252. An unknown charset counts as none.
+
+    ``obeys_nofollow``: links marked so are left alone; ``left_alone`` counts them.
     """
 
-    def __init__(self, body: bytes, url: str, charset: str | None = None) -> None:
+    def __init__(
+        self, body: bytes, url: str, charset: str | None = None, *, obeys_nofollow: bool = False
+    ) -> None:
         self.url = url
+        self.left_alone = 0
         self._body = body
         self.document = _parse(body, charset)
         base = self.document.base_url(url)
@@ -39,6 +46,7 @@ class Page:
         origin = _ORIGIN.match(self.base)
         self._origin = origin[1] if origin else ""
         self._folder = origin[0] if origin else ""
+        self._looks_at_marks = obeys_nofollow and marks_links(self.document)
 
     @cached_property
     def source(self) -> bytes:
@@ -63,6 +71,20 @@ class Page:
             elif isinstance(value, dict):
                 objects.append(storable(value))
         return objects
+
+    @property
+    def canonical(self) -> str | None:
+        """The absolute URL that the page calls its canonical one; None if it names none."""
+        reference = canonical_reference(self.document)
+        return self.resolve(reference) if reference else None
+
+    def followed(self, found: Sequence[Any]) -> Sequence[Any]:
+        """Of what a selector of links found, what may be followed."""
+        if not self._looks_at_marks:
+            return found
+        kept = [entry for entry in found if not is_marked(entry)]
+        self.left_alone += len(found) - len(kept)
+        return kept
 
     def resolve(self, reference: str) -> str | None:
         """The absolute URL without fragment that a reference leads to, not yet canonical; None

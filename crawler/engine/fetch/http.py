@@ -124,7 +124,8 @@ class HttpFetch:
             return aiohttp.DummyCookieJar()
         kind = aiohttp.CookieJar if keeps else _OwnCookies
         jar = kind(unsafe=True, quote_cookie=False)  # unsafe: also for bare addresses
-        for url in map(canonical, self._manners.start_urls if self._cookies else ()):
+        begins = (*self._manners.start_urls, *self._manners.sitemaps) if self._cookies else ()
+        for url in map(canonical, begins):
             jar.update_cookies(cookies_for(self._cookies, url), URL(url, encoded=True).origin())
         return jar
 
@@ -241,6 +242,7 @@ class HttpFetch:
             ),
             sets_cookie="Set-Cookie" in answer.headers,
             address=self._resolver.address_of(url) if self._resolver is not None else "",
+            robots_tag=_clean("\n".join(answer.headers.getall("X-Robots-Tag", ()))),
         )
 
     async def _read(

@@ -17,7 +17,8 @@ class Page:
     ``size_bytes`` counts the body as it was transferred. ``location``: the canonical target of a
     redirect, None where there is none to follow. ``retry_after_s`` is what the header of that name
     asks for, None where it says nothing readable. ``latency_s``: until its headers were there.
-    ``address``: where it came from, "" where nobody wants to know.
+    ``address``: where it came from, "" where nobody wants to know. ``robots_tag``: the X-Robots-Tag
+    headers, one a line.
     """
 
     url: str
@@ -32,6 +33,7 @@ class Page:
     retry_after_s: float | None = None
     sets_cookie: bool = False
     address: str = ""
+    robots_tag: str = ""
 
 
 class Fetch(Protocol):

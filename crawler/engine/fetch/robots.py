@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from protego import Protego
 
 from crawler.clock import Clock
 from crawler.engine.fetch.page import Fetch, Page
 from crawler.engine.fetch.redirects import follow
+from crawler.engine.fetch.robotstxt import RobotsTxt
 from crawler.errors import FetchFailed
 
 log = structlog.get_logger(__name__)
@@ -26,7 +25,7 @@ _MAX_RETRY_S = 3600.0
 _TIMEOUT_S = 30.0
 _HOPS = 5  # RFC 9309 2.3.1.2
 _MAX_ENTRIES = 2_000
-_MAX_CACHED_BYTES = 4 << 20  # of text: parsed rules take some eighty times as much
+_MAX_CACHED_BYTES = 4 << 20  # of text: its rules take up to ten times as much
 
 _PRODUCT = re.compile(r"[A-Za-z_-]+")
 _COMPATIBLE = re.compile(r"compatible;\s*([A-Za-z_-]+)")
@@ -56,8 +55,7 @@ class Rules:
     """
 
     until: float
-    token: str = ""
-    parsed: Protego | None = None
+    parsed: RobotsTxt | None = None
     delay_s: float = 0.0
     size_bytes: int = 0
     failure: FetchFailed | None = None
@@ -68,16 +66,7 @@ class Rules:
         """Whether the canonical URL may be fetched."""
         if self.failure is not None:
             return False
-        return self.parsed is None or bool(self.parsed.can_fetch(url, self.token))
-
-
-def _delay(parsed: Protego, token: str) -> float:
-    """Crawl-delay or Request-rate, whichever is slower."""
-    asked = [parsed.crawl_delay(token) or 0.0]
-    rate = parsed.request_rate(token)
-    if rate is not None and rate.requests > 0:
-        asked.append(rate.seconds / rate.requests)
-    return max((min(each, MAX_DELAY_S) for each in asked if math.isfinite(each)), default=0.0)
+        return self.parsed is None or self.parsed.allows(url)
 
 
 class Robots:
@@ -149,10 +138,9 @@ class Robots:
             return Rules(until, address=address)
         body = page.body
         if len(body) >= MAX_BYTES:  # a rule cut in two may say the opposite
-            body = body[: body.rfind(b"\n") + 1]
-        parsed = Protego.parse(body.decode("utf-8-sig", "replace"))
-        delay_s = _delay(parsed, self._token)
-        return Rules(until, self._token, parsed, delay_s, len(body), address=address)
+            body = body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
+        parsed = RobotsTxt(body, self._token)
+        return Rules(until, parsed, min(parsed.delay_s, MAX_DELAY_S), len(body), address=address)
 
     def _unreachable(self, origin: str, failure: FetchFailed) -> Rules:
         if failure.reason in ("too many redirects", "redirect loop", "redirect to nowhere"):

@@ -16,6 +16,8 @@ class Territory(Protocol):
     @property
     def start_urls(self) -> Sequence[str]: ...
     @property
+    def sitemaps(self) -> Sequence[str]: ...
+    @property
     def allowed_domains(self) -> Sequence[str]: ...
 
 
@@ -35,18 +37,19 @@ def name_of(url: str) -> str:
 class Scope:
     """The hosts of a crawl with their subdomains.
 
-    Without ``allowed_domains``: the hosts of the start URLs, and those that `adopt` adds. Ports
-    other than the scheme's own are in scope where a start URL or an allowed domain names them.
+    Without ``allowed_domains``: the hosts of the start URLs and sitemaps, and those that `adopt`
+    adds. Ports other than the scheme's own are in scope where one of these names them.
     """
 
     def __init__(self, territory: Territory) -> None:
-        starts = [_parts(host_of(canonical(url))) for url in territory.start_urls]
+        urls = (*territory.start_urls, *territory.sitemaps)
+        starts = [_parts(host_of(canonical(url))) for url in urls]
         named = [_parts(host_of(canonical(f"http://{d}/"))) for d in territory.allowed_domains]
         self._open = not named  # only a default scope grows
         self._domains = {name for name, _ in named or starts}
         self._ports = {"", *(port for _, port in starts + named)}
         self._trusted = {name for name, _ in starts + named}
-        self._plain = any(url.lower().startswith("http:") for url in territory.start_urls)
+        self._plain = any(url.lower().startswith("http:") for url in urls)
         self._memo: dict[str, bool] = {}
 
     def allows(self, url: str) -> bool:

@@ -38,6 +38,7 @@ class Extraction:
     items: tuple[Item, ...]
     links: tuple[Link, ...]
     errors: tuple[str, ...] = ()
+    canonical: str | None = None
 
 
 class JsonExtractor:
