@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NEVER = float("inf")
-RETRY_AFTER = "Retry-After"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,8 @@ class HostPace:
     full_at: tuple[float, ...] = ()  # of the bucket of each limit
     auto_delay_s: float = 0.0  # what autothrottle makes of the host's latency
     stretch: float = 1.0  # randomize_download_delay: a factor for the next gap
-    pause: str = RETRY_AFTER  # why it is paused
+    held_until: float = 0.0  # this crawl cannot send anything, which is no business of others
+    held: str = ""  # why
 
     @property
     def gap_s(self) -> float:
@@ -117,7 +117,9 @@ class HostPace:
     @property
     def mean_gap_s(self) -> float:
         """Seconds between two starts in the long run, when bursts are used up."""
-        return max((self.gap_s, *(limit.interval_s for limit in self.limits)))
+        if not self.limits:
+            return self.gap_s
+        return max(self.gap_s, *(limit.interval_s for limit in self.limits))
 
     @property
     def earliest(self) -> float:
@@ -167,6 +169,8 @@ def spent(pace: HostPace, now: float) -> bool:
 
 def next_start(pace: HostPace, now: float) -> Wait:
     """The strictest of all throttles, with its reason."""
+    if pace.held_until > now:
+        return Wait(pace.held_until, pace.held)
     if pace.turn is None or pace.turn.until <= now:
         return Wait(NEVER, "waiting for a turn on the host, which other crawls share")
     if spent(pace, now):
@@ -177,7 +181,7 @@ def next_start(pace: HostPace, now: float) -> Wait:
         return Wait(NEVER, "concurrent_requests_per_domain requests are under way")
     wait = max(
         Wait(pace.last_start + pace.gap_s, pace.gap_reason),
-        Wait(pace.paused_until, pace.pause),
+        Wait(pace.paused_until, "Retry-After"),
         Wait(pace.turn.not_before, "the host was asked by another crawl just now"),
         key=lambda wait: wait.at,
     )

@@ -38,7 +38,7 @@ class Plan:
 def _due_at(lane: Lane, ask_at: float) -> float:
     """When the turn of this lane should be asked for, renewed or given back."""
     if lane.pace.turn is None:
-        return ask_at if lane.queue else NEVER
+        return max(ask_at, lane.pace.held_until) if lane.queue else NEVER
     return ask_at if lane.busy else lane.idle_since + _LINGER_S
 
 
@@ -47,7 +47,7 @@ def _must_give(lane: Lane, now: float) -> bool:
     if turn is None or lane.pace.active:
         return False
     if lane.queue:
-        return spent(lane.pace, now)
+        return spent(lane.pace, now) or (turn.wanted and lane.pace.held_until > now)
     return turn.wanted or now >= lane.idle_since + _LINGER_S  # the very sum of `_due_at`
 
 
