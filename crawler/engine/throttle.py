@@ -73,12 +73,13 @@ class AutoThrottle:
 class Turn:
     """The right to fetch from a host, on our own clock: until ``until``, the first request not
     before ``not_before``. ``since``: when it could first be used. ``wanted``: others wait for
-    it."""
+    it. ``own``: nobody but this crawl asks for that ``not_before``."""
 
     since: float
     until: float
     not_before: float = 0.0
     wanted: bool = False
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ def inherit(
 
 
 SLICE_S = 2.0
+_ASKED = "the host was asked by another crawl just now"
 
 
 def spent(pace: HostPace, now: float) -> bool:
@@ -182,10 +184,12 @@ def next_start(pace: HostPace, now: float) -> Wait:
     wait = max(
         Wait(pace.last_start + pace.gap_s, pace.gap_reason),
         Wait(pace.paused_until, "Retry-After"),
-        Wait(pace.turn.not_before, "the host was asked by another crawl just now"),
         key=lambda wait: wait.at,
     )
-    if not pace.limits:
+    if pace.limits:
+        limited = strictest(pace.limits, pace.full_at)
+        wait = limited if limited.at > wait.at else wait
+    turn = pace.turn
+    if turn.not_before <= wait.at:
         return wait
-    limited = strictest(pace.limits, pace.full_at)
-    return limited if limited.at > wait.at else wait
+    return Wait(turn.not_before, wait.reason if turn.own else _ASKED)
