@@ -175,8 +175,8 @@ class Dispatcher:
         """Send the lane's next request, or ask for the robots.txt that it depends on."""
         until, reason = self._pages.blocked
         if until > now:
-            self._lanes.pause(lane, until, now, reason)
-            self._lanes.schedule(lane, now)
+            self._lanes.hold(lane, until, reason, now)
+            self.keeper.poke()
             return
         while lane.queue:
             request = self._lanes.peek(lane)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from crawler.engine.addresses import Addresses
 from crawler.engine.throttle import (
     NEVER,
-    RETRY_AFTER,
     AutoThrottle,
     HostPace,
     Limit,
@@ -214,11 +213,16 @@ class Lanes:
             lane.pace = replace(lane.pace, crawl_delay_s=crawl_delay_s)
             self.schedule(lane, now)
 
-    def pause(self, lane: Lane, until: float, now: float, reason: str = RETRY_AFTER) -> None:
-        """The host asks to be left alone, or cannot be asked for ``reason``."""
+    def pause(self, lane: Lane, until: float, now: float) -> None:
+        """The host asks to be left alone."""
         if until > lane.pace.paused_until:
-            lane.pace = replace(lane.pace, paused_until=until, pause=reason)
+            lane.pace = replace(lane.pace, paused_until=until)
             self.schedule(lane, now)
+
+    def hold(self, lane: Lane, until: float, reason: str, now: float) -> None:
+        """Nothing can be sent before, whatever the host would say to it."""
+        lane.pace = replace(lane.pace, held_until=until, held=reason)
+        self.schedule(lane, now)
 
     def grant(self, lane: Lane, turn: Turn | None, now: float) -> None:
         """A turn begins (served starts anew), is renewed (same ``since``) or ends (None)."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NEVER = float("inf")
-RETRY_AFTER = "Retry-After"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +73,13 @@ class AutoThrottle:
 class Turn:
     """The right to fetch from a host, on our own clock: until ``until``, the first request not
     before ``not_before``. ``since``: when it could first be used. ``wanted``: others wait for
-    it."""
+    it. ``own``: nobody but this crawl asks for that ``not_before``."""
 
     since: float
     until: float
     not_before: float = 0.0
     wanted: bool = False
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,8 @@ class HostPace:
     full_at: tuple[float, ...] = ()  # of the bucket of each limit
     auto_delay_s: float = 0.0  # what autothrottle makes of the host's latency
     stretch: float = 1.0  # randomize_download_delay: a factor for the next gap
-    pause: str = RETRY_AFTER  # why it is paused
+    held_until: float = 0.0  # this crawl cannot send anything, which is no business of others
+    held: str = ""  # why
 
     @property
     def gap_s(self) -> float:
@@ -117,7 +118,9 @@ class HostPace:
     @property
     def mean_gap_s(self) -> float:
         """Seconds between two starts in the long run, when bursts are used up."""
-        return max((self.gap_s, *(limit.interval_s for limit in self.limits)))
+        if not self.limits:
+            return self.gap_s
+        return max(self.gap_s, *(limit.interval_s for limit in self.limits))
 
     @property
     def earliest(self) -> float:
@@ -154,6 +157,7 @@ def inherit(
 
 
 SLICE_S = 2.0
+_ASKED = "the host was asked by another crawl just now"
 
 
 def spent(pace: HostPace, now: float) -> bool:
@@ -167,6 +171,8 @@ def spent(pace: HostPace, now: float) -> bool:
 
 def next_start(pace: HostPace, now: float) -> Wait:
     """The strictest of all throttles, with its reason."""
+    if pace.held_until > now:
+        return Wait(pace.held_until, pace.held)
     if pace.turn is None or pace.turn.until <= now:
         return Wait(NEVER, "waiting for a turn on the host, which other crawls share")
     if spent(pace, now):
@@ -177,11 +183,13 @@ def next_start(pace: HostPace, now: float) -> Wait:
         return Wait(NEVER, "concurrent_requests_per_domain requests are under way")
     wait = max(
         Wait(pace.last_start + pace.gap_s, pace.gap_reason),
-        Wait(pace.paused_until, pace.pause),
-        Wait(pace.turn.not_before, "the host was asked by another crawl just now"),
+        Wait(pace.paused_until, "Retry-After"),
         key=lambda wait: wait.at,
     )
-    if not pace.limits:
+    if pace.limits:
+        limited = strictest(pace.limits, pace.full_at)
+        wait = limited if limited.at > wait.at else wait
+    turn = pace.turn
+    if turn.not_before <= wait.at:
         return wait
-    limited = strictest(pace.limits, pace.full_at)
-    return limited if limited.at > wait.at else wait
+    return Wait(turn.not_before, wait.reason if turn.own else _ASKED)

@@ -182,11 +182,12 @@ class HttpFetch:
                 if suspect(error, route, url):
                     self._routes.failed(route)
                 raise
-            if answer.status != _PROXY_AUTHENTICATION:
-                self._routes.succeeded(route)
-                return answer
-            answer.close()
-            self._routes.failed(route)
+            if answer.status == _PROXY_AUTHENTICATION and route.proxy and url[:5] == "http:":
+                answer.close()  # not asked again at once: it may be the target that says so
+                self._routes.failed(route)
+                raise FetchFailed("proxy wants other credentials", retry=True)
+            self._routes.succeeded(route)
+            return answer
         raise FetchFailed("proxies failed", retry=True)
 
     async def _begin(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,8 @@ from crawler.engine.throttle import (
     spend,
     strictest,
 )
+from crawler.model import HostGrant
+from tests.fakes.turns import MemoryTurns
 from tests.unit.engine.site import page, status
 from tests.unit.engine.test_cuts import Killed
 from tests.unit.engine.test_links import request
@@ -95,6 +98,21 @@ def test_a_crawl_keeps_all_of_its_limits() -> None:
     assert not exceeded(starts, Limit(5, 60.0, 5))
     assert starts[2] < 1.0, "a burst is allowed on a host that nobody has asked before"
     assert any("because limits[1]: 5 per 60 s" in live.waiting for live in world.lives)
+
+
+def test_a_crawl_does_not_blame_others_for_what_it_told_the_store_itself() -> None:
+    class Slow(MemoryTurns):
+        async def reserve(self, hosts: Mapping[str, float]) -> Mapping[str, HostGrant]:
+            await asyncio.sleep(0.05)
+            grants = await super().reserve(hosts)
+            await asyncio.sleep(0.05)
+            return grants
+
+    world = World(tree(6), limits=[{"per": 4.0}])
+    run(world.crawl(turns=Slow(world.book, "one")).run())
+    reasons = {live.waiting.partition("because ")[2] for live in world.lives}
+    assert "limits[0]: 1 per 4 s" in reasons
+    assert not any("another crawl" in reason for reason in reasons)
 
 
 def test_crawls_that_share_a_host_do_not_exceed_a_limit_together() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 
 from crawler.engine.fetch.pool import Health, Pool, after_failure
@@ -59,3 +60,19 @@ def test_a_crawl_whose_proxies_are_all_banned_waits_and_says_so() -> None:
     assert run(world.crawl().run()) == "finished"
     assert world.site.starts("a.example")[0] >= 20.0
     assert any(live.waiting.endswith("because " + world.site.blocked[1]) for live in world.lives)
+
+
+def test_a_crawl_whose_proxies_are_banned_does_not_keep_others_from_the_host() -> None:
+    banned, free = World(tree(3), robotstxt_obey=False), World(tree(20), robotstxt_obey=False)
+    free.book, free.holders = banned.book, 100
+    banned.site.blocked = (300.0, "every proxy of the pool p is banned for its failures")
+
+    async def both() -> float:
+        waiting = asyncio.create_task(banned.crawl().run())
+        await free.crawl().run()
+        seconds = free.clock.elapsed()
+        await waiting
+        return seconds
+
+    assert run(both()) < 30.0
+    assert banned.site.starts("a.example")[0] >= 300.0
