@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from crawler.definition.checks import shortened, suggestion
 from crawler.definition.lines import Path, line_of
+from crawler.definition.schedule import Schedule
 from crawler.definition.schema import (
     ALIASES,
     Definition,
@@ -133,11 +134,13 @@ def _unknown_field(path: Path) -> str:
     return f"unknown field{hint}" + (f"; known here: {', '.join(known)}" if not hint else "")
 
 
-def _model_at(path: Path) -> type[Definition | Rule | Follow | Next | Value]:
+def _model_at(path: Path) -> type[Definition | Schedule | Rule | Follow | Next | Value]:
     """The model that describes the table at ``path``."""
     names = [part for part in path if isinstance(part, str)]
     if not names:
         return Definition
+    if names[0] == "schedule":
+        return Schedule
     if names[0] != "rules" or len(names) == 1:
         return Rule
     if len(names) == 2:

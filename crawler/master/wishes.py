@@ -52,8 +52,11 @@ def check_action(text: str) -> Action:
         raise InvalidInput(f"action: one of {known} (got {text[:40]!r})", field="action") from None
 
 
-def turn_of(entry: Entry, resource: Resource, action: Action) -> Turn:
-    """Decide. Raises `Conflict` that says what to do where the state does not allow it."""
+def turn_of(entry: Entry, resource: Resource, action: Action, now: int = 0) -> Turn:
+    """Decide. Raises `Conflict` that says what to do where the state does not allow it.
+
+    What is begun by hand, or goes on, is enough for every due time of its schedule up to ``now``.
+    """
     wish = wish_of(entry) or Wish(Desired.RUNNING, 1, resource.id)
     ended = over(entry)
     state = "over" if ended is not None else wish.state.value
@@ -67,7 +70,9 @@ def turn_of(entry: Entry, resource: Resource, action: Action) -> Turn:
     open_ = ended in (None, State.ERROR)
     change = next_run or (open_ and wish.state is not wanted)
     halt = wanted in (Desired.PAUSED, Desired.STOPPED) and open_
-    return Turn(Wish(wanted, run, resource.id), change, halt)
+    due = 0 if next_run else wish.due
+    since = now if change and wanted is Desired.RUNNING else wish.since
+    return Turn(Wish(wanted, run, resource.id, due, since), change, halt)
 
 
 # By action and by where the resource stands: what is then wanted, and whether in the next run.
@@ -132,7 +137,7 @@ class Wishes:
         resource = entry.resource
         if resource is None:
             raise NotFound(f"there is no resource {entry.name}")
-        turn = turn_of(entry, resource, action)
+        turn = turn_of(entry, resource, action, int(self._desk.office.clock.wall()))
         if turn.change:
             written = await self._write(entry, resource, turn, action, avoid)
             if written is None:
