@@ -172,9 +172,8 @@ def schedule_of(definition: str | None) -> Schedule | None:
 
 
 def next_due(schedule: Schedule, after: int, anchor: int) -> int | None:
-    """The first due time later than ``after``. ``anchor`` is what intervals are counted from;
-    neither it nor anything before it is due. None: it never comes."""
-    after = max(after, anchor)
+    """The first due time later than ``after``; None: it never comes. ``anchor`` is what intervals
+    are counted from."""
     if schedule.every is not None:
         step = _seconds(schedule.every)
         return anchor + ((after - anchor) // step + 1) * step

@@ -54,7 +54,7 @@ def settled_until(entry: Entry, schedule: Schedule, now: int) -> int:
     """
     wish = wish_of(entry)
     assert wish is not None
-    times = [wish.since, wish.due]
+    times = [wish.since, wish.due, anchor_of(entry)]
     if schedule.overlap == "skip" and over(entry) is not None:
         # What was due while the run went on was skipped, also where no leader saw it.
         reports = (current_status(unit) for unit in units_of(entry))
