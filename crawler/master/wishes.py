@@ -11,6 +11,7 @@ from crawler.coordination.catalog import Entry
 from crawler.coordination.etcd import put
 from crawler.coordination.keys import wish_key
 from crawler.coordination.records import Wish, encode_wish
+from crawler.definition import schedule_of
 from crawler.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit
 from crawler.master.desk import Desk, refuse_deleted, release_parts
@@ -59,6 +60,8 @@ def turn_of(entry: Entry, resource: Resource, action: Action, now: int = 0) -> T
     """
     wish = wish_of(entry) or Wish(Desired.RUNNING, 1, resource.id)
     ended = over(entry)
+    if action is not Action.START and schedule_of(entry.definition) is not None:
+        ended = None  # it is about the runs to come as well
     state = "over" if ended is not None else wish.state.value
     found = _TURNS[action].get(state)
     if found is None:

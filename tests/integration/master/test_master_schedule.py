@@ -179,6 +179,22 @@ async def test_what_is_paused_or_stopped_is_left_alone_and_by_hand_is_enough(
             assert wish.due > turn.wish.since
 
 
+async def test_between_two_runs_a_schedule_is_paused_and_goes_on(
+    etcd: EtcdServer, fence: MemoryFence
+) -> None:
+    async with a_worker(etcd) as worker, a_master(etcd, fence) as master:
+        leader = await master.leads()
+        await leader.resources.add("a", every("2s"))
+        await finished(master, worker)
+        await leader.wishes.desire("a", Action.PAUSE)
+        await asyncio.sleep(2.5)
+        assert (await wish_of(master)).run == 1
+        turn = await leader.wishes.desire("a", Action.RESUME)
+        assert turn.change
+        wish = await run_is(master, 2)
+        assert wish.due > turn.wish.since
+
+
 async def test_a_new_schedule_counts_from_its_change_on(
     etcd: EtcdServer, fence: MemoryFence
 ) -> None:
