@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ HOUR = 3600
 STEPS = ["master.schedule.before_txn", "master.schedule.after_txn"]
 
 
-def every(interval: str, overlap: str = "skip", **more: object) -> str:
+def every(interval: str, overlap: str = "skip", **more: Any) -> str:
     return definition(schedule={"every": interval, "overlap": overlap}, **more)
 
 

@@ -91,10 +91,9 @@ def test_of_due_times_that_were_missed_the_latest_counts(overlap: str) -> None:
 
 
 def test_what_came_due_while_the_run_went_on_is_skipped_also_by_the_next_leader() -> None:
-    ended = {"state": State.FINISHED, "ended_at": AFTER["third"] + 60.0}
-    assert call(entry("skip", **ended), AFTER["third"] + 120) is None
-    queued = call(entry("queue", **ended), AFTER["third"] + 120)
-    assert queued == Call(AFTER["third"], Turn.START)
+    for overlap, expected in (("skip", None), ("queue", Call(AFTER["third"], Turn.START))):
+        over = entry(overlap, state=State.FINISHED, ended_at=AFTER["third"] + 60.0)
+        assert call(over, AFTER["third"] + 120) == expected
 
 
 def test_a_due_time_that_began_its_run_begins_no_other() -> None:
