@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 IDLE_S = 5.0  # the longest sleep: so late is it seen that the clock was put back
 LEAST_REST_S = 0.05  # between two looks: a burst of changes is one
 AT_ONCE = 16  # runs begun at a time
-PLANNED_AT_ONCE = 200  # resources, before calls get their turn
+PLANNED_AT_ONCE = 50  # resources, before calls get their turn
 STEP_S = 1  # from here on a clock was put back, and all is planned anew
 
 

@@ -60,7 +60,8 @@ def turn_of(entry: Entry, resource: Resource, action: Action, now: int = 0) -> T
     """
     wish = wish_of(entry) or Wish(Desired.RUNNING, 1, resource.id)
     ended = over(entry)
-    if action is not Action.START and schedule_of(entry.definition) is not None:
+    scheduled = schedule_of(entry.definition) is not None
+    if scheduled and action is not Action.START:
         ended = None  # it is about the runs to come as well
     state = "over" if ended is not None else wish.state.value
     found = _TURNS[action].get(state)
@@ -74,7 +75,7 @@ def turn_of(entry: Entry, resource: Resource, action: Action, now: int = 0) -> T
     change = next_run or (open_ and wish.state is not wanted)
     halt = wanted in (Desired.PAUSED, Desired.STOPPED) and open_
     due = 0 if next_run else wish.due
-    since = now if change and wanted is Desired.RUNNING else wish.since
+    since = now if scheduled and change and wanted is Desired.RUNNING else wish.since
     return Turn(Wish(wanted, run, resource.id, due, since), change, halt)
 
 
