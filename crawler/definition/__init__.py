@@ -11,6 +11,7 @@ from crawler.definition.loading import (
     override,
 )
 from crawler.definition.masking import masked
+from crawler.definition.schedule import Schedule, latest_due, next_due, schedule_of
 from crawler.definition.schema import Definition, Follow, ItemField, Next, Rule, Value
 
 __all__ = [
@@ -20,13 +21,17 @@ __all__ = [
     "ItemField",
     "Next",
     "Rule",
+    "Schedule",
     "Value",
     "doubts",
     "for_url",
     "from_data",
     "from_json",
     "json_schema",
+    "latest_due",
     "load_text",
     "masked",
+    "next_due",
     "override",
+    "schedule_of",
 ]
