@@ -24,6 +24,7 @@ from crawler.model import (
     PageState,
     Progress,
     Request,
+    SinkRecord,
     Stamp,
     Visit,
 )
@@ -42,6 +43,7 @@ class Job:
     definition_revision: int
     node: str  # node id of the claimant, for events
     parts: int = 1  # how many parts the resource is divided into, for ever
+    sinks: tuple[str, ...] = ()  # the names of those that the definition sends items to
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,77 @@ class Budgets(Protocol):
         """Give turns back, with the seconds until the next request may be sent, per host."""
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The right to send one run's items to one sink, under lease number ``lease``. ``sinks`` is
+    what the definition says now of all sinks (a JSON list; None: nothing), ``seq`` that of the last
+    item delivered, ``failures`` how often in a row sending failed."""
+
+    run_id: int
+    resource_id: str
+    name: str
+    run: int
+    sink: str
+    sinks: str | None
+    lease: int
+    seq: int
+    failures: int
+
+    @property
+    def key(self) -> tuple[int, str]:
+        return self.run_id, self.sink
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An item on its way out. ``fields`` and ``missing`` are JSON texts as they were stored, so
+    that nobody reads them only to write them again."""
+
+    seq: int
+    fingerprint: bytes
+    ordinal: int
+    url: str
+    rule: str
+    fields: str
+    missing: str | None
+    stored_at: float
+
+
+class Outbox(Protocol):
+    """What is yet to be sent to sinks, in the order of the commits; bound to one holder.
+
+    The items themselves are the outbox: the transaction that adds them marks the sinks of their
+    run as behind, and their seq rises in the order of the commits, so a cursor passes over
+    nothing. A cursor moves under a lease only, whose number each taking raises: what is sent may
+    be sent again, nothing is left out. A lease lasts ``HOLD_S`` seconds from each call that renews
+    it. All methods but `take` and `release` raise `Fenced` once somebody else has taken it.
+    """
+
+    async def take(self, limit: int, skip: AbstractSet[tuple[int, str]]) -> Sequence[Delivery]:
+        """Lease up to ``limit`` that are behind and due, and are held by nobody else; not those
+        whose `Delivery.key` is in ``skip``. A sink gets the runs of a resource one after the other.
+
+        A holder that is built anew under the same text takes its own again at once."""
+
+    async def read(self, delivery: Delivery, limit: int, max_bytes: int) -> Sequence[Outgoing]:
+        """The next items: at most ``limit``, and none once their fields reach ``max_bytes``; one at
+        the least where there is any."""
+
+    async def advance(self, delivery: Delivery, seq: int, count: int) -> Delivery:
+        """All up to ``seq`` are delivered, ``count`` of them now; renews the lease."""
+
+    async def settle(self, delivery: Delivery) -> bool:
+        """Give the lease back if nothing is left; whether nothing was. The next commit of items
+        makes the sink due again."""
+
+    async def postpone(self, delivery: Delivery, wait_s: float, trouble: str) -> None:
+        """Give the lease back after a failure; nobody takes it for ``wait_s`` (an hour at most), or
+        until the part is claimed anew. "": nothing failed, it is only others' turn."""
+
+    async def release(self) -> None:
+        """Give back all leases of this holder."""
+
+
 class Store(Protocol):
     """A backend. Opened by `crawler.store.open_store`, which also migrates the schema."""
 
@@ -158,12 +231,20 @@ class Store(Protocol):
         """Raise the token to ``stamp`` and draw a claim number; `Fenced` if a newer one stands.
 
         The same stamp may be claimed again (a replaced child): the older claim is then fenced.
-        Creates what rows are missing. A stamp of a cluster that `open_epoch` never saw raises
-        `StoreUnavailable`: the leader has yet to open it.
+        Creates what rows are missing. The claim of part 0 says which sinks there are: those that
+        ``job`` does not name are forgotten, all others are tried at once. A stamp of a cluster
+        that `open_epoch` never saw raises `StoreUnavailable`: the leader has yet to open it.
         """
 
     def budgets(self, holder: str) -> Budgets:
         """Host turns for one holder (any unique text)."""
+
+    def outbox(self, holder: str) -> Outbox:
+        """What is to be sent, for one holder (any unique text)."""
+
+    async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
+        """The sinks of the latest run and of those that are still behind, the latest run first; a
+        hundred at most."""
 
     async def open_epoch(self, cluster: str, revision: int) -> int:
         """The epoch of this cluster uuid, inserted above all others when new.

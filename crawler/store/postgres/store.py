@@ -6,12 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, Stamp
+from crawler.model import (
+    Event,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    SinkRecord,
+    Stamp,
+)
 from crawler.store.contract import Job, Memo, Mirrored
-from crawler.store.postgres import ledger, purging, results, schema, server
+from crawler.store.postgres import ledger, outbox, purging, results, schema, server
 from crawler.store.postgres.budgets import PostgresBudgets
 from crawler.store.postgres.connection import Database, Now, server_time
 from crawler.store.postgres.frontier import PostgresFrontier
+from crawler.store.postgres.outbox import PostgresOutbox
 
 
 async def open_postgres(
@@ -51,6 +60,12 @@ class PostgresStore:
 
     def budgets(self, holder: str) -> PostgresBudgets:
         return PostgresBudgets(holder, self._database)
+
+    def outbox(self, holder: str) -> PostgresOutbox:
+        return PostgresOutbox(holder, self._database)
+
+    async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
+        return await self._database.read(lambda tx: outbox.sinks(tx, resource_id))
 
     async def open_epoch(self, cluster: str, revision: int) -> int:
         return await self._database.write(

@@ -10,14 +10,23 @@ from typing import Any
 
 from crawler.clock import Clock
 from crawler.errors import Misconfigured, StoreUnavailable
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, Stamp
+from crawler.model import (
+    Event,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    SinkRecord,
+    Stamp,
+)
 from crawler.store.contract import Job, Memo, Mirrored
-from crawler.store.sqlite import ledger, purging, results, schema
+from crawler.store.sqlite import ledger, outbox, purging, results, schema
 from crawler.store.sqlite.budgets import SqliteBudgets
 from crawler.store.sqlite.claimants import Notes, Process, this_process
 from crawler.store.sqlite.connection import Connection
 from crawler.store.sqlite.faults import code_of
 from crawler.store.sqlite.frontier import SqliteFrontier
+from crawler.store.sqlite.outbox import SqliteOutbox
 
 
 async def open_sqlite(path: Path, clock: Clock, *, locked_for_s: float) -> SqliteStore:
@@ -85,6 +94,12 @@ class SqliteStore:
 
     def budgets(self, holder: str) -> SqliteBudgets:
         return SqliteBudgets(holder, self._writer, self._clock)
+
+    def outbox(self, holder: str) -> SqliteOutbox:
+        return SqliteOutbox(holder, self._writer, self._reader, self._clock)
+
+    async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
+        return await self._reader.read(lambda c: outbox.sinks(c, resource_id, self._clock.wall()))
 
     async def open_epoch(self, cluster: str, revision: int) -> int:
         return await self._writer.write(
