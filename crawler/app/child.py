@@ -40,6 +40,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
             order.definition_revision,
             order.node,
             order.parts,
+            tuple(sink.name for sink in definition.sinks),
         )
         frontier = await store.claim(order.stamp, job)
         for strike in order.strikes:

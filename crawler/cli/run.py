@@ -76,6 +76,7 @@ def run(
         except KeyboardInterrupt:
             print(f"stopped; the same command goes on. {_kept_in(home)}", file=sys.stderr)
             raise
+        _tell_sinks(definition, home, networks)
         _export(home, output)
         _tell_failed(home, progress)
     if progress.failed and not progress.done:
@@ -123,6 +124,7 @@ def _crawl(
     from crawler.app.here import crawl_here, look_here
 
     before = uvloop.run(look_here(home))
+    hosts = loopback_hosts(definition.hosts())
     if before is not None and before.progress.finished and not again:
         changed = before.definition != definition.canonical()
         print(told_before(before.progress, before.finished_at, changed=changed), file=sys.stderr)
@@ -135,12 +137,30 @@ def _crawl(
                 home,
                 run=run,
                 allow_private=networks,
-                hosts=loopback_hosts(definition.hosts()),
+                hosts=hosts,
                 on_live=on_live,
             )
         )
     print(told(progress), file=sys.stderr)
     return progress
+
+
+def _tell_sinks(definition: Definition, home: Path, networks: tuple[str, ...]) -> None:
+    """Deliver what sinks have yet to get, also of a crawl that was over before, and say how far
+    they are."""
+    if not definition.sinks:
+        return
+    import uvloop
+
+    from crawler.address import loopback_hosts
+    from crawler.app.here import SINKS, deliver_here
+    from crawler.cli.show import sink_line
+
+    hosts = loopback_hosts(definition.hosts())
+    for each in uvloop.run(deliver_here(home, allow_private=networks, hosts=hosts)):
+        print(f"sink {each.sink}: {terminal.safe(sink_line(each))}", file=sys.stderr)
+    if any(sink.kind == "file" for sink in definition.sinks):
+        print(f"files of sinks are in {home / SINKS}", file=sys.stderr)
 
 
 def told_before(progress: Progress, finished_at: float, *, changed: bool) -> str:

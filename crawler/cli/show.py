@@ -7,7 +7,7 @@ import time
 
 from crawler.cli import options, terminal
 from crawler.cli.calls import as_json, connect, short_node
-from crawler.model import State
+from crawler.model import SinkRecord, State
 
 _RUNS_SHOWN = 10
 
@@ -21,8 +21,9 @@ def show(
     with connect(master) as client:
         found = client.resource(name)
         runs = client.runs(name) if found.run > 1 and not json_ else ()
+        sinks = client.sinks(name) if found.definition and found.definition.get("sinks") else ()
     if json_:
-        terminal.print_json(as_json(found))
+        terminal.print_json({**as_json(found), "sinks": [as_json(each) for each in sinks]})
         return
     lines = {
         "name": found.name,
@@ -48,6 +49,8 @@ def show(
     for number, part in enumerate(found.parts):
         owner = short_node(part.assigned_node) or "nobody"
         lines[f"part {number}"] = f"{owner}: {_state(part.state, part.reason)}"
+    for sink in sinks:
+        lines[f"sink {sink.sink}, run {sink.run}"] = sink_line(sink)
     for each in runs[:-1][-_RUNS_SHOWN:]:
         end = each.finished or "stopped"
         lines[f"run {each.run}"] = f"{each.done:,} pages, {each.items:,} items; {end}"
@@ -60,6 +63,16 @@ def show(
         print("definition")
         for line in json.dumps(found.definition, indent=2, ensure_ascii=False).splitlines():
             print("  " + terminal.safe(line))
+
+
+def sink_line(sink: SinkRecord) -> str:
+    """How far a sink has got."""
+    rest = f"{sink.lag:,} to go" if sink.lag else "nothing left"
+    if sink.lag and sink.trouble:
+        rest += f"; failed {sink.failures} times: {sink.trouble}"
+    elif sink.lag and not sink.holder:
+        rest += "; no worker sends just now"
+    return f"{sink.delivered:,} items delivered, {rest}"
 
 
 def _state(state: State, reason: str) -> str:

@@ -17,6 +17,7 @@ from crawler.client.results import (
     RESOURCE,
     RESOURCES,
     RUNS,
+    SINKS,
     WISHED,
     Change,
     Counters,
@@ -28,7 +29,7 @@ from crawler.client.results import (
 from crawler.client.transport import Call, Identity, Patience, Transport
 from crawler.clock import Clock, SystemClock
 from crawler.errors import InvalidInput
-from crawler.model import Event, ItemRecord, PageRecord, PageState, State, check_name
+from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State, check_name
 
 DEFAULT_MASTER = "http://127.0.0.1:8081"
 PAGE_SIZE = 500
@@ -161,6 +162,11 @@ class Client:
     async def runs(self, name: str) -> tuple[Counters, ...]:
         """The counters of every run, the first one first."""
         return RUNS.read(await self._send("GET", _path(name, "/runs"))).runs
+
+    async def sinks(self, name: str) -> tuple[SinkRecord, ...]:
+        """How far its sinks have got: those of the latest run and those still behind, the latest
+        run first."""
+        return SINKS.read(await self._send("GET", _path(name, "/sinks"))).sinks
 
     async def events(
         self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from crawler.errors import OutcomeUnknown
-from crawler.model import Event, ItemRecord, PageRecord, State
+from crawler.model import Event, ItemRecord, PageRecord, SinkRecord, State
 
 T = TypeVar("T")
 
@@ -155,6 +155,11 @@ class RunPage:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkPage:
+    sinks: tuple[SinkRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EventPage:
     events: tuple[Event, ...]
     next: str
@@ -190,4 +195,5 @@ ITEMS = Shape(ItemPage)
 PAGES = Shape(PagePage)
 EVENTS = Shape(EventPage)
 RUNS = Shape(RunPage)
+SINKS = Shape(SinkPage)
 NODES = Shape(NodePage)

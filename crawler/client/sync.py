@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from crawler.client.client import DEFAULT_MASTER, PAGE_SIZE, Client, Definition
 from crawler.client.results import Change, Counters, NodeStatus, Placement, ResourceStatus, Wished
 from crawler.clock import Clock
-from crawler.model import Event, ItemRecord, PageRecord, PageState, State
+from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State
 
 T = TypeVar("T")
 
@@ -129,6 +129,10 @@ class SyncClient:
     def runs(self, name: str) -> tuple[Counters, ...]:
         """See `Client.runs`."""
         return self._run(self._client.runs(name))
+
+    def sinks(self, name: str) -> tuple[SinkRecord, ...]:
+        """See `Client.sinks`."""
+        return self._run(self._client.sinks(name))
 
     def events(self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE) -> Iterator[Event]:
         """See `Client.events`."""

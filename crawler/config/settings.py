@@ -96,6 +96,7 @@ class WorkerConfig(NodeConfig):
     allow_private: tuple[str, ...]  # networks, as CIDR texts
     cluster: bool  # False: no etcd and no masters; it crawls by its definitions
     definitions: tuple[Path, ...]
+    sinks: Path | None  # the directory of file sinks; None: this worker feeds none
     outage_policy: Literal["continue", "stop"]  # what crawls do while etcd is away: continue, stop
 
     def __post_init__(self) -> None:

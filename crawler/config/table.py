@@ -65,6 +65,7 @@ ROLES: dict[str, dict[str, Setting]] = {
         **CRAWLING,
         "cluster": Setting(bool),
         "definitions": Setting(tuple, checks.files),
+        "sinks": Setting(str, checks.optional_directory),
         "outage_policy": Setting(str, checks.one_of("continue", "stop")),
     },
     "up": {
@@ -117,5 +118,5 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
     }  # fmt: skip
     if role == "worker":
         node |= crawling | {"http": ":8080", "grpc": ":9090", "cluster": True}
-        node |= {"definitions": (), "outage_policy": "continue"}
+        node |= {"definitions": (), "sinks": None, "outage_policy": "continue"}
     return node

@@ -12,6 +12,7 @@ from crawler.definition.loading import (
 )
 from crawler.definition.masking import masked
 from crawler.definition.schema import Definition, Follow, ItemField, Next, Rule, Value
+from crawler.definition.sinks import Sink, read_sinks
 
 __all__ = [
     "MAX_DEFINITION_BYTES",
@@ -20,6 +21,7 @@ __all__ = [
     "ItemField",
     "Next",
     "Rule",
+    "Sink",
     "Value",
     "doubts",
     "for_url",
@@ -29,4 +31,5 @@ __all__ = [
     "load_text",
     "masked",
     "override",
+    "read_sinks",
 ]

@@ -16,13 +16,23 @@ def is_secret(header: str) -> bool:
 
 
 def masked(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a definition's JSON with `MASK` for every cookie and for every secret header."""
-    shown = dict(definition)
-    headers, cookies = shown.get("headers"), shown.get("cookies")
-    if isinstance(headers, Mapping):
+    """A copy of a definition's JSON with `MASK` for every cookie and for every secret
+    header, of sinks too."""
+    shown = _without_headers(definition)
+    cookies, sinks = shown.get("cookies"), shown.get("sinks")
+    if isinstance(sinks, list):
+        shown["sinks"] = [
+            _without_headers(sink) if isinstance(sink, Mapping) else sink for sink in sinks
+        ]
+    if isinstance(cookies, Mapping):
+        shown["cookies"] = dict.fromkeys(cookies, MASK)
+    return shown
+
+
+def _without_headers(table: Mapping[str, Any]) -> dict[str, Any]:
+    shown = dict(table)
+    if isinstance(headers := shown.get("headers"), Mapping):
         shown["headers"] = {
             name: MASK if is_secret(name) else value for name, value in headers.items()
         }
-    if isinstance(cookies, Mapping):
-        shown["cookies"] = dict.fromkeys(cookies, MASK)
     return shown

@@ -19,6 +19,7 @@ from crawler.definition import checks
 from crawler.definition.checks import compiles, wrong
 from crawler.definition.patterns import compile_match
 from crawler.definition.selectors import compile_css, compile_regex, compile_xpath
+from crawler.definition.sinks import Sink
 
 DEFAULT_USER_AGENT: Final = "crawler-cluster/0.1"
 # Scrapy's names for our limits.
@@ -233,6 +234,9 @@ class Definition(Model):
         "the resource's life",
     )
     rules: Annotated[tuple[Rule, ...], Field(max_length=200)] = ()
+    sinks: Annotated[tuple[Sink, ...], Field(max_length=8)] = Field(
+        default=(), description="where items are sent, each of them to every one"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -248,7 +252,7 @@ class Definition(Model):
 
     @model_validator(mode="after")
     def _check_references(self) -> Definition:
-        problems = [*self._doubled_names(), *self._dead_references()]
+        problems = [*self._doubled_names(), *self._doubled_sinks(), *self._dead_references()]
         if problems:
             raise ValidationError.from_exception_data("Definition", problems)
         return self
@@ -259,6 +263,18 @@ class Definition(Model):
             _problem(f"rules[{first[rule.name]}] has this name already", at, "name")
             for at, rule in enumerate(self.rules)
             if rule.name is not None and first.setdefault(rule.name, at) != at
+        ]
+
+    def _doubled_sinks(self) -> list[InitErrorDetails]:
+        first: dict[str, int] = {}
+        return [
+            InitErrorDetails(
+                type=wrong(f"sinks[{first[sink.name]}] has this name already"),
+                loc=("sinks", at, "name"),
+                input=None,
+            )
+            for at, sink in enumerate(self.sinks)
+            if first.setdefault(sink.name, at) != at
         ]
 
     def _dead_references(self) -> list[InitErrorDetails]:

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from crawler.errors import InvalidInput
-from crawler.model import Event, ItemRecord, PageRecord, PageState, State, check_name
+from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State, check_name
 
 MAX_LIMIT = 1000
 
@@ -212,6 +212,10 @@ class PageList(Given):
 
 class RunList(Given):
     runs: tuple[Counters, ...]
+
+
+class SinkList(Given):
+    sinks: tuple[SinkRecord, ...]
 
 
 class EventList(Given):

@@ -1,4 +1,4 @@
-"""What a resource brought, over HTTP: its items, pages and events, by cursor."""
+"""What a resource brought, over HTTP: its items, pages and events, by cursor, and its sinks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, check_name
+from crawler.model import (
+    Event,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    SinkRecord,
+    check_name,
+)
 from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
 from crawler.web.models import (
@@ -18,6 +26,7 @@ from crawler.web.models import (
     PageQuery,
     RecordQuery,
     RunList,
+    SinkList,
 )
 from crawler.web.resources import ONE, counters
 from crawler.web.route import Answer, AnyRoute, Asked, Route, encode
@@ -44,6 +53,9 @@ class Records(Protocol):
 
     async def runs(self, resource_id: str) -> Mapping[int, Progress]:
         """The counters of the last thousand runs, by number."""
+
+    async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
+        """How far its sinks have got, the latest run first."""
 
     async def items(
         self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
@@ -75,6 +87,10 @@ class Results:
                 Nothing, Nothing, RunList, check=check_name,
             ),
             Route(
+                "GET", f"{ONE}/sinks", "How far its sinks have got with the items", self.sinks,
+                Nothing, Nothing, SinkList, check=check_name,
+            ),
+            Route(
                 "GET", f"{ONE}/pages", "Pages of one run", self.pages,
                 Nothing, PageQuery, PageList, check=check_name,
             ),
@@ -95,6 +111,9 @@ class Results:
     async def runs(self, asked: Asked[Nothing, Nothing]) -> Answer:
         found = await self.records.runs(await self._id(asked.name))
         return Answer(RunList(runs=tuple(counters(run, each) for run, each in found.items())))
+
+    async def sinks(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        return Answer(SinkList(sinks=tuple(await self.records.sinks(await self._id(asked.name)))))
 
     async def events(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
         found = await self.records.events(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crawler.errors import StoreUnavailable
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, SinkRecord
 
 
 @dataclass
@@ -17,6 +17,7 @@ class FakeResults:
     item_records: dict[str, list[ItemRecord]] = field(default_factory=dict)
     page_records: dict[str, list[PageRecord]] = field(default_factory=dict)
     event_records: dict[str, list[Event]] = field(default_factory=dict)
+    sink_records: dict[str, list[SinkRecord]] = field(default_factory=dict)
     away: str = ""
 
     def _reach(self) -> None:
@@ -55,6 +56,10 @@ class FakeResults:
     async def runs(self, resource_id: str) -> Mapping[int, Progress]:
         self._reach()
         return dict([self.counters[resource_id]]) if resource_id in self.counters else {}
+
+    async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
+        self._reach()
+        return self.sink_records.get(resource_id, [])
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

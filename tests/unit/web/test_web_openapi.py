@@ -27,6 +27,7 @@ PATHS = {
     "/crawler/resource/{name}/items": {"get"},
     "/crawler/resource/{name}/pages": {"get"},
     "/crawler/resource/{name}/runs": {"get"},
+    "/crawler/resource/{name}/sinks": {"get"},
     "/crawler/resource/{name}/events": {"get"},
     "/crawler/node": {"get"},
     "/crawler/node/{id}/drain": {"post"},
