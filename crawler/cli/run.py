@@ -77,7 +77,7 @@ def run(
             print(f"stopped; the same command goes on. {_kept_in(home)}", file=sys.stderr)
             raise
         _tell_sinks(definition, home, networks)
-        _export(home, output)
+        _export(home, output, definition)
         _tell_failed(home, progress)
     if progress.failed and not progress.done:
         raise typer.Exit(exits.FAILED)
@@ -189,7 +189,7 @@ def _tell_failed(home: Path, progress: Progress) -> None:
         print(f"and {progress.failed - len(shown):,} more: {command}", file=sys.stderr)
 
 
-def _export(home: Path, output: str | None) -> None:
+def _export(home: Path, output: str | None, definition: Definition) -> None:
     """To the file, or to whoever reads our output; a terminal is told where the items are."""
     from crawler.app.here import export_here
     from crawler.cli.kept import drawn
@@ -200,7 +200,7 @@ def _export(home: Path, output: str | None) -> None:
         )
         return
     with closing(drawn(export_here(home))) as found:
-        items.export(found, output)
+        items.export(found, output, definition.model_dump(mode="json", exclude_defaults=True))
 
 
 @contextmanager

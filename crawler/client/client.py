@@ -10,6 +10,7 @@ from urllib.parse import quote
 from crawler.client.results import (
     CHANGE,
     EVENTS,
+    EXPORT,
     ITEMS,
     NODES,
     PAGES,
@@ -21,6 +22,7 @@ from crawler.client.results import (
     WISHED,
     Change,
     Counters,
+    Export,
     NodeStatus,
     Placement,
     ResourceStatus,
@@ -127,11 +129,34 @@ class Client:
         path = f"/crawler/node/{quote(node, safe='')}/drain"
         await self._send("POST", path, body={"undo": undo})
 
-    async def items(
-        self, name: str, *, run: int | None = None, after: int = 0, page_size: int = PAGE_SIZE
+    async def export(self, name: str, *, since: str = "", run: int | None = None) -> Export:
+        """What came since the cursor of an export before; "": all of the latest run. ``run``: that
+        one alone. Its items, as they are at this moment: `exported`."""
+        query = _without_none(since=since, run=run)
+        return EXPORT.read(await self._send("GET", _path(name, "/export"), query=query))
+
+    async def exported(
+        self, name: str, export: Export, *, page_size: int = PAGE_SIZE
     ) -> AsyncIterator[ItemRecord]:
-        """Items of one run (None: the latest) with a seq above ``after``, in order."""
-        query = _without_none(run=run, after=after, limit=page_size)
+        """The items of an export, in order."""
+        for each in export.stretches:
+            async for item in self.items(
+                name, run=each.run, after=each.after, until=each.until, page_size=page_size
+            ):
+                yield item
+
+    async def items(
+        self,
+        name: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> AsyncIterator[ItemRecord]:
+        """Items of one run (None: the latest) with a seq above ``after`` and up to ``until``, in
+        order."""
+        query = _without_none(run=run, after=after, until=until, limit=page_size)
         while True:
             page = ITEMS.read(await self._send("GET", _path(name, "/items"), query=query))
             for item in page.items:

@@ -144,6 +144,24 @@ class ItemPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """The items of one run with a seq above ``after`` and up to ``until``."""
+
+    run: int
+    after: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One snapshot: its stretches, one after the other. ``cursor`` is where the next one goes on,
+    once all of this one is in safety."""
+
+    stretches: tuple[Stretch, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
 class PagePage:
     pages: tuple[PageRecord, ...]
     next: str
@@ -194,6 +212,7 @@ RESOURCES = Shape(ResourcePage)
 ITEMS = Shape(ItemPage)
 PAGES = Shape(PagePage)
 EVENTS = Shape(EventPage)
+EXPORT = Shape(Export)
 RUNS = Shape(RunPage)
 SINKS = Shape(SinkPage)
 NODES = Shape(NodePage)

@@ -8,7 +8,15 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 from crawler.client.client import DEFAULT_MASTER, PAGE_SIZE, Client, Definition
-from crawler.client.results import Change, Counters, NodeStatus, Placement, ResourceStatus, Wished
+from crawler.client.results import (
+    Change,
+    Counters,
+    Export,
+    NodeStatus,
+    Placement,
+    ResourceStatus,
+    Wished,
+)
 from crawler.clock import Clock
 from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State
 
@@ -107,11 +115,28 @@ class SyncClient:
         """See `Client.drain`."""
         self._run(self._client.drain(node, undo=undo))
 
+    def export(self, name: str, *, since: str = "", run: int | None = None) -> Export:
+        """See `Client.export`."""
+        return self._run(self._client.export(name, since=since, run=run))
+
+    def exported(
+        self, name: str, export: Export, *, page_size: int = PAGE_SIZE
+    ) -> Iterator[ItemRecord]:
+        """See `Client.exported`."""
+        return self._each(self._client.exported(name, export, page_size=page_size))
+
     def items(
-        self, name: str, *, run: int | None = None, after: int = 0, page_size: int = PAGE_SIZE
+        self,
+        name: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int | None = None,
+        page_size: int = PAGE_SIZE,
     ) -> Iterator[ItemRecord]:
         """See `Client.items`."""
-        return self._each(self._client.items(name, run=run, after=after, page_size=page_size))
+        found = self._client.items(name, run=run, after=after, until=until, page_size=page_size)
+        return self._each(found)
 
     def pages(
         self,

@@ -29,6 +29,7 @@ from crawler.model import (
     Visit,
 )
 
+LAST = 2**63 - 1  # above every seq
 MAX_KIND = 64
 MAX_DETAIL = 2000
 
@@ -298,10 +299,23 @@ class Store(Protocol):
         the end). `NotFound` for a run that there is not."""
 
     async def items(
-        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
+        self,
+        resource_id: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int = LAST,
+        limit: int = 100,
     ) -> Sequence[ItemRecord]:
-        """Items of one run (None: the latest) with seq above ``after``, in order: a cursor misses
-        nothing, whoever writes meanwhile. `NotFound` for a run that there is not."""
+        """Items of one run (None: the latest) with seq above ``after`` and up to ``until``, in
+        order: a cursor misses nothing, whoever writes meanwhile. `NotFound` for a run that there
+        is not."""
+
+    async def extents(self, resource_id: str) -> Mapping[int, int]:
+        """The highest seq of an item per run (0: it has none), of the last thousand runs, the first
+        one first, read in one statement. Within a run seq rises in the order of the commits, so
+        what is up to there is all there is now, and what is above comes later: whoever reads up to
+        there, however slowly, reads one snapshot."""
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

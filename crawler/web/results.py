@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from crawler.delivery.exports import plan_export
 from crawler.model import (
     Event,
     ItemRecord,
@@ -19,6 +20,8 @@ from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
 from crawler.web.models import (
     EventList,
+    ExportPlan,
+    ExportQuery,
     ItemList,
     ItemQuery,
     Nothing,
@@ -27,10 +30,12 @@ from crawler.web.models import (
     RecordQuery,
     RunList,
     SinkList,
+    StretchOfItems,
 )
 from crawler.web.resources import ONE, counters
 from crawler.web.route import Answer, AnyRoute, Asked, Route, encode
 
+LAST = 2**63 - 1
 R = TypeVar("R", ItemRecord, Event)
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
@@ -58,9 +63,19 @@ class Records(Protocol):
         """How far its sinks have got, the latest run first."""
 
     async def items(
-        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
+        self,
+        resource_id: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int = LAST,
+        limit: int = 100,
     ) -> Sequence[ItemRecord]:
-        """Items of one run (None: the latest) with seq above ``after``, in order."""
+        """Items of one run (None: the latest) with seq above ``after`` and up to ``until``, in
+        order."""
+
+    async def extents(self, resource_id: str) -> Mapping[int, int]:
+        """The highest seq of an item per run, the first run first."""
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100
@@ -83,6 +98,10 @@ class Results:
                 Nothing, ItemQuery, ItemList, check=check_name,
             ),
             Route(
+                "GET", f"{ONE}/export", "What an export holds now: one snapshot", self.export,
+                Nothing, ExportQuery, ExportPlan, check=check_name,
+            ),
+            Route(
                 "GET", f"{ONE}/runs", "Its last thousand runs with their counters", self.runs,
                 Nothing, Nothing, RunList, check=check_name,
             ),
@@ -103,10 +122,23 @@ class Results:
     async def items(self, asked: Asked[Nothing, ItemQuery]) -> Answer:
         query = asked.query
         found = await self.records.items(
-            await self._id(asked.name), run=query.run, after=query.after, limit=query.limit
+            await self._id(asked.name),
+            run=query.run,
+            after=query.after,
+            until=query.until,
+            limit=query.limit,
         )
         shown = _fitting(found, lambda each: ItemList(items=(each,), next=""))
         return Answer(ItemList(items=shown, next=_next(shown, found, asked.query.limit)))
+
+    async def export(self, asked: Asked[Nothing, ExportQuery]) -> Answer:
+        extents = await self.records.extents(await self._id(asked.name))
+        plan = plan_export(extents, asked.query.since, asked.query.run)
+        shown = tuple(
+            StretchOfItems(run=each.run, after=each.after, until=each.until)
+            for each in plan.stretches
+        )
+        return Answer(ExportPlan(stretches=shown, cursor=plan.cursor))
 
     async def runs(self, asked: Asked[Nothing, Nothing]) -> Answer:
         found = await self.records.runs(await self._id(asked.name))

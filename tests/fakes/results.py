@@ -48,10 +48,23 @@ class FakeResults:
         return shown, shown[-1].url if len(found) > limit else ""
 
     async def items(
-        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
+        self,
+        resource_id: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int = 2**63 - 1,
+        limit: int = 100,
     ) -> Sequence[ItemRecord]:
         self._reach()
-        return [each for each in self.item_records.get(resource_id, []) if each.seq > after][:limit]
+        return [
+            each for each in self.item_records.get(resource_id, []) if after < each.seq <= until
+        ][:limit]
+
+    async def extents(self, resource_id: str) -> Mapping[int, int]:
+        self._reach()
+        run, _ = self.counters.get(resource_id, (1, Progress()))
+        return {run: max((each.seq for each in self.item_records.get(resource_id, [])), default=0)}
 
     async def runs(self, resource_id: str) -> Mapping[int, Progress]:
         self._reach()

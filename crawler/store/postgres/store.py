@@ -15,7 +15,7 @@ from crawler.model import (
     SinkRecord,
     Stamp,
 )
-from crawler.store.contract import Job, Memo, Mirrored
+from crawler.store.contract import LAST, Job, Memo, Mirrored
 from crawler.store.postgres import ledger, outbox, purging, results, schema, server
 from crawler.store.postgres.budgets import PostgresBudgets
 from crawler.store.postgres.connection import Database, Now, server_time
@@ -116,11 +116,20 @@ class PostgresStore:
         )
 
     async def items(
-        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
+        self,
+        resource_id: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int = LAST,
+        limit: int = 100,
     ) -> Sequence[ItemRecord]:
         return await self._database.read(
-            lambda tx: results.items(tx, resource_id, run, after, limit)
+            lambda tx: results.items(tx, resource_id, run, after, until, limit)
         )
+
+    async def extents(self, resource_id: str) -> Mapping[int, int]:
+        return await self._database.read(lambda tx: results.extents(tx, resource_id))
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

@@ -19,7 +19,7 @@ from crawler.model import (
     SinkRecord,
     Stamp,
 )
-from crawler.store.contract import Job, Memo, Mirrored
+from crawler.store.contract import LAST, Job, Memo, Mirrored
 from crawler.store.sqlite import ledger, outbox, purging, results, schema
 from crawler.store.sqlite.budgets import SqliteBudgets
 from crawler.store.sqlite.claimants import Notes, Process, this_process
@@ -161,9 +161,20 @@ class SqliteStore:
         )
 
     async def items(
-        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
+        self,
+        resource_id: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int = LAST,
+        limit: int = 100,
     ) -> Sequence[ItemRecord]:
-        return await self._reader.read(lambda c: results.items(c, resource_id, run, after, limit))
+        return await self._reader.read(
+            lambda c: results.items(c, resource_id, run, after, until, limit)
+        )
+
+    async def extents(self, resource_id: str) -> Mapping[int, int]:
+        return await self._reader.read(lambda c: results.extents(c, resource_id))
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100
