@@ -96,6 +96,8 @@ async def kept_pages(
     found."""
     async with open_kept(url) as store:
         resource_id, cursor = await _id_of(store, name), ""
+        if run is None and (latest := (await store.progress([resource_id])).get(resource_id)):
+            run, _ = latest  # also where the next one begins meanwhile
         while True:
             pages, cursor = await store.pages(
                 resource_id, run=run, state=state, status=status, after=cursor, limit=_BATCH

@@ -64,7 +64,10 @@ def record_of(item: ItemRecord) -> dict[str, Any]:
 
 def write(items: Iterable[ItemRecord], target: IO[str], kind: Format) -> int:
     """Write all items as text; returns how many."""
-    records = (record_of(item) for item in items)
+    return _write((record_of(item) for item in items), target, kind)
+
+
+def _write(records: Iterable[dict[str, Any]], target: IO[str], kind: Format) -> int:
     if kind is Format.CSV:
         return _write_csv(records, target)
     if kind is Format.JSON:
@@ -82,17 +85,23 @@ def save(
     kind: Format,
     hints: Mapping[str, parquet.Kind] | None = None,
 ) -> int:
-    """Write all items to a file, which appears when it is complete and on the disk. ``hints``: what
-    the definition says of fields, for formats that have types."""
+    """Write all items to a file; ``hints``: what the definition says of their fields."""
+    return save_records((record_of(item) for item in items), path, kind, hints or {})
+
+
+def save_records(
+    records: Iterable[dict[str, Any]], path: str, kind: Format, hints: Mapping[str, parquet.Kind]
+) -> int:
+    """Write all records to a file, which appears when it is complete and on the disk. ``hints``:
+    types of columns, for formats that have them."""
     goal = Path(path)
     draft = goal.with_name(f".{goal.name}.{os.getpid()}.part")
     try:
         if kind is Format.PARQUET:
-            records = (record_of(item) for item in items)
-            count = parquet.write_parquet(records, draft, hints or {})
+            count = parquet.write_parquet(records, draft, hints)
         else:
             with draft.open("w", encoding="utf-8", newline="") as target:
-                count = write(items, target, kind)
+                count = _write(records, target, kind)
         put_in_place(draft, goal)
     except OSError as error:
         raise InvalidInput(f"-o {path}: {error.strerror}") from error

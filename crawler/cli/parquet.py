@@ -20,7 +20,6 @@ from crawler.errors import Misconfigured
 
 GROUP_ROWS = 10_000
 GROUP_CHARS = 16_000_000  # of JSON; a group ends with whichever comes first
-ALWAYS = ("_url", "_rule")
 _BY_TYPE = {"int": "int", "float": "float", "bool": "bool", "datetime": "datetime"}
 _BY_VALUE: dict[type, str] = {bool: "bool", int: "int", float: "float", str: "text"}
 
@@ -75,7 +74,7 @@ def hints_of(definition: Mapping[str, Any] | None) -> dict[str, Kind]:
             kind = _hinted(entry)
             if kind is not None:
                 found[name] = kind if found.setdefault(name, kind) == kind else Kind("json")
-    return found
+    return found | {"_url": Kind("text"), "_rule": Kind("text")}
 
 
 def _hinted(entry: Any) -> Kind | None:
@@ -104,8 +103,6 @@ def write_parquet(
                 columns.setdefault(name, Column()).see(value)
             spool.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
             count += 1
-        for name in ALWAYS:
-            columns.setdefault(name, Column(Kind("text")))
         kinds = {name: columns[name].kind for name in sorted(columns, key=_ours_last)}
         spool.seek(0)
         schema = arrow.schema([(name, _arrow_type(arrow, kind)) for name, kind in kinds.items()])

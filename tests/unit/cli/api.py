@@ -65,6 +65,7 @@ class Api:
                 "cursor": "1:1",
             },
             "GET /crawler/resource/shop/items": {"items": [ITEM], "next": ""},
+            "GET /crawler/resource/shop/runs": {"runs": [RESOURCE["progress"]]},
             "GET /crawler/resource/shop/pages": {"pages": [PAGE], "next": ""},
             "GET /crawler/resource/shop/events": {"events": [EVENT], "next": ""},
             "GET /crawler/node": {"nodes": [NODE, WORKER]},

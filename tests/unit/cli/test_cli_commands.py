@@ -15,7 +15,7 @@ from crawler.access import Access, Role
 from crawler.cli.calls import connect
 from crawler.cli.main import run_command
 from crawler.errors import Unavailable
-from tests.unit.cli.api import ITEM, RESOURCE, Api, serve_api
+from tests.unit.cli.api import ITEM, PAGE, RESOURCE, Api, serve_api
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,15 @@ def test_items_to_files(api: Api, run: Run, tmp_path: Path) -> None:
         assert ended.err.startswith("1 items in ")
     assert json.loads((tmp_path / "a.json").read_text()) == [line]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.csv", "a.json", "a.jsonl"]
+
+
+def test_pages_to_files(api: Api, run: Run, tmp_path: Path) -> None:
+    for name in ("a.jsonl", "a.csv", "a.parquet"):
+        ended = run("pages", "shop", "-o", str(tmp_path / name))
+        assert (ended.code, ended.out) == (0, "")
+        assert ended.err == f"1 pages in {tmp_path / name}\n"
+    assert json.loads((tmp_path / "a.jsonl").read_text()) == PAGE
+    assert all("run=1" in call for call, _ in api.asked if "/pages" in call)
 
 
 def test_an_export_goes_on_where_the_last_one_was(api: Api, run: Run, tmp_path: Path) -> None:
