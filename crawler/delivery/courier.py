@@ -23,26 +23,35 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NoReturn, Protocol
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from crawler.clock import Backoff, Clock
 from crawler.definition import Sink, read_sinks
 from crawler.delivery.records import Parcel, pack
-from crawler.errors import DeliveryFailed, Fenced, OutcomeUnknown, Unavailable
+from crawler.errors import CrawlerError, DeliveryFailed, Fenced, OutcomeUnknown, Unavailable
 from crawler.failpoint import hit
 from crawler.store.contract import Delivery, Outbox
-from crawler.tasks import bounded
+from crawler.tasks import bounded, every, start_loop
 
 log = structlog.get_logger(__name__)
 
 DELIVERED = Counter("crawler_sink_items", "Items delivered to sinks.", ["kind"])
 FAILURES = Counter("crawler_sink_failures", "Batches that a sink did not take.", ["kind"])
+LAG = Gauge(
+    "crawler_sink_lag_items",
+    "Items that sinks have yet to get; every worker tells all.",
+    ["resource", "sink"],
+)
 
 AT_ONCE = 8  # sinks that one process feeds at a time
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 1.0  # while there is something to send; otherwise ever less often, up to
+IDLE_S = 5.0
+TELL_EVERY_S = 15.0
+MOST_TOLD = 200  # sinks of runs
 TURN_S = 15.0  # then it is others' turn
 MAX_BYTES = 1 << 20  # of one batch's fields, if it has more than one item
 REFUSED_S = 3600.0
@@ -67,16 +76,20 @@ class Courier:
         self._clock = clock
         self._chance = chance or random.Random()
         self._busy: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._pause_s = LOOK_EVERY_S
+        self._away = False
 
     async def run(self) -> NoReturn:
         """Deliver until cancelled; leases are then given back."""
         try:
             async with asyncio.TaskGroup() as group:
+                telling = every(TELL_EVERY_S, self._tell_lags, self._clock)
+                start_loop(group, "lags of sinks", telling)
                 while True:
                     await self._begin(group)
-                    await self._clock.sleep(LOOK_EVERY_S * self._chance.uniform(0.75, 1.25))
+                    await self._clock.sleep(self._pause_s * self._chance.uniform(0.75, 1.25))
         finally:
-            await bounded(self._give_back(), 1.0, "leases on sinks")
+            await bounded(self._outbox.release(), 1.0, "leases on sinks")
 
     async def drain(self) -> None:
         """Deliver all that can be delivered now; return when the rest has to wait. Raises
@@ -91,8 +104,12 @@ class Courier:
         try:
             found = await self._outbox.take(AT_ONCE - len(self._busy), self._busy.keys())
         except (Unavailable, OutcomeUnknown) as error:
-            log.warning("sinks not looked at", error=str(error))
+            if not self._away:
+                log.warning("sinks not looked at", error=str(error))
+            self._away, self._pause_s = True, IDLE_S
             return
+        self._away = False
+        self._pause_s = LOOK_EVERY_S if found or self._busy else min(IDLE_S, self._pause_s * 1.5)
         for each in found:
             task = group.create_task(self._serve(each), name=f"deliver to {each.sink}")
             self._busy[each.key] = task
@@ -108,6 +125,11 @@ class Courier:
                 log.info("sink left to another", why=str(error))
             except (Unavailable, OutcomeUnknown) as error:
                 log.warning("delivery interrupted", error=str(error))
+            except Exception as error:  # the other sinks have no part in it
+                log.exception("delivery crashed")
+                with suppress(CrawlerError):
+                    trouble = f"internal error: {error!r}"
+                    await self._outbox.postpone(delivery, RETRY.cap_s, trouble)
 
     async def _send_all(self, delivery: Delivery) -> None:
         """One turn: all there is, or as much as `TURN_S` allows."""
@@ -139,8 +161,12 @@ class Courier:
         log.warning("sink did not take items", reason=str(failure), again_in_s=round(wait_s, 1))
         await self._outbox.postpone(delivery, wait_s, str(failure))
 
-    async def _give_back(self) -> None:
-        await self._outbox.release()
+    async def _tell_lags(self) -> None:
+        with suppress(Unavailable, OutcomeUnknown):
+            lags = await self._outbox.lags(MOST_TOLD)
+            LAG.clear()
+            for (resource, sink), lag in lags.items():
+                LAG.labels(resource, sink).set(lag)
 
 
 def sinks_of(delivery: Delivery) -> Mapping[str, Sink]:

@@ -73,7 +73,7 @@ def _translated() -> Iterator[None]:
                 refused=True,
             ) from error
         raise DeliveryFailed("connection failed") from error
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+    except (aiohttp.ServerDisconnectedError, OSError) as error:
         raise DeliveryFailed("connection lost") from error
     except (aiohttp.ClientError, ValueError) as error:
         raise DeliveryFailed("no answer that makes sense") from error

@@ -193,7 +193,8 @@ class Outbox(Protocol):
     run as behind, and their seq rises in the order of the commits, so a cursor passes over
     nothing. A cursor moves under a lease only, whose number each taking raises: what is sent may
     be sent again, nothing is left out. A lease lasts ``HOLD_S`` seconds from each call that renews
-    it. All methods but `take` and `release` raise `Fenced` once somebody else has taken it.
+    it. `read`, `advance`, `settle` and
+    `postpone` raise `Fenced` once somebody else has taken it.
     """
 
     async def take(self, limit: int, skip: AbstractSet[tuple[int, str]]) -> Sequence[Delivery]:
@@ -216,6 +217,10 @@ class Outbox(Protocol):
     async def postpone(self, delivery: Delivery, wait_s: float, trouble: str) -> None:
         """Give the lease back after a failure; nobody takes it for ``wait_s`` (an hour at most), or
         until the part is claimed anew. "": nothing failed, it is only others' turn."""
+
+    async def lags(self, limit: int) -> Mapping[tuple[str, str], int]:
+        """How many items the sinks that are behind have yet to get, by name of the resource and of
+        the sink, of ``limit`` sinks of runs at most. It asks for no lease."""
 
     async def release(self) -> None:
         """Give back all leases of this holder."""

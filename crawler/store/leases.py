@@ -5,6 +5,7 @@ The store's clock may step: what lies further ahead than anybody may set it was 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from crawler.store.cleaning import clean_seconds, clean_text
@@ -40,6 +41,14 @@ def postponed(delivery: Delivery, wait_s: float, trouble: str, now: float) -> di
         "failed": int(bool(trouble)),
         "trouble": clean_text(trouble)[:MAX_TROUBLE],
     }
+
+
+def summed(rows: Iterable[Sequence[Any]]) -> dict[tuple[str, str], int]:
+    """How many items each sink lacks over all runs, by resource and sink, from rows of both."""
+    lags: dict[tuple[str, str], int] = {}
+    for name, sink, lag in rows:
+        lags[name, sink] = lags.get((name, sink), 0) + lag
+    return lags
 
 
 def taken_over(delivery: Delivery) -> str:

@@ -282,6 +282,16 @@ async def test_what_the_definition_says_of_sinks_comes_along(store: Store) -> No
     assert "file" in delivery.sinks
 
 
+async def test_lags_are_told_over_all_runs_of_what_is_behind(store: Store) -> None:
+    outbox = store.outbox("w1")
+    await found(await crawling(store, "a"), "a", items=3)
+    await found(await crawling(store, "b", revision=20, run=2), "b", items=4)
+    assert await outbox.lags(9) == {("shop", SINK): 7}
+    while await sent(outbox):
+        pass
+    assert await outbox.lags(9) == {}
+
+
 async def test_a_buried_resource_sends_nothing_and_leaves_nothing(store: Store) -> None:
     await found(await crawling(store, "a"), "a")
     outbox = store.outbox("w1")

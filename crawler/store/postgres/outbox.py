@@ -3,7 +3,7 @@ are the database's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from crawler.store import statements
 from crawler.store.cleaning import clean_text
 from crawler.store.contract import Delivery, Outgoing
 from crawler.store.fencing import Claim
-from crawler.store.leases import HOLD_S, SINKS_SHOWN, asked, key_of, postponed, taken_over
+from crawler.store.leases import HOLD_S, SINKS_SHOWN, asked, key_of, postponed, summed, taken_over
 from crawler.store.postgres.connection import Database, Transaction
 
 _SQL = statements.statements("postgres", "outbox")
@@ -62,6 +62,12 @@ class PostgresOutbox:
                 tx, "postpone_outbox", delivery, postponed(delivery, wait_s, trouble, tx.now)
             ),
         )
+
+    async def lags(self, limit: int) -> Mapping[tuple[str, str], int]:
+        async def work(tx: Transaction) -> Mapping[tuple[str, str], int]:
+            return summed(await tx.all(_SQL["select_lags"], (limit,)))
+
+        return await self._database.read(work)
 
     async def release(self) -> None:
         await self._database.write(

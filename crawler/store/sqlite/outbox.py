@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from crawler.store import statements
 from crawler.store.cleaning import clean_text
 from crawler.store.contract import Delivery, Outgoing
 from crawler.store.fencing import Claim
-from crawler.store.leases import HOLD_S, SINKS_SHOWN, asked, key_of, postponed, taken_over
+from crawler.store.leases import HOLD_S, SINKS_SHOWN, asked, key_of, postponed, summed, taken_over
 from crawler.store.sqlite.connection import Connection
 
 _SQL = statements.statements("sqlite", "outbox")
@@ -56,6 +56,11 @@ class SqliteOutbox:
     async def postpone(self, delivery: Delivery, wait_s: float, trouble: str) -> None:
         row = postponed(delivery, wait_s, trouble, self._clock.wall())
         await self._change("postpone", "postpone_outbox", delivery, row)
+
+    async def lags(self, limit: int) -> Mapping[tuple[str, str], int]:
+        return await self._reader.read(
+            lambda c: summed(c.execute(_SQL["select_lags"], (limit,)).fetchall())
+        )
 
     async def release(self) -> None:
         def work(connection: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from crawler.model import Desired, Item
 from crawler.store import open_store
 from crawler.store.contract import Frontier, Job, Mirrored, Store
 from crawler.store.leases import HOLD_S
+from crawler.telemetry.metrics import exposition
 from tests.contract.rows import CLUSTER, RESOURCE, SetClock, done, request, stamp
 
 HOOK = {"name": "hook", "kind": "webhook", "url": "https://in.example/", "batch": 2}
@@ -151,6 +153,56 @@ async def test_a_sink_that_the_definition_lost_meanwhile_says_so(
     [told] = await store.sinks(RESOURCE)
     assert "does not name it" in told.trouble
     assert receivers.got == {}
+
+
+async def test_a_mistake_of_ours_stops_one_sink_and_says_so(store: Store, clock: SetClock) -> None:
+    class Broken(Receivers):
+        async def send(self, sink: Sink, parcel: Parcel) -> None:
+            if sink.name == "hook":
+                raise KeyError("nobody foresaw this")
+            await super().send(sink, parcel)
+
+    receivers = Broken()
+    names = await found(await crawling(store, HOOK, DISK), 1, 2)
+    await Courier(store.outbox("w1"), receivers, clock).drain()
+    assert receivers.names("disk") == names
+    [_, hook] = await store.sinks(RESOURCE)
+    assert (hook.lag, hook.holder) == (2, "")
+    assert "nobody foresaw this" in hook.trouble
+
+
+async def test_a_courier_that_is_stopped_gives_its_leases_back(
+    store: Store, clock: SetClock
+) -> None:
+    sending = asyncio.Event()
+
+    class Slow(Receivers):
+        async def send(self, sink: Sink, parcel: Parcel) -> None:
+            sending.set()
+            await asyncio.Event().wait()
+
+    await found(await crawling(store, DISK), 1)
+    running = asyncio.create_task(Courier(store.outbox("w1"), Slow(), clock).run())
+    await sending.wait()
+    assert await store.outbox("w2").take(9, frozenset()) == ()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert len(await store.outbox("w2").take(9, frozenset())) == 1
+
+
+async def test_the_metric_tells_how_far_sinks_are_behind(
+    store: Store, courier: Courier, receivers: Receivers
+) -> None:
+    receivers.failing["hook"] = DeliveryFailed("connection failed")
+    await found(await crawling(store, HOOK), 1, 2, 3)
+    running = asyncio.create_task(courier.run())
+    line = b'crawler_sink_lag_items{resource="shop",sink="hook"} 3.0'
+    async with asyncio.timeout(30):
+        while line not in exposition()[0]:  # noqa: ASYNC110 - a gauge calls nobody
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait({running})
 
 
 async def test_whoever_was_replaced_while_it_sent_moves_nothing(

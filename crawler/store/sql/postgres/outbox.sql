@@ -106,6 +106,16 @@ WHERE run_id = %(run_id)s AND sink = %(sink)s AND lease = %(lease)s;
 -- name: release_outbox
 UPDATE outbox SET holder = '', until = 0 WHERE behind AND holder = %s;
 
+-- name: select_lags
+-- Of the sinks that are behind, those first that are due first.
+SELECT resources.name, outbox.sink,
+    (SELECT sum(items) FROM counters WHERE counters.run_id = outbox.run_id)::bigint - delivered
+FROM outbox
+JOIN runs ON runs.id = outbox.run_id
+JOIN resources ON resources.id = runs.resource_id
+WHERE behind AND NOT resources.buried
+ORDER BY due LIMIT %s;
+
 -- name: list_sinks
 SELECT outbox.sink, runs.run, delivered,
     (SELECT sum(items) FROM counters WHERE counters.run_id = runs.id)::bigint - delivered AS lag,

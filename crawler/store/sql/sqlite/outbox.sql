@@ -79,6 +79,16 @@ WHERE run_id = :run_id AND sink = :sink AND lease = :lease;
 -- name: release_outbox
 UPDATE outbox SET holder = '', until = 0 WHERE behind = 1 AND holder = ?;
 
+-- name: select_lags
+-- Of the sinks that are behind, those first that are due first.
+SELECT resources.name, outbox.sink,
+    (SELECT sum(items) FROM counters WHERE counters.run_id = outbox.run_id) - delivered
+FROM outbox
+JOIN runs ON runs.id = outbox.run_id
+JOIN resources ON resources.id = runs.resource_id
+WHERE behind = 1 AND resources.buried = 0
+ORDER BY due LIMIT ?;
+
 -- name: list_sinks
 SELECT outbox.sink, runs.run, delivered,
     (SELECT sum(items) FROM counters WHERE counters.run_id = runs.id) - delivered AS lag,
