@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crawler import failpoint
 from crawler.errors import Fenced
 from crawler.model import Item
 from crawler.store.contract import Delivery, Frontier, Mirrored, Outbox, Store
@@ -303,6 +304,24 @@ async def test_a_buried_resource_sends_nothing_and_leaves_nothing(store: Store) 
     while await store.purge(100):
         pass
     assert await store.sinks(RESOURCE) == []
+
+
+async def test_a_sink_does_not_settle_over_a_commit_that_is_under_way(
+    store: Store, open_another: Opener
+) -> None:
+    frontier = await crawling(store, "a")
+    outbox = (await open_another()).outbox("w1")
+    held = await taken(outbox)
+    failpoint.arm("store.before_commit=sleep(1)")
+    try:
+        committing = asyncio.create_task(found(frontier, "a"))
+        await asyncio.sleep(0.5)  # most of the time, all is written by then and not committed
+        settled = await outbox.settle(held)
+        await committing
+    finally:
+        failpoint.arm("")
+    now = await taken(outbox) if settled else held
+    assert len(await outbox.read(now, 9, MUCH)) == 1
 
 
 async def test_no_item_is_passed_over_while_parts_commit_and_the_sink_settles(
