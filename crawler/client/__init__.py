@@ -1,7 +1,15 @@
 """The HTTP API from outside: `Client` for asyncio, `SyncClient` for everybody else."""
 
 from crawler.client.client import DEFAULT_MASTER, Client
-from crawler.client.results import Change, Counters, NodeStatus, Placement, ResourceStatus, Wished
+from crawler.client.results import (
+    Change,
+    Counters,
+    Export,
+    NodeStatus,
+    Placement,
+    ResourceStatus,
+    Wished,
+)
 from crawler.client.sync import SyncClient
 
 __all__ = [
@@ -9,6 +17,7 @@ __all__ = [
     "Change",
     "Client",
     "Counters",
+    "Export",
     "NodeStatus",
     "Placement",
     "ResourceStatus",

@@ -34,7 +34,7 @@ from crawler.definition import Sink, read_sinks
 from crawler.delivery.records import Parcel, pack
 from crawler.errors import CrawlerError, DeliveryFailed, Fenced, OutcomeUnknown, Unavailable
 from crawler.failpoint import hit
-from crawler.store.contract import Delivery, Outbox
+from crawler.store.outbox import Delivery, Outbox
 from crawler.tasks import bounded, every, start_loop
 
 log = structlog.get_logger(__name__)

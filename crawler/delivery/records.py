@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crawler.store.contract import Delivery, Outgoing
+from crawler.store.outbox import Delivery, Outgoing
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 

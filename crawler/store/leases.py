@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from crawler.store.cleaning import clean_seconds, clean_text
-from crawler.store.contract import Delivery
+from crawler.store.outbox import Delivery
 
 HOLD_S = 60.0  # longer than sending one batch may take
 LONGEST_WAIT_S = 3600.0

@@ -10,8 +10,9 @@ import pytest
 from crawler import failpoint
 from crawler.errors import Fenced
 from crawler.model import Item
-from crawler.store.contract import Delivery, Frontier, Mirrored, Outbox, Store
+from crawler.store.contract import Frontier, Mirrored, Store
 from crawler.store.leases import HOLD_S, LONGEST_WAIT_S
+from crawler.store.outbox import Delivery, Outbox
 from tests.contract.backends import Opener
 from tests.contract.rows import (
     CLUSTER,

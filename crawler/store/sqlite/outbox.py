@@ -14,9 +14,9 @@ from crawler.errors import Fenced
 from crawler.model import SinkRecord
 from crawler.store import statements
 from crawler.store.cleaning import clean_text
-from crawler.store.contract import Delivery, Outgoing
 from crawler.store.fencing import Claim
 from crawler.store.leases import HOLD_S, SINKS_SHOWN, asked, key_of, postponed, summed, taken_over
+from crawler.store.outbox import Delivery, Outgoing
 from crawler.store.sqlite.connection import Connection
 
 _SQL = statements.statements("sqlite", "outbox")

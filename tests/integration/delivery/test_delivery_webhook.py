@@ -36,6 +36,7 @@ async def test_a_receiver_gets_lines_under_a_key_that_names_them() -> None:
     assert headers["Authorization"] == "Bearer abc"
 
 
+@pytest.mark.threat(8)
 async def test_redirects_are_not_followed() -> None:
     seen = []
 
@@ -50,6 +51,7 @@ async def test_redirects_are_not_followed() -> None:
     assert seen == ["/in"]
 
 
+@pytest.mark.threat(6)
 async def test_addresses_that_are_not_public_are_refused_unless_allowed() -> None:
     async def receive(request: web.Request) -> web.Response:
         raise AssertionError("reached")
@@ -60,6 +62,17 @@ async def test_addresses_that_are_not_public_are_refused_unless_allowed() -> Non
             with pytest.raises(DeliveryFailed, match="address refused") as failed:
                 await post.send(sink(address), PARCEL)
             assert failed.value.refused
+
+
+@pytest.mark.threat(10)
+async def test_no_proxy_of_the_environment_gets_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def receive(request: web.Request) -> web.Response:
+        return web.Response()
+
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with serving(receive) as url, open_post(["127.0.0.0/8"], None) as post:
+        await post.send(sink(url), PARCEL)
 
 
 async def test_a_receiver_that_is_away_may_come_back() -> None:

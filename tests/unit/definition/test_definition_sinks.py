@@ -31,6 +31,7 @@ def test_what_a_newer_program_wrote_is_no_sink_here() -> None:
     assert read_sinks("nonsense") == {}
 
 
+@pytest.mark.threat(20)
 @pytest.mark.parametrize(
     ("sink", "field", "words"),
     [

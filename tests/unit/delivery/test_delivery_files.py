@@ -68,6 +68,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert goal(tmp_path).read_bytes() == b"1\n"
 
 
+@pytest.mark.threat(20)
 def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
     append(tmp_path, SINK, parcel(b"1"))
     outside = tmp_path / "outside"

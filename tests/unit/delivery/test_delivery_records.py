@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from crawler.delivery.records import item_id, line_of, pack
-from crawler.store.contract import Delivery, Outgoing
+from crawler.store.outbox import Delivery, Outgoing
 
 DELIVERY = Delivery(7, "1621665639791857664", "shop", 3, "hook", None, 1, 0, 0)
 
