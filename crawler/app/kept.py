@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,16 +72,15 @@ async def kept_export(url: str, name: str, since: str, run: int | None) -> Kept:
         return Kept(resource.id, plan.stretches, plan.cursor, definition)
 
 
-async def exported(url: str, kept: Kept) -> AsyncIterator[ItemRecord]:
-    """Its items, in order, a few at a time."""
+async def exported(url: str, kept: Kept) -> AsyncIterator[Sequence[ItemRecord]]:
+    """Its items, in order, some at a time: to step out of a loop for each would take longest."""
     async with open_kept(url) as store:
         for each in kept.stretches:
             after = each.after
             while batch := await store.items(
                 kept.resource_id, run=each.run, after=after, until=each.until, limit=_BATCH
             ):
-                for item in batch:
-                    yield item
+                yield batch
                 after = batch[-1].seq
 
 

@@ -137,13 +137,13 @@ class Client:
 
     async def exported(
         self, name: str, export: Export, *, page_size: int = PAGE_SIZE
-    ) -> AsyncIterator[ItemRecord]:
-        """The items of an export, in order."""
+    ) -> AsyncIterator[tuple[ItemRecord, ...]]:
+        """The items of an export, in order, as many at a time as an answer holds."""
         for each in export.stretches:
-            async for item in self.items(
+            async for items in self._item_pages(
                 name, run=each.run, after=each.after, until=each.until, page_size=page_size
             ):
-                yield item
+                yield items
 
     async def items(
         self,
@@ -156,11 +156,19 @@ class Client:
     ) -> AsyncIterator[ItemRecord]:
         """Items of one run (None: the latest) with a seq above ``after`` and up to ``until``, in
         order."""
+        async for items in self._item_pages(
+            name, run=run, after=after, until=until, page_size=page_size
+        ):
+            for item in items:
+                yield item
+
+    async def _item_pages(
+        self, name: str, *, run: int | None, after: int, until: int | None, page_size: int
+    ) -> AsyncIterator[tuple[ItemRecord, ...]]:
         query = _without_none(run=run, after=after, until=until, limit=page_size)
         while True:
             page = ITEMS.read(await self._send("GET", _path(name, "/items"), query=query))
-            for item in page.items:
-                yield item
+            yield page.items
             if not page.next:
                 return
             query["after"] = page.next

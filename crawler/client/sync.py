@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from itertools import chain
 from typing import Any, Self, TypeVar
 
 from crawler.client.client import DEFAULT_MASTER, PAGE_SIZE, Client, Definition
@@ -122,8 +123,9 @@ class SyncClient:
     def exported(
         self, name: str, export: Export, *, page_size: int = PAGE_SIZE
     ) -> Iterator[ItemRecord]:
-        """See `Client.exported`."""
-        return self._each(self._client.exported(name, export, page_size=page_size))
+        """The items of an export, in order; see `Client.exported`."""
+        pages = self._each(self._client.exported(name, export, page_size=page_size))
+        return chain.from_iterable(pages)
 
     def items(
         self,

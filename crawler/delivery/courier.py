@@ -128,7 +128,7 @@ class Courier:
             except Exception as error:  # the other sinks have no part in it
                 log.exception("delivery crashed")
                 with suppress(CrawlerError):
-                    trouble = f"internal error: {error!r}"
+                    trouble = f"internal error: {type(error).__name__}"
                     await self._outbox.postpone(delivery, RETRY.cap_s, trouble)
 
     async def _send_all(self, delivery: Delivery) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from urllib.parse import quote
 
 import aiohttp
 
@@ -37,7 +38,8 @@ async def post(session: aiohttp.ClientSession, sink: Sink, parcel: Parcel) -> No
     assert sink.url is not None
     headers = {
         "Content-Type": "application/x-ndjson",
-        "Idempotency-Key": f'"{parcel.id}"',  # draft-ietf-httpapi-idempotency-key-header
+        # draft-ietf-httpapi-idempotency-key-header: a string of RFC 9651, so ASCII
+        "Idempotency-Key": f'"{quote(parcel.id)}"',
         **sink.headers,
     }
     with _translated():

@@ -13,7 +13,7 @@ from crawler.delivery.records import Parcel
 from crawler.errors import DeliveryFailed
 from tests.integration.engine.servers import serving
 
-PARCEL = Parcel("1-1-hook-1-2", "shop", (b'{"a":1}\n', b'{"a":2}\n'))
+PARCEL = Parcel("alone-бук-1-hook-1-2", "shop", (b'{"a":1}\n', b'{"a":2}\n'))
 
 
 def sink(url: str, **headers: str) -> Sink:
@@ -32,7 +32,7 @@ async def test_a_receiver_gets_lines_under_a_key_that_names_them() -> None:
     [(method, headers, body)] = got
     assert (method, body) == ("POST", PARCEL.body)
     assert headers["Content-Type"] == "application/x-ndjson"
-    assert headers["Idempotency-Key"] == '"1-1-hook-1-2"'
+    assert headers["Idempotency-Key"] == '"alone-%D0%B1%D1%83%D0%BA-1-hook-1-2"'
     assert headers["Authorization"] == "Bearer abc"
 
 

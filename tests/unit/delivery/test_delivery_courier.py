@@ -168,7 +168,7 @@ async def test_a_mistake_of_ours_stops_one_sink_and_says_so(store: Store, clock:
     assert receivers.names("disk") == names
     [_, hook] = await store.sinks(RESOURCE)
     assert (hook.lag, hook.holder) == (2, "")
-    assert "nobody foresaw this" in hook.trouble
+    assert hook.trouble == "internal error: KeyError"
 
 
 async def test_a_courier_that_is_stopped_gives_its_leases_back(
