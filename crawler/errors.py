@@ -19,6 +19,7 @@ CrawlerError
 ├── Compacted             the watched history is gone; list again
 ├── IdTaken               another live node has this id
 ├── FetchFailed           a page could not be had (carries whether to retry)
+├── DeliveryFailed        a sink did not take what it was sent (carries whether it will)
 └── Misconfigured         this process cannot start as it is set up
 """
 
@@ -120,6 +121,18 @@ class FetchFailed(CrawlerError):
         self.reason = reason
         self.retry = retry
         self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class DeliveryFailed(CrawlerError):
+    """A sink did not take a batch, or nobody knows. ``refused``: the same again makes no sense
+    before somebody changes something."""
+
+    def __init__(
+        self, reason: str, *, refused: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.refused = refused
         self.retry_after_s = retry_after_s
 
 

@@ -298,6 +298,22 @@ class ItemRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkRecord:
+    """How far a sink has got with the items of a run. ``lag``: how many it has yet to get;
+    ``holder``: who sends them just now ("": nobody); ``failures``: how often in a row that failed,
+    the last time for ``trouble``; ``delivered_at`` 0.0: never."""
+
+    sink: str
+    run: int
+    delivered: int
+    lag: int
+    holder: str
+    trouble: str
+    failures: int
+    delivered_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened to a resource, for people to read."""
 

@@ -46,6 +46,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
             order.node,
             order.parts,
             order.due,
+            tuple(sink.name for sink in definition.sinks),
         )
         frontier = await store.claim(order.stamp, job)
         for strike in order.strikes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +16,8 @@ from crawler.clock import SystemClock
 from crawler.config import sqlite_url
 from crawler.definition import Definition, for_url
 from crawler.definition.secrets import read_secrets
+from crawler.delivery.courier import Courier
+from crawler.delivery.post import open_post
 from crawler.engine import single
 from crawler.engine.crawl import Crawl
 from crawler.engine.extract import Extraction, Extractor
@@ -22,13 +26,22 @@ from crawler.engine.fetch import Page
 from crawler.engine.live import Live
 from crawler.engine.settings import EngineSettings, read_pools
 from crawler.errors import FetchFailed, InvalidInput, NotFound
-from crawler.model import Desired, ItemRecord, PageRecord, PageState, Progress, Stamp
+from crawler.model import (
+    Desired,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    SinkRecord,
+    Stamp,
+)
 from crawler.store import open_store
 from crawler.store.contract import Job, Mirrored, Store
 
 LOCAL = "local"  # resource ID, name and node of a crawl without a cluster
 REFUSED = "address refused"  # how such a reason ends
 PRIVATE = "not a public address; --allow-private NETWORK allows it"
+SINKS = "sinks"  # where its file sinks are
 _LOCAL_FILE = "crawl.db"
 _EVENTS = 1_000
 
@@ -98,7 +111,9 @@ async def crawl_here(
     try:
         cluster, text = uuid.uuid4().hex, definition.canonical()
         await store.open_epoch(cluster, 1)
-        frontier = await store.claim(Stamp(cluster, LOCAL, 0, 1), Job(LOCAL, run, text, 1, LOCAL))
+        sinks = tuple(sink.name for sink in definition.sinks)
+        job = Job(LOCAL, run, text, 1, LOCAL, sinks=sinks)
+        frontier = await store.claim(Stamp(cluster, LOCAL, 0, 1), job)
         begun_ns = int(clock.wall() * 1e9)
         await store.mirror([Mirrored(LOCAL, LOCAL, begun_ns, text, Desired.RUNNING, run)])
         settings = _settings(allow_private, hosts, entrusted)
@@ -111,10 +126,41 @@ async def crawl_here(
             report=on_live,
             clock=clock,
         )
-        await crawl.run()
+        delivering = _delivering(store, data_dir, allow_private, hosts) if sinks else nullcontext()
+        async with delivering:
+            await crawl.run()
         return await frontier.progress()
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def _delivering(
+    store: Store, data_dir: Path, allow_private: Sequence[str], hosts: Sequence[str]
+) -> AsyncIterator[None]:
+    """Feed the sinks while the block runs, then with all that can be delivered at once."""
+    async with open_post(allow_private, data_dir / SINKS, hosts) as post:
+        courier = Courier(store.outbox(LOCAL), post, SystemClock())
+        delivery = asyncio.create_task(courier.run(), name="delivery")
+        try:  # no group: an error of the crawl comes out as it is
+            yield
+        finally:
+            delivery.cancel()
+            await asyncio.wait({delivery})
+        if not delivery.cancelled():
+            delivery.result()
+        await courier.drain()
+
+
+async def deliver_here(
+    data_dir: Path, *, allow_private: Sequence[str] = (), hosts: Sequence[str] = ()
+) -> Sequence[SinkRecord]:
+    """Send what the sinks of the crawl in ``data_dir`` have yet to get, as far as they take it; how
+    far they are then."""
+    async with open_kept(local_url(data_dir)) as store:
+        async with open_post(allow_private, data_dir / SINKS, hosts) as post:
+            await Courier(store.outbox(LOCAL), post, SystemClock()).drain()
+        return await store.sinks(LOCAL)
 
 
 def export_here(data_dir: Path) -> AsyncIterator[ItemRecord]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from crawler.clock import SystemClock
+from crawler.delivery.exports import Stretch, plan_export
 from crawler.errors import NotFound
 from crawler.model import ItemRecord, PageRecord, PageState
 from crawler.store import open_store
-from crawler.store.contract import Store
+from crawler.store.contract import Mirrored, Store
 from crawler.store.look import look_at
 
 _BATCH = 500
@@ -49,6 +53,37 @@ async def kept_items(url: str, name: str, run: int | None = None) -> AsyncIterat
             after = batch[-1].seq
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an export holds, of which resource. ``definition``: its JSON, if it is there."""
+
+    resource_id: str
+    stretches: tuple[Stretch, ...]
+    cursor: str
+    definition: Mapping[str, Any] | None
+
+
+async def kept_export(url: str, name: str, since: str, run: int | None) -> Kept:
+    """What came since the cursor of an export before, as of now; see `plan_export`."""
+    async with open_kept(url) as store:
+        resource = await _resource(store, name)
+        plan = plan_export(await store.extents(resource.id), since, run)
+        definition = json.loads(resource.definition) if resource.definition else None
+        return Kept(resource.id, plan.stretches, plan.cursor, definition)
+
+
+async def exported(url: str, kept: Kept) -> AsyncIterator[Sequence[ItemRecord]]:
+    """Its items, in order, some at a time: to step out of a loop for each would take longest."""
+    async with open_kept(url) as store:
+        for each in kept.stretches:
+            after = each.after
+            while batch := await store.items(
+                kept.resource_id, run=each.run, after=after, until=each.until, limit=_BATCH
+            ):
+                yield batch
+                after = batch[-1].seq
+
+
 async def kept_pages(
     url: str,
     name: str,
@@ -60,6 +95,8 @@ async def kept_pages(
     found."""
     async with open_kept(url) as store:
         resource_id, cursor = await _id_of(store, name), ""
+        if run is None and (latest := (await store.progress([resource_id])).get(resource_id)):
+            run, _ = latest  # also where the next one begins meanwhile
         while True:
             pages, cursor = await store.pages(
                 resource_id, run=run, state=state, status=status, after=cursor, limit=_BATCH
@@ -71,7 +108,11 @@ async def kept_pages(
 
 
 async def _id_of(store: Store, name: str) -> str:
-    known = {each.name: each.id for each in await store.mirrored()}
+    return (await _resource(store, name)).id
+
+
+async def _resource(store: Store, name: str) -> Mirrored:
+    known = {each.name: each for each in await store.mirrored()}
     if name not in known:
         there = ", ".join(sorted(known)[:10]) or "nothing"
         raise NotFound(f"{name}: no such crawl in that store; there is: {there}")

@@ -34,6 +34,8 @@ from crawler.coordination.registry import node_id, register
 from crawler.coordination.scope import scope_of
 from crawler.coordination.session import Session
 from crawler.coordination.signing import read_seal
+from crawler.delivery.courier import Courier
+from crawler.delivery.post import open_post
 from crawler.model import WORKER_SERVICE, Node
 from crawler.rates import Rates
 from crawler.rpc import server as rpc_server
@@ -79,6 +81,8 @@ async def run_worker(config: WorkerConfig) -> None:
             config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
         )
         watch_store(health, store)
+        post = await stack.enter_async_context(open_post(config.allow_private, config.sinks))
+        courier = Courier(store.outbox(node.id), post, clock)
         follow: Callable[[], Coroutine[Any, Any, NoReturn]]
         if config.cluster:
             etcd = open_etcd(stack, config, clock)
@@ -99,6 +103,7 @@ async def run_worker(config: WorkerConfig) -> None:
             async with asyncio.TaskGroup() as group:
                 start_loop(group, "children", supervisor.run_children())
                 start_loop(group, "crawls", follow())
+                start_loop(group, "delivery", courier.run())
                 if config.cluster:
                     start_loop(group, "wellness", wellness.run())
 

@@ -1,4 +1,4 @@
-"""Items as files: JSON lines, JSON, CSV. A file is whole or not there.
+"""Items as files: JSON lines, JSON, CSV, Parquet. A file is whole or not there.
 
 Beside the item's own fields each record says where it is from: ``_url``, ``_rule``, and
 ``_missing`` where required fields were not found.
@@ -11,11 +11,12 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
+from crawler.cli import parquet
 from crawler.errors import InvalidInput
 from crawler.model import ItemRecord
 
@@ -30,6 +31,7 @@ class Format(StrEnum):
     JSONL = ".jsonl"
     JSON = ".json"
     CSV = ".csv"
+    PARQUET = ".parquet"
 
 
 def format_of(path: str) -> Format:
@@ -41,8 +43,10 @@ def format_of(path: str) -> Format:
 
 
 def check_target(path: str) -> None:
-    """Raise `InvalidInput` where a file of that name could not be written."""
-    format_of(path)
+    """Raise `InvalidInput` where a file of that name could not be written, `Misconfigured` where
+    its format needs what is not installed."""
+    if format_of(path) is Format.PARQUET:
+        parquet.require()
     folder = Path(path).parent
     if not folder.is_dir():
         raise InvalidInput(f"-o {path}: there is no directory {folder}; create it first")
@@ -59,8 +63,11 @@ def record_of(item: ItemRecord) -> dict[str, Any]:
 
 
 def write(items: Iterable[ItemRecord], target: IO[str], kind: Format) -> int:
-    """Write all items; returns how many."""
-    records = (record_of(item) for item in items)
+    """Write all items as text; returns how many."""
+    return _write((record_of(item) for item in items), target, kind)
+
+
+def _write(records: Iterable[dict[str, Any]], target: IO[str], kind: Format) -> int:
     if kind is Format.CSV:
         return _write_csv(records, target)
     if kind is Format.JSON:
@@ -72,19 +79,47 @@ def write(items: Iterable[ItemRecord], target: IO[str], kind: Format) -> int:
     return count
 
 
-def save(items: Iterable[ItemRecord], path: str, kind: Format) -> int:
-    """Write all items to a file, which appears when it is complete."""
+def save(
+    items: Iterable[ItemRecord],
+    path: str,
+    kind: Format,
+    hints: Mapping[str, parquet.Kind] | None = None,
+) -> int:
+    """Write all items to a file; ``hints``: what the definition says of their fields."""
+    return save_records((record_of(item) for item in items), path, kind, hints or {})
+
+
+def save_records(
+    records: Iterable[dict[str, Any]], path: str, kind: Format, hints: Mapping[str, parquet.Kind]
+) -> int:
+    """Write all records to a file, which appears when it is complete and on the disk. ``hints``:
+    types of columns, for formats that have them."""
     goal = Path(path)
     draft = goal.with_name(f".{goal.name}.{os.getpid()}.part")
     try:
-        with draft.open("w", encoding="utf-8", newline="") as target:
-            count = write(items, target, kind)
-        draft.replace(goal)
+        if kind is Format.PARQUET:
+            count = parquet.write_parquet(records, draft, hints)
+        else:
+            with draft.open("w", encoding="utf-8", newline="") as target:
+                count = _write(records, target, kind)
+        put_in_place(draft, goal)
     except OSError as error:
         raise InvalidInput(f"-o {path}: {error.strerror}") from error
     finally:
         draft.unlink(missing_ok=True)
     return count
+
+
+def put_in_place(draft: Path, goal: Path) -> None:
+    """Rename a file that is complete; afterwards a crash takes neither it nor its name."""
+    with draft.open("rb") as written:
+        os.fsync(written.fileno())
+    draft.replace(goal)
+    folder = os.open(goal.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _dumps(value: Any) -> str:

@@ -118,6 +118,10 @@ Definitions = Annotated[
     str | None,
     typer.Option("--definitions", metavar="FILE,…", help="what to crawl with --cluster=false"),
 ]
+Sinks = Annotated[
+    str | None,
+    typer.Option("--sinks", metavar="DIR", help="where the file sinks of definitions are"),
+]
 OutagePolicy = Annotated[
     str | None,
     typer.Option("--outage-policy", metavar="continue|stop", help="crawls while etcd is away"),

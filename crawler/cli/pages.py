@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import fields
 from itertools import islice
 from typing import Annotated
 
@@ -11,9 +13,12 @@ import typer
 
 from crawler.cli import options, terminal
 from crawler.cli.calls import as_json, connect
+from crawler.cli.items import Output
 from crawler.errors import InvalidInput
 from crawler.model import PageRecord, PageState
 
+_SHOWN = 1000
+_KINDS = {"int": "int", "float": "float"}  # of the fields of a page; all others are text
 COLUMNS = ("URL", "STATE", ">STATUS", ">ATTEMPTS", "REASON")
 
 
@@ -25,7 +30,11 @@ def pages(
             "--status", metavar="STATE|CODE", help="done, failed, pending, excluded, or 404"
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="at most so many")] = 1000,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="at most so many  [default: 1000; with -o, all]"),
+    ] = None,
+    output: Output = None,
     run: options.Run = None,
     store: options.Kept = None,
     master: options.Master = options.DEFAULT_MASTER,
@@ -36,11 +45,16 @@ def pages(
     Piped: URL, state, HTTP status, attempts and reason, with tabs between.
     """
     state, code = read_status(status)
-    if store is not None:
-        found = _kept(store, name, run, state, code, limit + 1)
-    else:
-        with connect(master) as client:
-            found = list(islice(client.pages(name, run=run, state=state, status=code), limit + 1))
+    if output is not None:
+        from crawler.cli.formats import check_target
+
+        check_target(output)
+    with _found(name, run, state, code, store, master, pinned=output is not None) as source:
+        if output is not None:
+            export(islice(source, limit), output)
+            return
+        limit = limit or _SHOWN
+        found = list(islice(source, limit + 1))
     shown = found[:limit]
     if json_:
         terminal.print_json([as_json(each) for each in shown])
@@ -51,22 +65,43 @@ def pages(
         print(f"there are more than {limit}; see --limit", file=sys.stderr)
 
 
-def _kept(
-    store: str,
+def export(found: Iterable[PageRecord], output: str) -> None:
+    """To the file: each URL once, in the order found, as it stood when it was read."""
+    from crawler.cli.formats import format_of, save_records
+    from crawler.cli.parquet import Kind
+
+    hints = {each.name: Kind(_KINDS.get(str(each.type), "text")) for each in fields(PageRecord)}
+    records = (as_json(page) for page in found)
+    count = save_records(records, output, format_of(output), hints)
+    print(f"{count:,} pages in {output}", file=sys.stderr)
+
+
+@contextmanager
+def _found(
     name: str,
     run: int | None,
     state: PageState | None,
     status: int | None,
-    limit: int,
-) -> list[PageRecord]:
+    store: str | None,
+    master: str,
+    *,
+    pinned: bool,
+) -> Iterator[Iterable[PageRecord]]:
+    """``pinned``: of one run, also where the next begins while they are read."""
+    if store is None:
+        with connect(master) as client:
+            if run is None and pinned and (runs := client.runs(name).runs):
+                run = runs[-1].run
+            yield client.pages(name, run=run, state=state, status=status)
+        return
     from crawler.app.kept import kept_pages
     from crawler.cli.kept import drawn
     from crawler.config import read_store
     from crawler.telemetry import logs
 
     logs.configure("error")
-    with closing(drawn(kept_pages(read_store(store), name, run, state, status))) as pages:
-        return list(islice(pages, limit))
+    with closing(drawn(kept_pages(read_store(store), name, run, state, status))) as found:
+        yield found
 
 
 def read_status(text: str | None) -> tuple[PageState | None, int | None]:

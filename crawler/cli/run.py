@@ -92,7 +92,8 @@ def run(
         except KeyboardInterrupt:
             print(f"stopped; the same command goes on. {_kept_in(home)}", file=sys.stderr)
             raise
-        _export(home, output)
+        _tell_sinks(definition, home, networks)
+        _export(home, output, definition)
         _tell_failed(home, progress)
     if progress.failed and not progress.done:
         raise typer.Exit(exits.FAILED)
@@ -144,6 +145,7 @@ def _crawl(
     from crawler.app.here import crawl_here, look_here
 
     before = uvloop.run(look_here(home))
+    hosts = loopback_hosts(definition.hosts())
     if before is not None and before.progress.finished and not again:
         changed = before.definition != definition.canonical()
         print(told_before(before.progress, before.finished_at, changed=changed), file=sys.stderr)
@@ -156,13 +158,31 @@ def _crawl(
                 home,
                 run=run,
                 allow_private=networks,
-                hosts=loopback_hosts(definition.hosts()),
+                hosts=hosts,
                 entrusted=entrusted,
                 on_live=on_live,
             )
         )
     print(told(progress), file=sys.stderr)
     return progress
+
+
+def _tell_sinks(definition: Definition, home: Path, networks: tuple[str, ...]) -> None:
+    """Deliver what sinks have yet to get, also of a crawl that was over before, and say how far
+    they are."""
+    if not definition.sinks:
+        return
+    import uvloop
+
+    from crawler.address import loopback_hosts
+    from crawler.app.here import SINKS, deliver_here
+    from crawler.cli.show import sink_line
+
+    hosts = loopback_hosts(definition.hosts())
+    for each in uvloop.run(deliver_here(home, allow_private=networks, hosts=hosts)):
+        print(f"sink {each.sink}: {terminal.safe(sink_line(each))}", file=sys.stderr)
+    if any(sink.kind == "file" for sink in definition.sinks):
+        print(f"files of sinks are in {home / SINKS}", file=sys.stderr)
 
 
 def told_before(progress: Progress, finished_at: float, *, changed: bool) -> str:
@@ -191,7 +211,7 @@ def _tell_failed(home: Path, progress: Progress) -> None:
         print(f"and {progress.failed - len(shown):,} more: {command}", file=sys.stderr)
 
 
-def _export(home: Path, output: str | None) -> None:
+def _export(home: Path, output: str | None, definition: Definition) -> None:
     """To the file, or to whoever reads our output; a terminal is told where the items are."""
     from crawler.app.here import export_here
     from crawler.cli.kept import drawn
@@ -202,7 +222,7 @@ def _export(home: Path, output: str | None) -> None:
         )
         return
     with closing(drawn(export_here(home))) as found:
-        items.export(found, output)
+        items.export(found, output, definition.model_dump(mode="json", exclude_defaults=True))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from crawler.cli import options, terminal
 from crawler.cli.calls import as_json, connect, short_node
 from crawler.cli.runs import told_next
-from crawler.model import State
+from crawler.model import SinkRecord, State
 
 _RUNS_SHOWN = 10
 
@@ -26,8 +26,9 @@ def show(
         schedule = (found.definition or {}).get("schedule")
         more = (found.run > 1 or schedule) and not json_
         runs = client.runs(name) if more else None
+        sinks = client.sinks(name) if found.definition and found.definition.get("sinks") else ()
     if json_:
-        terminal.print_json(as_json(found))
+        terminal.print_json({**as_json(found), "sinks": [as_json(each) for each in sinks]})
         return
     lines = {
         "name": found.name,
@@ -53,6 +54,8 @@ def show(
     for number, part in enumerate(found.parts):
         owner = short_node(part.assigned_node) or "nobody"
         lines[f"part {number}"] = f"{owner}: {_state(part.state, part.reason)}"
+    for sink in sinks:
+        lines[f"sink {sink.sink}, run {sink.run}"] = sink_line(sink)
     if schedule:
         lines["schedule"] = _schedule(schedule)
     if runs is not None:
@@ -69,6 +72,16 @@ def show(
         print("definition")
         for line in json.dumps(found.definition, indent=2, ensure_ascii=False).splitlines():
             print("  " + terminal.safe(line))
+
+
+def sink_line(sink: SinkRecord) -> str:
+    """How far a sink has got."""
+    rest = f"{sink.lag:,} to go" if sink.lag else "nothing left"
+    if sink.lag and sink.trouble:
+        rest += f"; failed {sink.failures} times: {sink.trouble}"
+    elif sink.lag and not sink.holder:
+        rest += "; no worker sends just now"
+    return f"{sink.delivered:,} items delivered, {rest}"
 
 
 def _state(state: State, reason: str) -> str:

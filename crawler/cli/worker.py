@@ -24,6 +24,7 @@ def worker(
     allow_private: options.Allow = None,
     cluster: options.Cluster = None,
     definitions: options.Definitions = None,
+    sinks: options.Sinks = None,
     outage_policy: options.OutagePolicy = None,
     advertise: options.Advertise = None,
     podip: options.PodIp = None,

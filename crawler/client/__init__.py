@@ -4,6 +4,7 @@ from crawler.client.client import DEFAULT_MASTER, Client
 from crawler.client.results import (
     Change,
     Counters,
+    Export,
     NodeStatus,
     Placement,
     ResourceStatus,
@@ -18,6 +19,7 @@ __all__ = [
     "Change",
     "Client",
     "Counters",
+    "Export",
     "NodeStatus",
     "Placement",
     "ResourceStatus",

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from crawler.client.results import (
     CHANGE,
     EVENTS,
+    EXPORT,
     ITEMS,
     NODES,
     PAGES,
@@ -17,8 +18,10 @@ from crawler.client.results import (
     RESOURCE,
     RESOURCES,
     RUNS,
+    SINKS,
     WISHED,
     Change,
+    Export,
     NodeStatus,
     Placement,
     ResourceStatus,
@@ -28,7 +31,7 @@ from crawler.client.results import (
 from crawler.client.transport import Call, Identity, Patience, Transport
 from crawler.clock import Clock, SystemClock
 from crawler.errors import InvalidInput
-from crawler.model import Event, ItemRecord, PageRecord, PageState, State, check_name
+from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State, check_name
 
 DEFAULT_MASTER = "http://127.0.0.1:8081"
 PAGE_SIZE = 500
@@ -126,15 +129,46 @@ class Client:
         path = f"/crawler/node/{quote(node, safe='')}/drain"
         await self._send("POST", path, body={"undo": undo})
 
+    async def export(self, name: str, *, since: str = "", run: int | None = None) -> Export:
+        """What came since the cursor of an export before; "": all of the latest run. ``run``: that
+        one alone. Its items, as they are at this moment: `exported`."""
+        query = _without_none(since=since, run=run)
+        return EXPORT.read(await self._send("GET", _path(name, "/export"), query=query))
+
+    async def exported(
+        self, name: str, export: Export, *, page_size: int = PAGE_SIZE
+    ) -> AsyncIterator[tuple[ItemRecord, ...]]:
+        """The items of an export, in order, as many at a time as an answer holds."""
+        for each in export.stretches:
+            async for items in self._item_pages(
+                name, run=each.run, after=each.after, until=each.until, page_size=page_size
+            ):
+                yield items
+
     async def items(
-        self, name: str, *, run: int | None = None, after: int = 0, page_size: int = PAGE_SIZE
+        self,
+        name: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int | None = None,
+        page_size: int = PAGE_SIZE,
     ) -> AsyncIterator[ItemRecord]:
-        """Items of one run (None: the latest) with a seq above ``after``, in order."""
-        query = _without_none(run=run, after=after, limit=page_size)
+        """Items of one run (None: the latest) with a seq above ``after`` and up to ``until``, in
+        order."""
+        async for items in self._item_pages(
+            name, run=run, after=after, until=until, page_size=page_size
+        ):
+            for item in items:
+                yield item
+
+    async def _item_pages(
+        self, name: str, *, run: int | None, after: int, until: int | None, page_size: int
+    ) -> AsyncIterator[tuple[ItemRecord, ...]]:
+        query = _without_none(run=run, after=after, until=until, limit=page_size)
         while True:
             page = ITEMS.read(await self._send("GET", _path(name, "/items"), query=query))
-            for item in page.items:
-                yield item
+            yield page.items
             if not page.next:
                 return
             query["after"] = page.next
@@ -161,6 +195,11 @@ class Client:
     async def runs(self, name: str) -> RunPage:
         """Its last thousand runs, and when the next one is due."""
         return RUNS.read(await self._send("GET", _path(name, "/runs")))
+
+    async def sinks(self, name: str) -> tuple[SinkRecord, ...]:
+        """How far its sinks have got: those of the latest run and those still behind, the latest
+        run first."""
+        return SINKS.read(await self._send("GET", _path(name, "/sinks"))).sinks
 
     async def events(
         self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE

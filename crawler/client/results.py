@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from crawler.errors import OutcomeUnknown
-from crawler.model import Event, ItemRecord, PageRecord, State
+from crawler.model import Event, ItemRecord, PageRecord, SinkRecord, State
 
 T = TypeVar("T")
 
@@ -144,6 +144,24 @@ class ItemPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """The items of one run with a seq above ``after`` and up to ``until``."""
+
+    run: int
+    after: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One snapshot: its stretches, one after the other. ``cursor`` is where the next one goes on,
+    once all of this one is in safety."""
+
+    stretches: tuple[Stretch, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
 class PagePage:
     pages: tuple[PageRecord, ...]
     next: str
@@ -167,6 +185,11 @@ class RunPage:
     runs: tuple[RunStatus, ...]
     next_due: int | None = None
     timezone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkPage:
+    sinks: tuple[SinkRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,5 +227,7 @@ RESOURCES = Shape(ResourcePage)
 ITEMS = Shape(ItemPage)
 PAGES = Shape(PagePage)
 EVENTS = Shape(EventPage)
+EXPORT = Shape(Export)
 RUNS = Shape(RunPage)
+SINKS = Shape(SinkPage)
 NODES = Shape(NodePage)

@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from itertools import chain
 from typing import Any, Self, TypeVar
 
 from crawler.client.client import DEFAULT_MASTER, PAGE_SIZE, Client, Definition
-from crawler.client.results import Change, NodeStatus, Placement, ResourceStatus, RunPage, Wished
+from crawler.client.results import (
+    Change,
+    Export,
+    NodeStatus,
+    Placement,
+    ResourceStatus,
+    RunPage,
+    Wished,
+)
 from crawler.clock import Clock
-from crawler.model import Event, ItemRecord, PageRecord, PageState, State
+from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State
 
 T = TypeVar("T")
 
@@ -107,11 +116,29 @@ class SyncClient:
         """See `Client.drain`."""
         self._run(self._client.drain(node, undo=undo))
 
+    def export(self, name: str, *, since: str = "", run: int | None = None) -> Export:
+        """See `Client.export`."""
+        return self._run(self._client.export(name, since=since, run=run))
+
+    def exported(
+        self, name: str, export: Export, *, page_size: int = PAGE_SIZE
+    ) -> Iterator[ItemRecord]:
+        """The items of an export, in order; see `Client.exported`."""
+        pages = self._each(self._client.exported(name, export, page_size=page_size))
+        return chain.from_iterable(pages)
+
     def items(
-        self, name: str, *, run: int | None = None, after: int = 0, page_size: int = PAGE_SIZE
+        self,
+        name: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int | None = None,
+        page_size: int = PAGE_SIZE,
     ) -> Iterator[ItemRecord]:
         """See `Client.items`."""
-        return self._each(self._client.items(name, run=run, after=after, page_size=page_size))
+        found = self._client.items(name, run=run, after=after, until=until, page_size=page_size)
+        return self._each(found)
 
     def pages(
         self,
@@ -129,6 +156,10 @@ class SyncClient:
     def runs(self, name: str) -> RunPage:
         """See `Client.runs`."""
         return self._run(self._client.runs(name))
+
+    def sinks(self, name: str) -> tuple[SinkRecord, ...]:
+        """See `Client.sinks`."""
+        return self._run(self._client.sinks(name))
 
     def events(self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE) -> Iterator[Event]:
         """See `Client.events`."""

@@ -157,6 +157,11 @@ def directory(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+def optional_directory(text: str) -> Path | None:
+    """The same; an empty text is None."""
+    return directory(text) if text else None
+
+
 def file(text: str) -> str | None:
     """A file that is there; an empty text is None."""
     if text and not Path(text).expanduser().is_file():

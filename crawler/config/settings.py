@@ -99,6 +99,7 @@ class WorkerConfig(NodeConfig):
     proxy_pools: Mapping[str, Mapping[str, Any]] = field(repr=False)  # name: urls and rotation
     cluster: bool  # False: no etcd and no masters; it crawls by its definitions
     definitions: tuple[Path, ...]
+    sinks: Path | None  # the directory of file sinks; None: this worker feeds none
     outage_policy: Literal["continue", "stop"]  # what crawls do while etcd is away: continue, stop
 
     def __post_init__(self) -> None:

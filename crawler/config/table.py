@@ -72,6 +72,7 @@ ROLES: dict[str, dict[str, Setting]] = {
         **ENTRUSTED,
         "cluster": Setting(bool),
         "definitions": Setting(tuple, checks.files),
+        "sinks": Setting(str, checks.optional_directory),
         "outage_policy": Setting(str, checks.one_of("continue", "stop")),
     },
     "up": {
@@ -124,6 +125,6 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
     }  # fmt: skip
     if role == "worker":
         node |= crawling | {"http": ":8080", "grpc": ":9090", "cluster": True}
-        node |= {"definitions": (), "outage_policy": "continue"}
+        node |= {"definitions": (), "sinks": None, "outage_policy": "continue"}
         node |= {"secrets": {}, "proxy_pools": {}}
     return node

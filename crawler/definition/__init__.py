@@ -13,6 +13,7 @@ from crawler.definition.loading import (
 from crawler.definition.masking import masked
 from crawler.definition.schedule import Schedule, latest_due, next_due, schedule_of
 from crawler.definition.schema import Definition, Follow, ItemField, Next, Rule, Value
+from crawler.definition.sinks import Sink, read_sinks
 
 __all__ = [
     "MAX_DEFINITION_BYTES",
@@ -22,6 +23,7 @@ __all__ = [
     "Next",
     "Rule",
     "Schedule",
+    "Sink",
     "Value",
     "doubts",
     "for_url",
@@ -33,5 +35,6 @@ __all__ = [
     "masked",
     "next_due",
     "override",
+    "read_sinks",
     "schedule_of",
 ]

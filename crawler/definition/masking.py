@@ -20,14 +20,14 @@ def is_secret(header: str) -> bool:
 
 
 def masked(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a definition's JSON with `MASK` for every cookie, every secret header and all
-    that is in ``auth`` but the domain; what only names a worker's secret is left."""
-    shown = dict(definition)
-    headers, cookies = shown.get("headers"), shown.get("cookies")
-    if isinstance(headers, Mapping):
-        shown["headers"] = {
-            name: _hidden(value) if is_secret(name) else value for name, value in headers.items()
-        }
+    """A copy of a definition's JSON with `MASK` for every cookie, every secret header, of sinks too,
+    and all that is in ``auth`` but the domain; what only names a worker's secret is left."""
+    shown = _without_headers(definition)
+    cookies, sinks = shown.get("cookies"), shown.get("sinks")
+    if isinstance(sinks, list | tuple):
+        shown["sinks"] = [
+            _without_headers(sink) if isinstance(sink, Mapping) else sink for sink in sinks
+        ]
     if isinstance(cookies, Mapping):
         shown["cookies"] = {name: _hidden(value) for name, value in cookies.items()}
     auth = shown.get("auth")
@@ -47,3 +47,12 @@ def _masked_auth(entry: Any) -> Any:
 def _hidden(value: Any) -> Any:
     """A secret's name is no secret, and of a value it tells more than a mask."""
     return value if isinstance(value, str) and _NAME_ALONE.fullmatch(value) else MASK
+
+
+def _without_headers(table: Mapping[str, Any]) -> dict[str, Any]:
+    shown = dict(table)
+    if isinstance(headers := shown.get("headers"), Mapping):
+        shown["headers"] = {
+            name: _hidden(value) if is_secret(name) else value for name, value in headers.items()
+        }
+    return shown

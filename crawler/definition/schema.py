@@ -21,6 +21,7 @@ from crawler.definition.checks import compiles, wrong
 from crawler.definition.patterns import compile_match
 from crawler.definition.schedule import Schedule, as_schedule
 from crawler.definition.selectors import compile_css, compile_regex, compile_xpath
+from crawler.definition.sinks import Sink
 
 DEFAULT_USER_AGENT: Final = "crawler-cluster/0.1"
 # Scrapy's names for our limits.
@@ -377,6 +378,9 @@ class Definition(Model):
         description='when it is crawled again: a cron line, "every 6h", or a table with more',
     )
     rules: Annotated[tuple[Rule, ...], Field(max_length=200)] = ()
+    sinks: Annotated[tuple[Sink, ...], Field(max_length=8)] = Field(
+        default=(), description="where items are sent, each of them to every one"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -408,6 +412,7 @@ class Definition(Model):
     def _check_references(self) -> Definition:
         problems = [
             *self._doubled_names(),
+            *self._doubled_sinks(),
             *self._dead_references(),
             *self._doubled_settings(),
         ]
@@ -434,6 +439,18 @@ class Definition(Model):
                 problems.append((reason, ("auth", at, "domain")))
         return [
             InitErrorDetails(type=wrong(reason), loc=path, input=None) for reason, path in problems
+        ]
+
+    def _doubled_sinks(self) -> list[InitErrorDetails]:
+        first: dict[str, int] = {}
+        return [
+            InitErrorDetails(
+                type=wrong(f"sinks[{first[sink.name]}] has this name already"),
+                loc=("sinks", at, "name"),
+                input=None,
+            )
+            for at, sink in enumerate(self.sinks)
+            if first.setdefault(sink.name, at) != at
         ]
 
     def _dead_references(self) -> list[InitErrorDetails]:

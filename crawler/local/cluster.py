@@ -118,6 +118,8 @@ class LocalCluster:
         log_path = plan.logs / f"{name}.log"
         # Not in argv, where everybody on the machine could read the password in it.
         environ = {**_environment(own_etcd=self.etcd is not None), "CRAWLER_STORE": plan.store_url}
+        if plan.config_file is None:
+            environ.setdefault("CRAWLER_SINKS", str(plan.data / "sinks"))
         kept = Kept(name, argv, log_path, self._clock, environ=environ, restart=plan.restart)
         return Member(str(number), kept, f"http://127.0.0.1:{http}")
 

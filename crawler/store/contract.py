@@ -25,10 +25,13 @@ from crawler.model import (
     Progress,
     Request,
     RunRecord,
+    SinkRecord,
     Stamp,
     Visit,
 )
+from crawler.store.outbox import Outbox
 
+LAST = 2**63 - 1  # above every seq
 MAX_KIND = 64
 MAX_DETAIL = 2000
 
@@ -44,6 +47,7 @@ class Job:
     node: str  # node id of the claimant, for events
     parts: int = 1  # how many parts the resource is divided into, for ever
     due: int = 0  # the due time that began the run, in Unix seconds; 0: somebody did by hand
+    sinks: tuple[str, ...] = ()  # the names of those that the definition sends items to
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +173,20 @@ class Store(Protocol):
         The same stamp may be claimed again (a replaced child): the older claim is then fenced.
         Creates what rows are missing; earlier runs that were not over are then finished, as
         replaced. A due time has one run: `Conflict` where ``job.due`` began another one, or the run
-        was begun otherwise. A stamp of a cluster that `open_epoch` never saw raises
-        `StoreUnavailable`: the leader has yet to open it.
+        was begun otherwise. The claim of part 0 says which sinks there are: those that ``job`` does
+        not name are forgotten, all others are tried at once. A stamp of a cluster that `open_epoch`
+        never saw raises `StoreUnavailable`: the leader has yet to open it.
         """
 
     def budgets(self, holder: str) -> Budgets:
         """Host turns for one holder (any unique text)."""
+
+    def outbox(self, holder: str) -> Outbox:
+        """What is to be sent, for one holder (any unique text)."""
+
+    async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
+        """The sinks of the latest run and of those that are still behind, the latest run first; a
+        hundred at most."""
 
     async def open_epoch(self, cluster: str, revision: int) -> int:
         """The epoch of this cluster uuid, inserted above all others when new.
@@ -232,10 +244,23 @@ class Store(Protocol):
         the end). `NotFound` for a run that there is not."""
 
     async def items(
-        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
+        self,
+        resource_id: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int = LAST,
+        limit: int = 100,
     ) -> Sequence[ItemRecord]:
-        """Items of one run (None: the latest) with seq above ``after``, in order: a cursor misses
-        nothing, whoever writes meanwhile. `NotFound` for a run that there is not."""
+        """Items of one run (None: the latest) with seq above ``after`` and up to ``until``, in
+        order: a cursor misses nothing, whoever writes meanwhile. `NotFound` for a run that there
+        is not."""
+
+    async def extents(self, resource_id: str) -> Mapping[int, int]:
+        """The highest seq of an item per run (0: it has none), of the last thousand runs, the first
+        one first, read in one statement. Within a run seq rises in the order of the commits, so
+        what is up to there is all there is now, and what is above comes later: whoever reads up to
+        there, however slowly, reads one snapshot."""
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

@@ -32,6 +32,7 @@ class Claim:
     definition_revision: int
     node: str
     parts: int = 1
+    sinks: bool = False  # whether items are sent anywhere
 
 
 def may_claim(standing: Fence | None, token: Token) -> bool:

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from crawler.errors import InvalidInput
-from crawler.model import Event, ItemRecord, PageRecord, PageState, State, check_name
+from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State, check_name
 
 MAX_LIMIT = 1000
 
@@ -98,7 +98,13 @@ class RecordQuery(Taken):
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
 
 
+class ExportQuery(Taken):
+    since: str = Field("", max_length=64, description="`cursor` of the export before")
+    run: int | None = Field(None, ge=1, lt=2**31, description="that one alone")
+
+
 class ItemQuery(RecordQuery):
+    until: int = Field(2**63 - 1, ge=0, lt=2**63, description="the seq to end with")
     run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
 
 
@@ -206,6 +212,19 @@ class ItemList(Given):
     next: str = Field(description="give it as `after` to go on; empty at the end")
 
 
+class StretchOfItems(Given):
+    run: int
+    after: int
+    until: int
+
+
+class ExportPlan(Given):
+    stretches: tuple[StretchOfItems, ...] = Field(
+        description="ask for `items` with these, one after the other"
+    )
+    cursor: str = Field(description="give it as `since` to go on behind them")
+
+
 class PageList(Given):
     pages: tuple[PageRecord, ...]
     next: str = Field(description="give it as `after` to go on; empty at the end")
@@ -226,6 +245,10 @@ class RunList(Given):
         description="Unix seconds of its schedule's next due time; null: none, or it is left alone"
     )
     timezone: str = Field(description="of the schedule; empty without one")
+
+
+class SinkList(Given):
+    sinks: tuple[SinkRecord, ...]
 
 
 class EventList(Given):

@@ -1,4 +1,4 @@
-"""What a resource brought, over HTTP: its items, pages and events, by cursor."""
+"""What a resource brought, over HTTP: its items, pages and events, by cursor, and its sinks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from typing import Protocol, TypeVar
 
 from crawler.clock import Clock, SystemClock
 from crawler.definition import next_due, schedule_of
-from crawler.model import Event, ItemRecord, PageRecord, PageState, RunRecord, State, check_name
+from crawler.delivery.exports import plan_export
+from crawler.model import (
+    Event,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    RunRecord,
+    SinkRecord,
+    State,
+    check_name,
+)
 from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
 from crawler.web.models import (
     EventList,
+    ExportPlan,
+    ExportQuery,
     ItemList,
     ItemQuery,
     Nothing,
@@ -21,10 +33,13 @@ from crawler.web.models import (
     RecordQuery,
     Run,
     RunList,
+    SinkList,
+    StretchOfItems,
 )
 from crawler.web.resources import ONE, counters
 from crawler.web.route import Answer, AnyRoute, Asked, Route, encode
 
+LAST = 2**63 - 1
 R = TypeVar("R", ItemRecord, Event)
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
@@ -49,10 +64,23 @@ class Records(Protocol):
     async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         """The last thousand runs, by number."""
 
+    async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
+        """How far its sinks have got, the latest run first."""
+
     async def items(
-        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
+        self,
+        resource_id: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int = LAST,
+        limit: int = 100,
     ) -> Sequence[ItemRecord]:
-        """Items of one run (None: the latest) with seq above ``after``, in order."""
+        """Items of one run (None: the latest) with seq above ``after`` and up to ``until``, in
+        order."""
+
+    async def extents(self, resource_id: str) -> Mapping[int, int]:
+        """The highest seq of an item per run, the first run first."""
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100
@@ -76,8 +104,16 @@ class Results:
                 Nothing, ItemQuery, ItemList, check=check_name,
             ),
             Route(
+                "GET", f"{ONE}/export", "What an export holds now: one snapshot", self.export,
+                Nothing, ExportQuery, ExportPlan, check=check_name,
+            ),
+            Route(
                 "GET", f"{ONE}/runs", "Its last thousand runs, and when the next is due", self.runs,
                 Nothing, Nothing, RunList, check=check_name,
+            ),
+            Route(
+                "GET", f"{ONE}/sinks", "How far its sinks have got with the items", self.sinks,
+                Nothing, Nothing, SinkList, check=check_name,
             ),
             Route(
                 "GET", f"{ONE}/pages", "Pages of one run", self.pages,
@@ -92,10 +128,23 @@ class Results:
     async def items(self, asked: Asked[Nothing, ItemQuery]) -> Answer:
         query = asked.query
         found = await self.records.items(
-            await self._id(asked.name), run=query.run, after=query.after, limit=query.limit
+            await self._id(asked.name),
+            run=query.run,
+            after=query.after,
+            until=query.until,
+            limit=query.limit,
         )
         shown = _fitting(found, lambda each: ItemList(items=(each,), next=""))
         return Answer(ItemList(items=shown, next=_next(shown, found, asked.query.limit)))
+
+    async def export(self, asked: Asked[Nothing, ExportQuery]) -> Answer:
+        extents = await self.records.extents(await self._id(asked.name))
+        plan = plan_export(extents, asked.query.since, asked.query.run)
+        shown = tuple(
+            StretchOfItems(run=each.run, after=each.after, until=each.until)
+            for each in plan.stretches
+        )
+        return Answer(ExportPlan(stretches=shown, cursor=plan.cursor))
 
     async def runs(self, asked: Asked[Nothing, Nothing]) -> Answer:
         view = await self._view(asked.name)
@@ -111,6 +160,9 @@ class Results:
                 timezone=schedule.timezone if schedule is not None else "",
             )
         )
+
+    async def sinks(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        return Answer(SinkList(sinks=tuple(await self.records.sinks(await self._id(asked.name)))))
 
     async def events(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
         found = await self.records.events(

@@ -54,11 +54,16 @@ def stamp(
 
 
 def job(
-    *, run: int = 1, definition_revision: int = 3, node: str = "worker-1", parts: int = 1
+    *,
+    run: int = 1,
+    definition_revision: int = 3,
+    node: str = "worker-1",
+    parts: int = 1,
+    sinks: tuple[str, ...] = (),
 ) -> Job:
     """What a claimant says."""
     text = '{"start_urls":["https://shop.example/"]}'
-    return Job("shop", run, text, definition_revision, node, parts)
+    return Job("shop", run, text, definition_revision, node, parts, sinks=sinks)
 
 
 async def claimed(store: Store, revision: int = 10, **fields: Any) -> Frontier:

@@ -82,6 +82,21 @@ async def test_items_follow_a_cursor(store: Store) -> None:
     assert [item.seq for item in await store.items(RESOURCE, after=seen[2], limit=3)] == seen[3:6]
 
 
+async def test_an_extent_bounds_one_snapshot_however_slowly_it_is_read(store: Store) -> None:
+    frontier = await seeded(store, *(request(name) for name in "abcd"))
+    assert await store.extents(RESOURCE) == {1: 0}
+    await frontier.commit([done(request(name), items=(Item("r", {}),) * 2) for name in "ab"])
+    until = (await store.extents(RESOURCE))[1]
+    wanted = await store.items(RESOURCE)
+    await frontier.commit([done(request(name), items=(Item("r", {}),)) for name in "cd"])
+    assert await store.items(RESOURCE, until=until) == wanted
+    assert await store.items(RESOURCE, after=wanted[0].seq, until=until, limit=2) == wanted[1:3]
+    later = await store.items(RESOURCE, after=until)
+    assert len(later) == 2
+    assert await store.extents(RESOURCE) == {1: later[-1].seq}
+    assert await store.extents("unknown") == {}
+
+
 async def test_the_latest_run_is_shown(store: Store) -> None:
     first = await seeded(store, PAGE)
     await first.commit([done(PAGE, items=(Item("r", {"run": 1}),))])

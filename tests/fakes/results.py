@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crawler.errors import StoreUnavailable
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, SinkRecord
 
 
 @dataclass
@@ -18,6 +18,7 @@ class FakeResults:
     page_records: dict[str, list[PageRecord]] = field(default_factory=dict)
     event_records: dict[str, list[Event]] = field(default_factory=dict)
     run_records: dict[str, list[RunRecord]] = field(default_factory=dict)
+    sink_records: dict[str, list[SinkRecord]] = field(default_factory=dict)
     away: str = ""
 
     def _reach(self) -> None:
@@ -48,14 +49,31 @@ class FakeResults:
         return shown, shown[-1].url if len(found) > limit else ""
 
     async def items(
-        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
+        self,
+        resource_id: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int = 2**63 - 1,
+        limit: int = 100,
     ) -> Sequence[ItemRecord]:
         self._reach()
-        return [each for each in self.item_records.get(resource_id, []) if each.seq > after][:limit]
+        return [
+            each for each in self.item_records.get(resource_id, []) if after < each.seq <= until
+        ][:limit]
+
+    async def extents(self, resource_id: str) -> Mapping[int, int]:
+        self._reach()
+        run, _ = self.counters.get(resource_id, (1, Progress()))
+        return {run: max((each.seq for each in self.item_records.get(resource_id, [])), default=0)}
 
     async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         self._reach()
         return {each.run: each for each in self.run_records.get(resource_id, [])}
+
+    async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
+        self._reach()
+        return self.sink_records.get(resource_id, [])
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

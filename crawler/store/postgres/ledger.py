@@ -15,6 +15,7 @@ from crawler.store.cleaning import clean_text
 from crawler.store.contract import MAX_DETAIL, MAX_KIND, Job, Memo, Mirrored
 from crawler.store.fencing import Claim, Fence, Token, may_claim, may_raise
 from crawler.store.postgres.connection import Transaction
+from crawler.store.postgres.outbox import open_outbox
 from crawler.store.runs import check_due, check_run, replaced
 
 _SQL = statements.statements("postgres", "ledger")
@@ -55,7 +56,7 @@ async def claim(tx: Transaction, stamp: Stamp, job: Job) -> Claim:
     run_id = await _run_id(tx, stamp, job)
     detail = f"run {job.run}" + (f", part {stamp.part}" if job.parts > 1 else "")
     await insert_events(tx, [(stamp.resource_id, Event(0, tx.now, "claimed", detail, node))])
-    return Claim(
+    held = Claim(
         stamp.resource_id,
         stamp.part,
         token,
@@ -65,7 +66,10 @@ async def claim(tx: Transaction, stamp: Stamp, job: Job) -> Claim:
         job.definition_revision,
         node,
         job.parts,
+        bool(job.sinks),
     )
+    await open_outbox(tx, held, job.sinks)
+    return held
 
 
 async def check_claim(tx: Transaction, held: Claim) -> None:

@@ -34,6 +34,7 @@ async def _steps(tx: Transaction, resource_id: str) -> AsyncIterator[tuple[str, 
         yield "purge_items", run_id
         yield "purge_pages", run_id
         yield "purge_counters", run_id
+        yield "purge_outbox", run_id
     yield "purge_runs", resource_id
     yield "purge_events", resource_id
     yield "purge_fences", resource_id

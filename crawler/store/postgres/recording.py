@@ -11,7 +11,7 @@ from crawler.store import statements
 from crawler.store.batch import STRIKES_TO_FAIL, Batch, Delta, Row, page_row, work_out
 from crawler.store.cleaning import clean_text
 from crawler.store.fencing import Claim
-from crawler.store.postgres import ledger
+from crawler.store.postgres import ledger, outbox
 from crawler.store.postgres.connection import Transaction
 from crawler.store.postgres.ledger import columns
 
@@ -38,6 +38,8 @@ async def record(tx: Transaction, claim: Claim, visits: Sequence[Visit]) -> Prog
     await _insert_links(tx, claim, batch)
     if batch.items:
         await tx.run(_SQL["insert_items"], [claim.run_id, *columns(batch.items)])
+        if claim.sinks:
+            await outbox.wake(tx, claim)
     await _add(tx, claim, batch.delta)
     return await progress(tx, claim.run_id)
 

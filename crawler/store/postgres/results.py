@@ -45,12 +45,18 @@ async def pages(
 
 
 async def items(
-    tx: Transaction, resource_id: str, run: int | None, after: int, limit: int
+    tx: Transaction, resource_id: str, run: int | None, after: int, until: int, limit: int
 ) -> list[ItemRecord]:
-    """Items with a seq above ``after``."""
+    """Items with a seq above ``after`` and up to ``until``."""
     run_id = await _run_id(tx, resource_id, run)
-    asked = {"run_id": run_id, "after": after, "limit": bounded(limit)}
+    asked = {"run_id": run_id, "after": after, "until": until, "limit": bounded(limit)}
     return [item_of(row) for row in await tx.all(_SQL["list_items"], asked)]
+
+
+async def extents(tx: Transaction, resource_id: str) -> dict[int, int]:
+    """The highest seq per run."""
+    rows = await tx.all(_SQL["select_extents"], (resource_id,))
+    return {int(run): int(seq) for run, seq in reversed(rows)}
 
 
 async def events(tx: Transaction, resource_id: str, after: int, limit: int) -> list[Event]:

@@ -6,12 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, Stamp
-from crawler.store.contract import Job, Memo, Mirrored
-from crawler.store.postgres import ledger, purging, results, schema, server
+from crawler.model import (
+    Event,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    RunRecord,
+    SinkRecord,
+    Stamp,
+)
+from crawler.store.contract import LAST, Job, Memo, Mirrored
+from crawler.store.postgres import ledger, outbox, purging, results, schema, server
 from crawler.store.postgres.budgets import PostgresBudgets
 from crawler.store.postgres.connection import Database, Now, server_time
 from crawler.store.postgres.frontier import PostgresFrontier
+from crawler.store.postgres.outbox import PostgresOutbox
 
 
 async def open_postgres(
@@ -51,6 +61,12 @@ class PostgresStore:
 
     def budgets(self, holder: str) -> PostgresBudgets:
         return PostgresBudgets(holder, self._database)
+
+    def outbox(self, holder: str) -> PostgresOutbox:
+        return PostgresOutbox(holder, self._database)
+
+    async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
+        return await self._database.read(lambda tx: outbox.sinks(tx, resource_id))
 
     async def open_epoch(self, cluster: str, revision: int) -> int:
         return await self._database.write(
@@ -104,11 +120,20 @@ class PostgresStore:
         )
 
     async def items(
-        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
+        self,
+        resource_id: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int = LAST,
+        limit: int = 100,
     ) -> Sequence[ItemRecord]:
         return await self._database.read(
-            lambda tx: results.items(tx, resource_id, run, after, limit)
+            lambda tx: results.items(tx, resource_id, run, after, until, limit)
         )
+
+    async def extents(self, resource_id: str) -> Mapping[int, int]:
+        return await self._database.read(lambda tx: results.extents(tx, resource_id))
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

@@ -15,6 +15,7 @@ from crawler.store.contract import MAX_DETAIL, MAX_KIND, Job, Memo, Mirrored
 from crawler.store.fencing import Claim, Fence, Token, may_claim, may_raise, outranks
 from crawler.store.runs import check_due, check_run, replaced
 from crawler.store.sqlite.claimants import Note, Notes, Process, end_stopped
+from crawler.store.sqlite.outbox import open_outbox
 
 _SQL = statements.statements("sqlite", "ledger")
 _LEADER = "/leader"  # no resource ID holds a slash
@@ -67,7 +68,7 @@ def claim(
     run_id = _run_id(connection, stamp, job, now)
     detail = f"run {job.run}" + (f", part {stamp.part}" if job.parts > 1 else "")
     note(connection, stamp.resource_id, "claimed", detail, job.node, now)
-    return Claim(
+    held = Claim(
         stamp.resource_id,
         stamp.part,
         token,
@@ -77,7 +78,10 @@ def claim(
         job.definition_revision,
         clean_text(job.node),
         job.parts,
+        bool(job.sinks),
     )
+    open_outbox(connection, held, job.sinks)
+    return held
 
 
 def check_claim(connection: sqlite3.Connection, held: Claim) -> None:

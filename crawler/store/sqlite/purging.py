@@ -35,6 +35,7 @@ def _steps(connection: sqlite3.Connection, resource_id: str) -> Iterator[tuple[s
         yield "purge_items", run_id
         yield "purge_pages", run_id
         yield "purge_counters", run_id
+        yield "purge_outbox", run_id
     yield "purge_runs", resource_id
     yield "purge_events", resource_id
     yield "purge_fences", resource_id

@@ -12,7 +12,7 @@ from crawler.store import statements
 from crawler.store.batch import STRIKES_TO_FAIL, Delta, page_row, work_out
 from crawler.store.cleaning import clean_text
 from crawler.store.fencing import Claim
-from crawler.store.sqlite import ledger
+from crawler.store.sqlite import ledger, outbox
 from crawler.store.sqlite.links import insert_links, insert_pages, select_pending
 
 _SQL = statements.statements("sqlite", "frontier")
@@ -33,7 +33,10 @@ def record(
     """Record a batch of visits; those to pages that are not pending change nothing."""
     batch = work_out(claim, visits, select_pending(connection, claim, visits), now)
     connection.executemany(_SQL["complete_page"], batch.pages)
-    connection.executemany(_SQL["insert_item"], batch.items)
+    if batch.items:
+        connection.executemany(_SQL["insert_item"], batch.items)
+        if claim.sinks:
+            outbox.wake(connection, claim)
     insert_links(connection, claim, batch)
     _add(connection, claim, batch.delta)
     return progress(connection, claim.run_id)

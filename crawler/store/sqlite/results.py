@@ -50,15 +50,26 @@ def pages(
 
 
 def items(
-    connection: sqlite3.Connection, resource_id: str, run: int | None, after: int, limit: int
+    connection: sqlite3.Connection,
+    resource_id: str,
+    run: int | None,
+    after: int,
+    until: int,
+    limit: int,
 ) -> list[ItemRecord]:
-    """Items with a seq above ``after``."""
+    """Items with a seq above ``after`` and up to ``until``."""
     asked = {
         "run_id": _run_id(connection, resource_id, run),
         "after": after,
+        "until": until,
         "limit": bounded(limit),
     }
     return [item_of(row) for row in connection.execute(_SQL["list_items"], asked)]
+
+
+def extents(connection: sqlite3.Connection, resource_id: str) -> dict[int, int]:
+    """The highest seq per run."""
+    return dict(reversed(connection.execute(_SQL["select_extents"], (resource_id,)).fetchall()))
 
 
 def events(connection: sqlite3.Connection, resource_id: str, after: int, limit: int) -> list[Event]:

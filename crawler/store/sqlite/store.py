@@ -10,14 +10,24 @@ from typing import Any
 
 from crawler.clock import Clock
 from crawler.errors import Misconfigured, StoreUnavailable
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, Stamp
-from crawler.store.contract import Job, Memo, Mirrored
-from crawler.store.sqlite import ledger, purging, results, schema
+from crawler.model import (
+    Event,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    RunRecord,
+    SinkRecord,
+    Stamp,
+)
+from crawler.store.contract import LAST, Job, Memo, Mirrored
+from crawler.store.sqlite import ledger, outbox, purging, results, schema
 from crawler.store.sqlite.budgets import SqliteBudgets
 from crawler.store.sqlite.claimants import Notes, Process, this_process
 from crawler.store.sqlite.connection import Connection
 from crawler.store.sqlite.faults import code_of
 from crawler.store.sqlite.frontier import SqliteFrontier
+from crawler.store.sqlite.outbox import SqliteOutbox
 
 
 async def open_sqlite(path: Path, clock: Clock, *, locked_for_s: float) -> SqliteStore:
@@ -86,6 +96,12 @@ class SqliteStore:
     def budgets(self, holder: str) -> SqliteBudgets:
         return SqliteBudgets(holder, self._writer, self._clock)
 
+    def outbox(self, holder: str) -> SqliteOutbox:
+        return SqliteOutbox(holder, self._writer, self._reader, self._clock)
+
+    async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
+        return await self._reader.read(lambda c: outbox.sinks(c, resource_id, self._clock.wall()))
+
     async def open_epoch(self, cluster: str, revision: int) -> int:
         return await self._writer.write(
             "epoch",
@@ -149,9 +165,20 @@ class SqliteStore:
         )
 
     async def items(
-        self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
+        self,
+        resource_id: str,
+        *,
+        run: int | None = None,
+        after: int = 0,
+        until: int = LAST,
+        limit: int = 100,
     ) -> Sequence[ItemRecord]:
-        return await self._reader.read(lambda c: results.items(c, resource_id, run, after, limit))
+        return await self._reader.read(
+            lambda c: results.items(c, resource_id, run, after, until, limit)
+        )
+
+    async def extents(self, resource_id: str) -> Mapping[int, int]:
+        return await self._reader.read(lambda c: results.extents(c, resource_id))
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from crawler.app import here
-from crawler.app.kept import kept_items
+from crawler.app.kept import exported, kept_export, kept_items
 from crawler.cli.main import run_command
 from crawler.config import sqlite_url
 from crawler.definition import Definition, from_data, load_text
@@ -229,3 +229,21 @@ async def test_wrong_stores_are_one_line(
     assert ended.code == code
     assert said in ended.err
     assert ended.err.count("\n") == 1
+
+
+async def test_an_export_goes_on_into_the_next_run(site: str, tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "crawl.db")
+
+    async def urls(since: str) -> tuple[list[str], str]:
+        kept = await kept_export(url, here.LOCAL, since, None)
+        return [each.url async for batch in exported(url, kept) for each in batch], kept.cursor
+
+    await here.crawl_here(crawl_of(site, "/category/lamps"), tmp_path, hosts=host(site))
+    first, cursor = await urls("")
+    assert first == [f"{site}/category/lamps"]
+    assert await urls(cursor) == ([], cursor)
+    await here.crawl_here(crawl_of(site, "/category/chairs"), tmp_path, run=2, hosts=host(site))
+    later, end = await urls(cursor)
+    assert later == [f"{site}/category/chairs"]
+    assert await urls(end) == ([], end)
+    assert (await urls(""))[0] == later

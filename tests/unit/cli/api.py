@@ -60,7 +60,12 @@ class Api:
             "GET /crawler/resource": {"resources": [RESOURCE], "next": ""},
             "GET /crawler/resource/shop": RESOURCE,
             "PUT /crawler/resource/shop": CHANGE,
+            "GET /crawler/resource/shop/export": {
+                "stretches": [{"run": 1, "after": 0, "until": 1}],
+                "cursor": "1:1",
+            },
             "GET /crawler/resource/shop/items": {"items": [ITEM], "next": ""},
+            "GET /crawler/resource/shop/runs": {"runs": [RESOURCE["progress"]]},
             "GET /crawler/resource/shop/pages": {"pages": [PAGE], "next": ""},
             "GET /crawler/resource/shop/events": {"events": [EVENT], "next": ""},
             "GET /crawler/node": {"nodes": [NODE, WORKER]},

@@ -15,7 +15,7 @@ from crawler.access import Access, Role
 from crawler.cli.calls import connect
 from crawler.cli.main import run_command
 from crawler.errors import Unavailable
-from tests.unit.cli.api import ITEM, RESOURCE, Api, serve_api
+from tests.unit.cli.api import ITEM, PAGE, RESOURCE, Api, serve_api
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +236,54 @@ def test_items_to_files(api: Api, run: Run, tmp_path: Path) -> None:
         assert ended.err.startswith("1 items in ")
     assert json.loads((tmp_path / "a.json").read_text()) == [line]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.csv", "a.json", "a.jsonl"]
+
+
+def test_pages_to_files(api: Api, run: Run, tmp_path: Path) -> None:
+    for name in ("a.jsonl", "a.csv", "a.parquet"):
+        ended = run("pages", "shop", "-o", str(tmp_path / name))
+        assert (ended.code, ended.out) == (0, "")
+        assert ended.err == f"1 pages in {tmp_path / name}\n"
+    assert json.loads((tmp_path / "a.jsonl").read_text()) == PAGE
+    assert all("run=1" in call for call, _ in api.asked if "/pages" in call)
+
+
+def test_an_export_goes_on_where_the_last_one_was(api: Api, run: Run, tmp_path: Path) -> None:
+    cursor, file = tmp_path / "shop.cursor", tmp_path / "new.jsonl"
+    for asked in ("since=&", "since=1:1&"):
+        ended = run("items", "shop", "--since-last", str(cursor), "-o", str(file))
+        assert ended.code == 0
+        [call] = [call for call, _ in api.asked if "/export?" in call]
+        assert asked in f"{call}&"
+        assert cursor.read_text() == "1:1\n"
+        api.asked.clear()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["new.jsonl", "shop.cursor"]
+    assert "--since 1:1" in run("items", "shop", "--since", "1:0").err
+    assert run("items", "shop", "--since", "1:0", "--since-last", str(cursor)).code == 2
+
+
+def test_a_cursor_stays_where_an_export_failed(api: Api, run: Run, tmp_path: Path) -> None:
+    cursor = tmp_path / "shop.cursor"
+    cursor.write_text("1:0\n")
+    api.answers["GET /crawler/resource/shop/items"] = (404, {"code": 5, "message": "gone"})
+    assert run("items", "shop", "--since-last", str(cursor)).code == 3
+    assert cursor.read_text() == "1:0\n"
+    cursor.write_bytes(b"\xff")
+    assert run("items", "shop", "--since-last", str(cursor)).code == 2
+    assert run("items", "shop", "--since-last", str(tmp_path / "no" / "cursor")).code == 2
+
+
+def test_sinks_are_shown_with_what_is_left_and_why(api: Api, run: Run) -> None:
+    sink = {
+        "sink": "hook", "run": 1, "delivered": 900, "lag": 1090, "holder": "", "failures": 3,
+        "trouble": "HTTP 503\x1b[2J", "delivered_at": 1.0,
+    }  # fmt: skip
+    definition = {**RESOURCE["definition"], "sinks": [{"name": "hook"}]}
+    api.answers["GET /crawler/resource/shop"] = {**RESOURCE, "definition": definition}
+    api.answers["GET /crawler/resource/shop/sinks"] = {"sinks": [sink]}
+    [line] = [line for line in run("show", "shop").out.splitlines() if line.startswith("sink hook")]
+    assert "900 items delivered, 1,090 to go; failed 3 times: HTTP 503" in line
+    assert "\x1b" not in line
+    assert json.loads(run("show", "shop", "--json").out)["sinks"] == [sink]
 
 
 def test_a_failed_export_leaves_the_old_file(api: Api, run: Run, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_extensions() -> None:
     assert format_of("a/b.JSONL") is Format.JSONL
     assert format_of("b.csv") is Format.CSV
     for wrong in ("b", "b.xml", ".json"):
-        with pytest.raises(InvalidInput, match=r"\.jsonl, \.json, \.csv"):
+        with pytest.raises(InvalidInput, match=r"\.jsonl, \.json, \.csv, \.parquet"):
             format_of(wrong)
 
 

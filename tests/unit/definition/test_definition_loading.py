@@ -28,7 +28,7 @@ def test_every_example_loads_and_survives_the_wire(path: Path) -> None:
 
 
 def test_the_examples_are_there() -> None:
-    named = {"bare", "docs", "frontpage", "list", "members", "news", "shop"}
+    named = {"bare", "docs", "feed", "frontpage", "list", "members", "news", "shop"}
     assert named <= {path.stem for path in EXAMPLES}
 
 

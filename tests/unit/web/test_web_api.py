@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ import pytest
 import structlog
 
 from crawler.errors import Conflict, CrawlerError, NoLeader, OutcomeUnknown, StoreUnavailable
-from crawler.model import Event, PageState, Progress, RunRecord
+from crawler.model import Event, PageState, Progress, RunRecord, SinkRecord
 from crawler.rpc.pb import control_pb2 as control
 from crawler.telemetry.health import Health
 from crawler.web.app import build_worker_app
@@ -198,6 +199,36 @@ async def test_items_go_by_cursor(cluster: FakeCluster, http: aiohttp.ClientSess
     assert [each["seq"] for each in first["items"] + second["items"]] == [1, 2, 3, 4, 5]
     assert first["items"][0]["fields"] == {"name": "é1"}
     assert second["next"] == ""
+
+
+async def test_an_export_is_a_plan_and_a_cursor(
+    cluster: FakeCluster, http: aiohttp.ClientSession
+) -> None:
+    cluster.master.put("a", "{}")
+    cluster.results.item_records[str(FIRST_ID)] = [item(n) for n in range(1, 6)]
+    async with http.get(f"{RESOURCE}/a/export", params={"since": "1:2"}) as response:
+        status, plan = await answer(response)
+    assert (status, plan["cursor"]) == (200, "1:5")
+    [stretch] = plan["stretches"]
+    assert stretch == {"run": 1, "after": 2, "until": 5}
+    cluster.results.item_records[str(FIRST_ID)].append(item(6))
+    async with http.get(f"{RESOURCE}/a/items", params=stretch) as response:
+        _, body = await answer(response)
+    assert [each["seq"] for each in body["items"]] == [3, 4, 5]
+    async with http.get(f"{RESOURCE}/a/export", params={"since": "never"}) as response:
+        status, error = await answer(response)
+    assert status == 400
+    assert error["message"].startswith("since: ")
+
+
+async def test_sinks_say_how_far_they_are(
+    cluster: FakeCluster, http: aiohttp.ClientSession
+) -> None:
+    cluster.master.put("a", "{}")
+    sink = SinkRecord("hook", 2, 900, 90, "worker-1", "HTTP 503", 3, 1.5)
+    cluster.results.sink_records[str(FIRST_ID)] = [sink]
+    async with http.get(f"{RESOURCE}/a/sinks") as response:
+        assert await answer(response) == (200, {"sinks": [asdict(sink)]})
 
 
 async def test_large_items_come_in_smaller_answers(

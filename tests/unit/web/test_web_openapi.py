@@ -27,6 +27,8 @@ PATHS = {
     "/crawler/resource/{name}/items": {"get"},
     "/crawler/resource/{name}/pages": {"get"},
     "/crawler/resource/{name}/runs": {"get"},
+    "/crawler/resource/{name}/export": {"get"},
+    "/crawler/resource/{name}/sinks": {"get"},
     "/crawler/resource/{name}/events": {"get"},
     "/crawler/node": {"get"},
     "/crawler/node/{id}/drain": {"post"},
@@ -38,7 +40,7 @@ PATHS = {
 # What callers may say besides a definition. None of it is a place to fetch from.
 TAKEN = {
     "name", "id", "assigned_node", "creation_time", "definition", "undo", "after", "limit", "state",
-    "status", "run",
+    "status", "run", "since", "until",
 }  # fmt: skip
 
 

@@ -29,6 +29,11 @@ DELETE FROM counters WHERE (run_id, part) IN (
     SELECT run_id, part FROM counters WHERE run_id = %(key)s LIMIT %(limit)s
 );
 
+-- name: purge_outbox
+DELETE FROM outbox WHERE (run_id, sink) IN (
+    SELECT run_id, sink FROM outbox WHERE run_id = %(key)s LIMIT %(limit)s
+);
+
 -- name: purge_runs
 DELETE FROM runs WHERE id = ANY (ARRAY(SELECT id FROM runs WHERE resource_id = %(key)s LIMIT %(limit)s));
 

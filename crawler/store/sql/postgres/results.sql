@@ -96,11 +96,17 @@ SELECT items.seq, pages.url, items.rule, ordinal, definition_revision, fields::t
     missing::text, stored_at
 FROM (
     SELECT * FROM items
-    WHERE run_id = %(run_id)s AND seq > %(after)s AND seq > 0
+    WHERE run_id = %(run_id)s AND seq > %(after)s AND seq <= %(until)s AND seq > 0
     ORDER BY seq LIMIT %(limit)s
 ) AS items
 JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint
 ORDER BY items.seq;
+
+-- name: select_extents
+SELECT run, coalesce((
+    SELECT seq FROM items WHERE items.run_id = runs.id AND seq > 0 ORDER BY seq DESC LIMIT 1
+), 0)
+FROM runs WHERE resource_id = %s ORDER BY run DESC LIMIT 1000;
 
 -- name: list_events
 SELECT seq, at, kind, detail, node FROM events

@@ -140,6 +140,28 @@ CREATE TABLE items (
 CREATE UNIQUE INDEX items_key ON items (run_id, fingerprint, ordinal);
 CREATE INDEX items_run ON items (run_id, seq) WHERE seq > 0;
 
+-- The outbox: how far each sink of a run has got with the run's items, which are what is to be sent;
+-- their seq rises in the order of the commits. Behind: items may lie beyond seq; a commit of items
+-- says so. Who sends them holds a lease, of which each has its own number; until and due (not
+-- before) are by the store's clock; if it steps, a lease ends early or late, and its number decides.
+CREATE TABLE outbox (
+    run_id BIGINT NOT NULL,
+    sink TEXT NOT NULL,
+    behind BOOLEAN NOT NULL,
+    seq BIGINT NOT NULL DEFAULT 0,
+    delivered BIGINT NOT NULL DEFAULT 0,
+    delivered_at DOUBLE PRECISION NOT NULL DEFAULT 0,
+    lease BIGINT NOT NULL DEFAULT 0,
+    holder TEXT NOT NULL DEFAULT '',
+    until DOUBLE PRECISION NOT NULL DEFAULT 0,
+    due DOUBLE PRECISION NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
+    trouble TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (run_id, sink)
+) WITH (fillfactor = 50);
+
+CREATE INDEX outbox_behind ON outbox (due, run_id) WHERE behind;
+
 CREATE TABLE events (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     resource_id TEXT NOT NULL,

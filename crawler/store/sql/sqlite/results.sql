@@ -64,8 +64,12 @@ WHERE page.seq = ?;
 SELECT items.seq, pages.url, items.rule, ordinal, definition_revision, fields, missing, stored_at
 FROM items
 JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint
-WHERE items.run_id = :run_id AND items.seq > :after
+WHERE items.run_id = :run_id AND items.seq > :after AND items.seq <= :until
 ORDER BY items.seq LIMIT :limit;
+
+-- name: select_extents
+SELECT run, coalesce((SELECT max(seq) FROM items WHERE items.run_id = runs.id), 0)
+FROM runs WHERE resource_id = ? ORDER BY run DESC LIMIT 1000;
 
 -- name: list_events
 SELECT seq, at, kind, detail, node FROM events

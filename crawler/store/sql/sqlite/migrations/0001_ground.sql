@@ -136,6 +136,28 @@ CREATE TABLE items (
 CREATE UNIQUE INDEX items_key ON items (run_id, fingerprint, ordinal);
 CREATE INDEX items_run ON items (run_id);
 
+-- The outbox: how far each sink of a run has got with the run's items, which are what is to be sent;
+-- their seq rises in the order of the commits. Behind: items may lie beyond seq; a commit of items
+-- says so. Who sends them holds a lease, of which each has its own number; until and due (not
+-- before) are by the store's clock; if it steps, a lease ends early or late, and its number decides.
+CREATE TABLE outbox (
+    run_id INTEGER NOT NULL,
+    sink TEXT NOT NULL,
+    behind INTEGER NOT NULL,
+    seq INTEGER NOT NULL DEFAULT 0,
+    delivered INTEGER NOT NULL DEFAULT 0,
+    delivered_at REAL NOT NULL DEFAULT 0,
+    lease INTEGER NOT NULL DEFAULT 0,
+    holder TEXT NOT NULL DEFAULT '',
+    until REAL NOT NULL DEFAULT 0,
+    due REAL NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
+    trouble TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (run_id, sink)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX outbox_behind ON outbox (behind, due, run_id, sink) WHERE behind = 1;
+
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     resource_id TEXT NOT NULL,

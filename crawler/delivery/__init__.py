@@ -1,0 +1,1 @@
+"""Results on their way out: sinks that are fed from the outbox."""
