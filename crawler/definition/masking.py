@@ -20,7 +20,7 @@ def is_secret(header: str) -> bool:
 
 
 def masked(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a definition's JSON with `MASK` for every cookie, every secret header, of sinks too,
+    """A copy of a definition's JSON with `MASK` for every cookie, every secret header, sinks' too,
     and all that is in ``auth`` but the domain; what only names a worker's secret is left."""
     shown = _without_headers(definition)
     cookies, sinks = shown.get("cookies"), shown.get("sinks")

@@ -106,8 +106,8 @@ class Script:
 
 
 def _toil() -> None:
-    """What takes a tenth of a second, of a processor to itself."""
-    end = time.process_time() + 0.1
+    """What takes a quarter of a second, of a processor to itself."""
+    end = time.process_time() + 0.25
     while time.process_time() < end:
         pass
 

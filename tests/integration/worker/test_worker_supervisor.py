@@ -31,10 +31,10 @@ from tests.integration.worker.scene import (
 
 @contextmanager
 def crowded(pid: int) -> Iterator[None]:
-    """The process gets 3 in 200 parts of one processor, next to two that take all there is."""
+    """The process gets a twentieth of one processor, next to two that take all there is."""
     processor = {min(os.sched_getaffinity(0))}
     os.sched_setaffinity(pid, processor)
-    os.setpriority(os.PRIO_PROCESS, pid, 19)
+    os.setpriority(os.PRIO_PROCESS, pid, 10)
     crowd = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"], stdin=subprocess.DEVNULL)
         for _ in range(2)

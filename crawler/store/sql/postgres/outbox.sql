@@ -114,7 +114,7 @@ FROM outbox
 JOIN runs ON runs.id = outbox.run_id
 JOIN resources ON resources.id = runs.resource_id
 WHERE behind AND NOT resources.buried
-ORDER BY due LIMIT %s;
+ORDER BY outbox.due LIMIT %s;
 
 -- name: list_sinks
 SELECT outbox.sink, runs.run, delivered,

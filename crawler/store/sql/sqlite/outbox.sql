@@ -87,7 +87,7 @@ FROM outbox
 JOIN runs ON runs.id = outbox.run_id
 JOIN resources ON resources.id = runs.resource_id
 WHERE behind = 1 AND resources.buried = 0
-ORDER BY due LIMIT ?;
+ORDER BY outbox.due LIMIT ?;
 
 -- name: list_sinks
 SELECT outbox.sink, runs.run, delivered,
