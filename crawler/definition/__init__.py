@@ -11,7 +11,8 @@ from crawler.definition.loading import (
     override,
 )
 from crawler.definition.masking import masked
-from crawler.definition.schema import Definition, Follow, ItemField, Next, Rule, Value
+from crawler.definition.rules import Follow, ItemField, Next, Rule, Value
+from crawler.definition.schema import Definition
 
 __all__ = [
     "MAX_DEFINITION_BYTES",

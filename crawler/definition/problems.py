@@ -10,15 +10,8 @@ from pydantic import ValidationError
 
 from crawler.definition.checks import shortened, suggestion
 from crawler.definition.lines import Path, line_of
-from crawler.definition.schema import (
-    ALIASES,
-    Definition,
-    Follow,
-    ItemField,
-    Next,
-    Rule,
-    Value,
-)
+from crawler.definition.rules import Change, Each, Follow, ItemField, Model, Next, Rule, Value
+from crawler.definition.schema import ALIASES, Definition
 from crawler.errors import InvalidInput
 
 MAX_TOLD: Final = 10
@@ -105,6 +98,9 @@ def _written(loc: Path, data: object) -> Path:
     for depth, part in enumerate(loc):
         if isinstance(at, str):
             return loc[:depth]
+        if part == "json_body" and isinstance(at, Mapping) and part not in at:  # its short form
+            part = "json"
+            loc = (*loc[:depth], part, *loc[depth + 1 :])
         try:
             at = at[part]
         except (KeyError, IndexError, TypeError):
@@ -128,18 +124,23 @@ def _sentence(detail: Any, path: Path) -> str:
 
 
 def _unknown_field(path: Path) -> str:
-    known = list(_model_at(path[:-1]).model_fields)
+    fields = _model_at(path[:-1]).model_fields
+    known = [info.alias or name for name, info in fields.items()]
     hint = suggestion(str(path[-1]), [*known, *(ALIASES if len(path) == 1 else ())])
     return f"unknown field{hint}" + (f"; known here: {', '.join(known)}" if not hint else "")
 
 
-def _model_at(path: Path) -> type[Definition | Rule | Follow | Next | Value]:
+def _model_at(path: Path) -> type[Model]:
     """The model that describes the table at ``path``."""
     names = [part for part in path if isinstance(part, str)]
     if not names:
         return Definition
     if names[0] != "rules" or len(names) == 1:
         return Rule
-    if len(names) == 2:
-        return Next if names[1] == "next" else Follow
-    return ItemField if names[1] == "item" else Value
+    if names[1] == "item":
+        return ItemField
+    if names[1] == "follow":
+        return Value if "carry" in names else Follow
+    if names[1] == "next":
+        return Change if "query" in names else Next
+    return Each

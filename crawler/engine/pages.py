@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
 
 from crawler.clock import Clock
+from crawler.engine.baggage import carried
 from crawler.engine.fetch import (
     MAX_HOPS,
     REDIRECTS,
@@ -20,32 +21,21 @@ from crawler.engine.fetch import (
     follow,
     next_request,
 )
-from crawler.engine.hops import carried, from_start, hops
-from crawler.engine.links import Link, LinkFilter
+from crawler.engine.harvest import Extraction, gather
+from crawler.engine.hops import from_start, hops
+from crawler.engine.links import LinkFilter
+from crawler.engine.parts import LAST_STRIKES, Part, chain_of, unfinished
 from crawler.engine.retry import Again, decide, refusal
 from crawler.engine.settings import Manners
 from crawler.engine.urls import Scope, host_of
 from crawler.errors import FetchFailed
 from crawler.failpoint import hit, hit_sync
-from crawler.model import Item, PageState, Request, Visit
+from crawler.model import PageState, Request, Visit
 
 log = structlog.get_logger(__name__)
 
 ROBOTS = "robots.txt"
 _MAX_REASON = 300
-
-
-class Extraction(Protocol):
-    """What a page holds. ``rule``: the one that took it, None if there is none."""
-
-    @property
-    def rule(self) -> str | None: ...
-    @property
-    def items(self) -> tuple[Item, ...]: ...
-    @property
-    def links(self) -> Sequence[Link]: ...
-    @property
-    def errors(self) -> Sequence[str]: ...
 
 
 class Extracts(Protocol):
@@ -60,8 +50,13 @@ class Extracts(Protocol):
         charset: str | None,
         rule: str | None,
         carry: Mapping[str, Any],
+        part: Part | None,
     ) -> Extraction:
-        """Items and links of one page. Never awaits: a page is parsed in one go."""
+        """Items and links of one page. Never awaits: a page is parsed in one go.
+
+        ``part`` is the item that the page before left unfinished: it is among the items of this
+        one, or goes on in its ``part``.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +161,11 @@ class Pages:
     def refuse(self, request: Request, rules: Rules) -> Visit | None:
         """The end of a request that must not be sent; None if it may be."""
         if rules.failure is not None and rules.final:
-            return Visit(request, PageState.FAILED, rules.failure.reason, rules.failure.status)
+            return _lost(request, rules.failure.reason, rules.failure.status)
         if not rules.allows(request.url):
-            return Visit(request, PageState.EXCLUDED, ROBOTS)
+            return replace(_lost(request, ROBOTS), state=PageState.EXCLUDED)
+        if request.strikes >= LAST_STRIKES and chain_of(request) is not None:
+            return _lost(request, "killed its process")
         return None
 
     async def visit(self, request: Request) -> Outcome:
@@ -221,17 +218,16 @@ class Pages:
             elapsed_s=page.elapsed_s,
         )
         if not self._scope.allows(target):
-            return replace(visit, reason="redirect out of scope")
+            return replace(visit, reason="redirect out of scope", items=unfinished(request))
         method, body = next_request(page.status, request.method, request.body)
         link = self._links.redirect(request, target, method, body)
-        return visit if link is None else replace(visit, links=(link,))
+        if link is None:
+            return replace(visit, items=unfinished(request))
+        return replace(visit, links=(link,))
 
     def _extracted(self, request: Request, page: Page) -> Visit:
         extraction = self._extract(request, page)
-        links = extraction.links
-        if not extraction.items and all(link.is_next for link in links):
-            links = ()  # pagination ends with a page that has nothing on it
-        found = self._links.sort(request, extraction.rule, links)
+        items, found = gather(request, extraction, self._links)
         if extraction.errors:
             log.info("page read with errors", url=page.url, errors=list(extraction.errors)[:5])
         return Visit(
@@ -244,12 +240,13 @@ class Pages:
             size_bytes=page.size_bytes,
             elapsed_s=page.elapsed_s,
             rule=extraction.rule or "",
-            items=extraction.items,
+            items=items,
             links=tuple(found.links),
             excluded=tuple(found.excluded),
         )
 
     def _extract(self, request: Request, page: Page) -> Extraction:
+        chain = chain_of(request)
         self._parsing(request.fingerprint)
         try:
             hit_sync("engine.in_parse")
@@ -260,6 +257,7 @@ class Pages:
                 charset=page.charset,
                 rule=request.rule,
                 carry=carried(request),
+                part=None if chain is None else chain.part,
             )
         except Exception as error:  # whatever a hostile page brings about, it ends that page only
             log.exception("page not readable", url=page.url)
@@ -279,7 +277,12 @@ class Pages:
                 retry_after_s=decision.delay_s,
             )
             return Outcome(visit, decision.host_s)
-        return Outcome(Visit(request, PageState.FAILED, decision.reason, failure.status))
+        return Outcome(_lost(request, decision.reason, failure.status))
+
+
+def _lost(request: Request, reason: str, status: int = 0) -> Visit:
+    """The end of a request that came to no page. An item that was to go on there is written."""
+    return Visit(request, PageState.FAILED, reason, status, items=unfinished(request))
 
 
 _NO_RULES = Rules(until=float("inf"))

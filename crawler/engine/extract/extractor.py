@@ -10,13 +10,15 @@ from crawler.definition import Definition
 from crawler.definition.patterns import Routes
 from crawler.engine.extract.links import NOTHING, Link
 from crawler.engine.extract.notes import FieldTrace, Notes
-from crawler.engine.extract.page import Page
+from crawler.engine.extract.page import JsonPage, Located, Page
 from crawler.engine.extract.plans import PAGE_LABEL, Plan, RulePlan, WholePage
+from crawler.engine.parts import Part
 from crawler.model import Item
 
 _PAGE_TYPES: Final = frozenset(
     {"text/html", "application/xhtml+xml", "application/xml", "text/xml"}
 )
+_JSON_TYPES: Final = frozenset({"application/json", "text/json"})
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -25,6 +27,7 @@ class Extraction:
     """What a page yielded. ``rule`` is the label of the rule that took it, None: none did.
 
     ``errors`` say what could not be read, for people; ``trace`` is filled when asked for.
+    ``part``: an item that goes on where the first link leads.
     """
 
     rule: str | None
@@ -32,6 +35,7 @@ class Extraction:
     links: tuple[Link, ...] = ()
     errors: tuple[str, ...] = ()
     trace: tuple[FieldTrace, ...] = ()
+    part: Part | None = None
 
 
 class Extractor:
@@ -44,6 +48,11 @@ class Extractor:
             RulePlan(label, rule)
             for label, rule in zip(self._routes.labels, definition.rules, strict=True)
         )
+        self._json = frozenset(
+            label
+            for label, rule in zip(self._routes.labels, definition.rules, strict=True)
+            if rule.kind == "json"
+        )
 
     def extract(
         self,
@@ -54,24 +63,49 @@ class Extractor:
         charset: str | None = None,
         rule: str | None = None,
         carry: Mapping[str, Any] = NOTHING,
+        part: Part | None = None,
         trace: bool = False,
     ) -> Extraction:
         """Read one page. Never raises because of what a page holds.
 
         ``url`` is the canonical URL the body came from; ``content_type`` and ``charset`` are what
         the HTTP header said; ``rule`` is the label the page was sent to and ``carry`` what
-        travelled with the link.
+        travelled with the link. ``part`` is the item that the page before left unfinished: where
+        this one does not go on with it, it is among the items as it is.
         """
         label, plan = self._take(url, rule)
+        mine = part if part is not None and plan is not None and plan.joins(part.rule) else None
+        left = (part.unfinished(),) if part is not None and mine is None else ()
         if plan is None:
-            return Extraction(None)
-        if not _is_markup(content_type, body):
-            return Extraction(label, errors=(f"{content_type or 'the body'} is not HTML or XML",))
+            return Extraction(None, left)
         notes = Notes(label, trace)
-        page = Page(body, url, charset)
-        items, links = plan.read(page, carry, notes)
+        try:
+            page = self._parse(label, body, url, content_type, charset)
+        except ValueError as error:
+            left = left if mine is None else (mine.unfinished(),)
+            return Extraction(label, left, errors=(str(error),))
+        items, links, onward = plan.read(page, carry, notes, mine)
         notes.add(links.complaint())
-        return Extraction(label, items, links.collect(), tuple(notes.errors), tuple(notes.trace))
+        return Extraction(
+            label,
+            (*left, *items),
+            links.collect(),
+            tuple(notes.errors),
+            tuple(notes.trace),
+            onward,
+        )
+
+    def _parse(
+        self, label: str, body: bytes, url: str, content_type: str, charset: str | None
+    ) -> Located:
+        """The page, parsed as what its rule says it is. `ValueError` if it is something else."""
+        if label in self._json:
+            if not _is_json(content_type, body):
+                raise ValueError(f"{content_type or 'the body'} is not JSON")
+            return JsonPage(body, url, charset)
+        if not _is_markup(content_type, body):
+            raise ValueError(f"{content_type or 'the body'} is not HTML or XML")
+        return Page(body, url, charset)
 
     def _take(self, url: str, sent_to: str | None) -> tuple[str, Plan | None]:
         if not self._plans:
@@ -86,3 +120,11 @@ def _is_markup(content_type: str, body: bytes) -> bool:
     if not kind:
         return body.startswith(_BYTE_ORDER_MARKS) or body[:1_024].lstrip()[:1] == b"<"
     return kind in _PAGE_TYPES or (kind.endswith("+xml") and not kind.startswith("image/"))
+
+
+def _is_json(content_type: str, body: bytes) -> bool:
+    """Whether the content type is JSON; where none was sent, whether the body looks so."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if not kind:
+        return body[:1_024].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+    return kind in _JSON_TYPES or kind.endswith("+json")

@@ -1,4 +1,4 @@
-"""A fetched page, parsed once from its bytes; what selectors work on."""
+"""A fetched page, parsed once from its bytes: HTML or JSON; what selectors work on."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import turbohtml.detect  # registers the whatwg-* codecs that `Page.source` deco
 
 _MAX_JSONLD: Final = 1_000
 _MAX_DEPTH: Final = 32
+# Empty lists, the smallest values, take 56 bytes each.
+MAX_JSON_VALUES: Final = 2_000_000
 # References that mean the same wherever they are resolved but for the part that is put before.
 _ROOTED: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 _RELATIVE: Final = re.compile(r"[A-Za-z0-9_][!-9;-\[\]-~]*")  # no colon: it has no scheme
@@ -23,7 +25,55 @@ _ORIGIN: Final = re.compile(r"(https?://[^/?#]+)(/(?:[^?#]*/)?)")
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
-class Page:
+class Located:
+    """A page of any kind: where it is, and where its references lead.
+
+    ``root`` is what selectors begin with. References are resolved against ``base``.
+    """
+
+    def __init__(self, url: str, base: str, root: Any) -> None:
+        self.url = url
+        self.root = root
+        self.base = base if base.startswith(("http://", "https://")) else url
+        origin = _ORIGIN.match(self.base)
+        self._origin = origin[1] if origin else ""
+        self._folder = origin[0] if origin else ""
+
+    @property
+    def source(self) -> bytes:
+        """The page's text as UTF-8, for regular expressions; none where these have no use."""
+        return b""
+
+    @property
+    def jsonld(self) -> Sequence[Mapping[str, Any]]:
+        """The JSON-LD objects of the page."""
+        return ()
+
+    def resolve(self, reference: str) -> str | None:
+        """The absolute URL without fragment that a reference leads to, not yet canonical; None
+        for the page itself, for other schemes than http and https, and for what is no URL."""
+        reference = reference.partition("#")[0].strip(" \t\r\n\f")
+        if not reference:
+            return None
+        if self._origin and "./" not in reference:
+            if _ROOTED.fullmatch(reference):
+                return self._origin + reference
+            if _RELATIVE.fullmatch(reference):
+                return self._folder + reference
+        if _ABSOLUTE.fullmatch(reference):
+            return reference
+        url = self.join(reference)
+        return url if url is not None and url.startswith(("http://", "https://")) else None
+
+    def join(self, reference: str) -> str | None:
+        """The absolute URL of any scheme for a reference; None for what is no URL."""
+        try:
+            return ada_url.join_url(self.base, reference)
+        except ValueError:
+            return None
+
+
+class Page(Located):
     """A parsed page. ``charset`` is what the HTTP header said, None if nothing.
 
     The encoding is decided as the WHATWG says: byte-order mark, header, meta, then UTF-8 where the
@@ -31,14 +81,9 @@ class Page:
     """
 
     def __init__(self, body: bytes, url: str, charset: str | None = None) -> None:
-        self.url = url
         self._body = body
         self.document = _parse(body, charset)
-        base = self.document.base_url(url)
-        self.base = base if base.startswith(("http://", "https://")) else url
-        origin = _ORIGIN.match(self.base)
-        self._origin = origin[1] if origin else ""
-        self._folder = origin[0] if origin else ""
+        super().__init__(url, self.document.base_url(url), self.document)
 
     @cached_property
     def source(self) -> bytes:
@@ -64,28 +109,19 @@ class Page:
                 objects.append(storable(value))
         return objects
 
-    def resolve(self, reference: str) -> str | None:
-        """The absolute URL without fragment that a reference leads to, not yet canonical; None
-        for the page itself, for other schemes than http and https, and for what is no URL."""
-        reference = reference.partition("#")[0].strip(" \t\r\n\f")
-        if not reference:
-            return None
-        if self._origin and "./" not in reference:
-            if _ROOTED.fullmatch(reference):
-                return self._origin + reference
-            if _RELATIVE.fullmatch(reference):
-                return self._folder + reference
-        if _ABSOLUTE.fullmatch(reference):
-            return reference
-        url = self.join(reference)
-        return url if url is not None and url.startswith(("http://", "https://")) else None
 
-    def join(self, reference: str) -> str | None:
-        """The absolute URL of any scheme for a reference; None for what is no URL."""
-        try:
-            return ada_url.join_url(self.base, reference)
-        except ValueError:
-            return None
+class JsonPage(Located):
+    """A parsed JSON document: UTF-8 unless the HTTP header or the bytes themselves say otherwise.
+
+    Raises `ValueError` that says why the body cannot be read: no JSON, more than `MAX_JSON_VALUES`
+    values, nested deeper than Python goes. ``NaN`` and the infinities, which are no JSON but
+    written by some, count as null.
+    """
+
+    def __init__(self, body: bytes, url: str, charset: str | None = None) -> None:
+        if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_JSON_VALUES:
+            raise ValueError(f"the body holds more than {MAX_JSON_VALUES} values")
+        super().__init__(url, url, _parse_json(body, charset))
 
 
 def storable(value: Any, depth: int = 0) -> Any:
@@ -116,3 +152,22 @@ def _parse(body: bytes, charset: str | None) -> turbohtml.Document:
         except (LookupError, ValueError):
             pass
     return turbohtml.parse(body, positions=False)
+
+
+def _parse_json(body: bytes, charset: str | None) -> Any:
+    encoding: str = json.detect_encoding(body)
+    if charset and encoding == "utf-8" and charset != "utf-8":
+        encoding = f"whatwg-{charset}"
+    try:
+        text = body.decode(encoding, "replace")
+    except LookupError:
+        text = body.decode("utf-8", "replace")
+    try:
+        return json.loads(text, parse_constant=lambda _: None)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise ValueError(f"the body is not JSON: {error.msg} ({place})") from error
+    except RecursionError as error:
+        raise ValueError("the body is nested too deeply") from error
+    except ValueError as error:
+        raise ValueError("the body holds a number of too many digits") from error

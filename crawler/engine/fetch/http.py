@@ -15,6 +15,7 @@ from yarl import URL
 
 from crawler.address import Guard
 from crawler.clock import Clock
+from crawler.engine.bodies import content_type_of
 from crawler.engine.fetch.charset import declared
 from crawler.engine.fetch.coding import OFFERED, decoder
 from crawler.engine.fetch.page import REDIRECTS, Page
@@ -159,6 +160,9 @@ class HttpFetch:
         total = self._manners.download_timeout if timeout_s is None else timeout_s
         limit = self._manners.download_maxsize if max_bytes is None else max_bytes
         headers = self._full if self._scope.trusts(url) else self._public
+        if body is not None and "Content-Type" not in headers:
+            headers = CIMultiDict(headers)
+            headers["Content-Type"] = content_type_of(body)
         with translated():
             async with self._session.request(
                 method,
