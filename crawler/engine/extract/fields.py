@@ -41,7 +41,7 @@ class Reading(NamedTuple):
 class Field:
     """A compiled `Value`: ``selector`` is what it was written as, for people.
 
-    ``machine``: what it finds was written by a program.
+    ``machine``: what it finds are JSON values, written by a program and not yet `storable`.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Field:
         values: list[Any] = []
         for entry in islice(found, MAX_VALUES):
             try:
+                entry = storable(entry) if self.machine else entry
                 value = convert(entry, self.kind, page, machine=self.machine)
             except ValueError as error:
                 problem = problem or str(error)
@@ -159,7 +160,7 @@ def _compile_selector(value: Selecting) -> Source | None:
         return lambda _page, scope, _carry: xpath.find(scope)
     if value.json_ is not None:
         path = compile_json(value.json_)
-        return lambda _page, scope, _carry: [storable(found) for found in path.find(scope)]
+        return lambda _page, scope, _carry: path.find(scope)
     if isinstance(value, Value) and value.carry is not None:
         name = value.carry
         return lambda _page, _scope, carry: _as_list(carry.get(name))
@@ -187,7 +188,7 @@ def _as_list(value: Any) -> list[Any]:
 def _raw_text(found: Any) -> str:
     if isinstance(found, str):
         return found
-    return readable_text(found) if hasattr(found, "html") else as_text(found)
+    return readable_text(found) if hasattr(found, "html") else as_text(storable(found))
 
 
 def written(value: Selecting) -> str:

@@ -69,6 +69,11 @@ class Links:
                 break
         return first
 
+    def end(self) -> None:
+        """Leave pagination out."""
+        self._links = {url: link for url, link in self._links.items() if not link.is_next}
+        self._others = {key: link for key, link in self._others.items() if not link.is_next}
+
     def _loads(self, url: str, like: Link, load: int) -> bool:
         """Whether there is room for what one more link carries; a known one is none."""
         known = (

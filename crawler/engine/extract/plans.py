@@ -135,18 +135,20 @@ class RulePlan:
         links = Links(page)
         more = self._read_next(page, carry, notes, links)
         self._read_follow(page, page.root, carry, notes, links)
-        if part is not None and brings_nothing(part, own):
-            return Yield((part.finished(),), links)
         if part is None and not own and not any(others.values()):
             item = self._finish({field.name: field.stand_in for field in self._item}, notes)
             return Yield(() if item is None else (item,), links)
+        if part is not None and brings_nothing(part, own):
+            links.end()
+            return Yield((part.finished(),), links)
         joined = join(self._label, self._item, part, own, others)
-        if not more:
+        if more and more != page.url and not is_too_long(joined):
+            return Yield((), links, joined)
+        links.end()
+        if not is_too_long(joined):
             return Yield((joined.finished(),), links)
-        if is_too_long(joined):
-            notes.add(f"{self._label}: an item that goes on holds at most {MAX_CHARS} characters")
-            return Yield((joined.unfinished(),), links)
-        return Yield((), links, joined)
+        notes.add(f"{self._label}: an item that goes on holds at most {MAX_CHARS} characters")
+        return Yield((joined.unfinished(),), links)
 
     def _read_item(self, page: Located, scope: Any, carry: Carry, notes: Notes) -> Item | None:
         values: dict[str, Any] = {}
