@@ -177,7 +177,7 @@ class RulePlan:
         if not isinstance(page, Page):
             return {}
         found, said = read_structured(page)
-        notes.add(said and f"{self._label}.{said}")
+        notes.note_links(_STRUCTURED, Reading(list(found), [], said), found or None)
         return {STRUCTURED: found or None}
 
     def _read_next(self, page: Located, carry: Carry, notes: Notes, links: Links) -> str:
@@ -209,6 +209,7 @@ class RulePlan:
             notes.note_links(follow.links, reading, first)
 
 
+_STRUCTURED: Final = LinkField(STRUCTURED, "structured = true", lambda *_: (), False)
 # Stands for what a selector would find, until the template is filled.
 _TEMPLATE: Final = Reading((), [""])
 

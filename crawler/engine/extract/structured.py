@@ -56,7 +56,7 @@ def read_structured(page: Page) -> tuple[dict[str, Any], str]:
         if len(kept) < len(found[name]):
             cut.append(name)
             found[name] = kept
-    said = f"structured: more than {MAX_CHARS} characters of {' and '.join(cut)}" if cut else ""
+    said = f"more than {MAX_CHARS} characters of {' and '.join(cut)}" if cut else ""
     return {name: value for name, value in found.items() if value}, said
 
 

@@ -71,7 +71,7 @@ ITEMS = {
         ('{"a": NaN, "b": 1}', "a", None),
         ('{"a": 1e999}', "a", None),
     ],
-)  # fmt: skip
+)
 def test_values_of_json(body: Any, field: Any, value: Any) -> None:
     assert item(body, field) == value
 
@@ -106,7 +106,7 @@ def test_only_json_is_read_and_the_rest_is_told(content_type: str, body: bytes, 
         b'{"a": ' * 900 + b"1" + b"}" * 900,
         b"[" * 900 + b"]" * 900,
         b'{"a\\u0000": "\\ud800", "a": "\\u0000\\ud800"}',
-        b"[" + b"1," * 200_000 + b"1]",
+        b"[" + b"1," * 30_000 + b"1]",
         b"\xff\xfe\x00\xd8" * 1_000,
         b'{"a": "\xff"}',
     ],
@@ -363,7 +363,11 @@ def test_bodies_are_bounded() -> None:
     ("query", "url", "following"),
     [
         ({"page": "+1"}, "https://api.example/l", "https://api.example/l?page=2"),
-        ({"page": "+1"}, "https://api.example/l?page=9&x=%C3%A4+1", "https://api.example/l?page=10&x=%C3%A4+1"),
+        (
+            {"page": "+1"},
+            "https://api.example/l?page=9&x=%C3%A4+1",
+            "https://api.example/l?page=10&x=%C3%A4+1",
+        ),
         ({"page": "+1"}, "https://api.example/l?a=b", "https://api.example/l?a=b&page=2"),
         ({"page": "+1"}, "https://api.example/l?page=2&page=3", "https://api.example/l?page=3"),
         ({"offset": "+20"}, "https://api.example/l", "https://api.example/l?offset=20"),
@@ -371,16 +375,24 @@ def test_bodies_are_bounded() -> None:
         ({"page": "+1"}, "https://api.example/l?page=-1", "https://api.example/l?page=0"),
         ({"page": "+1"}, "https://api.example/l?page=x", None),
         ({"page": "+1"}, "https://api.example/l?page=", "https://api.example/l?page=2"),
-        ({"c": "meta.next_cursor"}, "https://api.example/l?c=old", "https://api.example/l?c=x%2F1%3D%3D"),
+        (
+            {"c": "meta.next_cursor"},
+            "https://api.example/l?c=old",
+            "https://api.example/l?c=x%2F1%3D%3D",
+        ),
         ({"c": "meta.next_cursor"}, "https://api.example/l?c=x%2F1%3D%3D", None),
         ({"c": "meta.nothing"}, "https://api.example/l", None),
         ({"c": "`0`"}, "https://api.example/l", "https://api.example/l?c=0"),
         ({"c": "`false`"}, "https://api.example/l", None),
         ({"c": "''"}, "https://api.example/l", None),
         ({"c": "meta"}, "https://api.example/l", None),
-        ({"c": "meta.next_cursor", "p": "+1"}, "https://api.example/l", "https://api.example/l?c=x%2F1%3D%3D&p=2"),
+        (
+            {"c": "meta.next_cursor", "p": "+1"},
+            "https://api.example/l",
+            "https://api.example/l?c=x%2F1%3D%3D&p=2",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_query_goes_on(query: dict[str, str], url: str, following: str | None) -> None:
     extraction = read(ITEMS, {"kind": "json", "next": {"query": query}}, url=url)
     assert [link.url for link in extraction.links] == ([following] if following else [])

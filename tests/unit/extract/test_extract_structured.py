@@ -54,27 +54,44 @@ def test_a_page_without_any_has_none() -> None:
     assert item.fields == {"name": "x", "structured": None}
 
 
+NESTED = (
+    "<div itemscope><p itemprop=o itemscope itemtype='u v'><b itemprop=n>x</b></p>"
+    "<i itemscope><b itemprop=m>y</b></i></div>"
+)
+
+
 @pytest.mark.parametrize(
     ("html", "items"),
     [
         ("<p itemprop=a>x", None),
-        ("<p itemscope><b itemprop='a b'>x <i>y</i></b>", [{"properties": {"a": ["x y"], "b": ["x y"]}}]),
+        (
+            "<p itemscope><b itemprop='a b'>x <i>y</i></b>",
+            [{"properties": {"a": ["x y"], "b": ["x y"]}}],
+        ),
         ("<p itemscope itemid=/i>", [{"id": "https://shop.example/i"}]),
-        ("<p itemscope><a itemprop=u href=/x>t</a>", [{"properties": {"u": ["https://shop.example/x"]}}]),
-        ("<p itemscope><img itemprop=i src=x>", [{"properties": {"i": ["https://shop.example/list/x"]}}]),
+        (
+            "<p itemscope><a itemprop=u href=/x>t</a>",
+            [{"properties": {"u": ["https://shop.example/x"]}}],
+        ),
+        (
+            "<p itemscope><img itemprop=i src=x>",
+            [{"properties": {"i": ["https://shop.example/list/x"]}}],
+        ),
         ("<p itemscope><time itemprop=t datetime=2024>x</time>", [{"properties": {"t": ["2024"]}}]),
         ("<p itemscope><time itemprop=t>x</time>", [{"properties": {"t": ["x"]}}]),
-        ("<p itemscope><b itemprop=a>1</b><b itemprop=a>2</b>", [{"properties": {"a": ["1", "2"]}}]),
         (
-            "<div itemscope><p itemprop=o itemscope itemtype='u v'><b itemprop=n>x</b></p>"
-            "<i itemscope><b itemprop=m>y</b></i></div>",
+            "<p itemscope><b itemprop=a>1</b><b itemprop=a>2</b>",
+            [{"properties": {"a": ["1", "2"]}}],
+        ),
+        (
+            NESTED,
             [
                 {"properties": {"o": [{"type": ["u", "v"], "properties": {"n": ["x"]}}]}},
                 {"properties": {"m": ["y"]}},
             ],
         ),
     ],
-)  # fmt: skip
+)
 def test_microdata(html: str, items: Any) -> None:
     found = structured(html) if items else read(html).items
     assert found == ({"microdata": items} if items else ())
@@ -84,14 +101,22 @@ HOSTILE = {
     "metas": "<meta property=og:x content='" + "y" * 3_000 + "'>",
     "many metas": "<meta property=og:x content=y>" * 20_000,
     "scopes in scopes": "<div itemscope itemprop='a b c d e f g h i j'>" * 500 + "x",
-    "properties in properties": "<div itemscope>" + "<div itemprop='a b c d e f g h i j'>" * 500 + "x" * 500_000,
+    "properties in properties": "<div itemscope>"
+    + "<div itemprop='a b c d e f g h i j'>" * 500
+    + "x" * 500_000,
     "many properties": "<div itemscope>" + "<b itemprop=a>x</b>" * 50_000,
     "many scopes": "<i itemscope itemtype='" + "t " * 1_000 + "'></i>" * 20_000,
     "long names": "<div itemscope><b itemprop='" + "n" * 1_000_000 + "'>x",
-    "deep json-ld": "<script type=application/ld+json>" + '{"a":' * 400 + "1" + "}" * 400 + "</script>",
-    "large json-ld": "<script type=application/ld+json>[" + ('{"a":"' + "x" * 50_000 + '"},') * 40 + "{}]</script>",
+    "deep json-ld": "<script type=application/ld+json>"
+    + '{"a":' * 400
+    + "1"
+    + "}" * 400
+    + "</script>",
+    "large json-ld": "<script type=application/ld+json>["
+    + ('{"a":"' + "x" * 50_000 + '"},') * 40
+    + "{}]</script>",
     "nul": "<meta property=og:title content='&#0;\x00'><div itemscope><b itemprop='\x00'>\x00",
-}  # fmt: skip
+}
 
 
 @pytest.mark.threat(15)
