@@ -27,8 +27,8 @@ def test_every_example_loads_and_survives_the_wire(path: Path) -> None:
     assert from_json(definition.canonical()) == definition
 
 
-def test_there_are_the_four_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["bare", "docs", "list", "shop"]
+def test_there_are_the_six_examples() -> None:
+    assert [path.stem for path in EXAMPLES] == ["api", "bare", "docs", "list", "news", "shop"]
 
 
 def test_json_and_toml_say_the_same() -> None:

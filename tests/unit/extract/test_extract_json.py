@@ -34,7 +34,7 @@ def item(body: Any, field: Any) -> Any:
     return read(body, rule).items[0].fields["x"]
 
 
-ITEMS = {
+ITEMS: dict[str, Any] = {
     "data": [
         {"id": 1, "name": "One", "price": {"amount": 1.5}, "tags": ["a", "b"]},
         {"id": "b/ä", "price": {"amount": "12,50"}},
