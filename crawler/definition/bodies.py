@@ -7,6 +7,7 @@ import math
 from typing import Any, Final
 
 from crawler.definition.checks import wrong
+from crawler.definition.masking import MASK
 from crawler.definition.templates import compile_template, strings_of
 from crawler.errors import InvalidInput
 
@@ -19,8 +20,10 @@ def form_value(value: Any) -> Any:
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return repr(value)
-    if isinstance(value, str) and len(value) > MAX_BODY_CHARS:
-        raise wrong(f"is longer than {MAX_BODY_CHARS} characters")
+    if isinstance(value, str):
+        if len(value) > MAX_BODY_CHARS:
+            raise wrong(f"is longer than {MAX_BODY_CHARS} characters")
+        _check_written(value)
     return value
 
 
@@ -37,8 +40,14 @@ def json_value(value: Any) -> Any:
     if size > MAX_BODY_CHARS:
         raise wrong(f"is longer than {MAX_BODY_CHARS} characters as JSON")
     for text in strings_of(value):
+        _check_written(text)
         try:
             compile_template(text)
         except InvalidInput as error:
             raise wrong(str(error)) from error
     return value
+
+
+def _check_written(text: str) -> None:
+    if text == MASK:
+        raise wrong(f"holds {MASK}, which is only how a secret is shown; write it out")

@@ -17,7 +17,7 @@ from crawler.errors import InvalidInput
 MAX_TOLD: Final = 10
 _MAX_SORTED: Final = 200  # of thousands, these are looked at
 # Values under these may be secrets and are not repeated.
-_UNTOLD: Final = frozenset({"headers", "cookies"})
+_UNTOLD: Final = frozenset({"headers", "cookies", "form", "json_body"})
 _SENTENCES: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "int_type": "must be a whole number",
@@ -119,7 +119,7 @@ def _sentence(detail: Any, path: Path) -> str:
     if kind == "model_type" and len(path) > 2:  # below a rule
         sentence = "must be a selector in quotes or a table"
     told = sentence.format(**detail.get("ctx", {})) if kind in _SENTENCES else sentence
-    hidden = kind in _WITHOUT_VALUE or (path and path[0] in _UNTOLD)
+    hidden = kind in _WITHOUT_VALUE or not _UNTOLD.isdisjoint(path)
     return told if hidden else f"{told} (got {shortened(value)})"
 
 

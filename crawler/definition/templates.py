@@ -41,7 +41,7 @@ class Template:
 
 
 def compile_template(text: str) -> Template:
-    """Compile, or raise `InvalidInput` that says what is wrong with ``text``."""
+    """Compile, or raise `InvalidInput` that does not repeat ``text``: it may be a secret."""
     texts, names, at = [""], [], 0
     for piece in _PIECE.finditer(text):
         texts[-1] += text[at : piece.start()]
@@ -49,14 +49,12 @@ def compile_template(text: str) -> Template:
         if piece[0] in ("{{", "}}"):
             texts[-1] += piece[0][0]
         elif piece[1] is None:
-            raise InvalidInput(
-                f"{shortened(text)}: a lone {piece[0]}; write {piece[0] * 2} for the mark itself"
-            )
+            raise InvalidInput(f"has a lone {piece[0]}; write {piece[0] * 2} for the mark itself")
         else:
             if _NAME.fullmatch(piece[1]) is None:
                 raise InvalidInput(
-                    f"{shortened(text)}: {shortened(piece[0])} names no value; write a name, "
-                    "or names joined by dots, like {id} or {author.id}"
+                    f"{shortened(piece[0])} names no value; write a name, or names joined by "
+                    "dots, like {id} or {author.id}"
                 )
             names.append(piece[1])
             texts.append("")
