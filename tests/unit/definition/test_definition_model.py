@@ -187,23 +187,24 @@ def test_secrets_that_requests_send_are_masked_and_not_repeated() -> None:
         "login": {"api_key": "***", "n": [{"token": "***"}]},
         "name": "x",
     }
-    for wrong in ({"form": {"password": "***"}}, {"json": ["***"]}):
-        with pytest.raises(InvalidInput, match="write it out"):
-            from_data(
-                {
-                    "start_urls": ["https://h/"],
-                    "rules": [{**rules[0], "follow": [{"css": "a", **wrong}]}],
-                }
-            )
-    for wrong in ({"form": {"password": "q7{"}}, {"form": {"a": ["q7"]}}, {"json": ["{q7"]}):
-        with pytest.raises(InvalidInput) as caught:
-            from_data(
-                {
-                    "start_urls": ["https://h/"],
-                    "rules": [{**rules[0], "follow": [{"css": "a", **wrong}]}],
-                }
-            )
-        assert "q7" not in str(caught.value)
+
+
+@pytest.mark.threat(24)
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"form": {"password": "***"}}, "write it out"),
+        ({"json": ["***"]}, "write it out"),
+        ({"form": {"password": "q7{"}}, "a lone {"),
+        ({"form": {"a": ["q7"]}}, "must be a string"),
+        ({"json": ["{q7"]}, "a lone {"),
+    ],
+)
+def test_a_refused_body_is_not_repeated(body: dict[str, Any], said: str) -> None:
+    rule = {"match": "**", "follow": [{"css": "a", **body}]}
+    with pytest.raises(InvalidInput, match=said) as caught:
+        from_data({"start_urls": ["https://h/"], "rules": [rule]})
+    assert "q7" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
