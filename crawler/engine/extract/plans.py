@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
-from crawler.definition import Follow, Next, Rule, Value
+from crawler.definition import Next, Rule, Value
 from crawler.definition.kinds import STRUCTURED
 from crawler.engine.extract.fields import (
     Carry,
-    Field,
     LinkField,
     Reading,
     compile_field,
     compile_links,
 )
+from crawler.engine.extract.following import Following
 from crawler.engine.extract.joining import brings_nothing, is_too_long, join
-from crawler.engine.extract.links import NOTHING, Link, Links
+from crawler.engine.extract.links import Link, Links
 from crawler.engine.extract.notes import Notes, is_absent
 from crawler.engine.extract.page import Located, Page, as_json
 from crawler.engine.extract.queries import QueryField
-from crawler.engine.extract.requests import Look, Sending, look_into
 from crawler.engine.extract.scopes import Scopes
 from crawler.engine.extract.structured import read_structured
 from crawler.engine.parts import MAX_CHARS, Part
 from crawler.model import Item
 
 PAGE_LABEL: Final = "page"
-MAX_CARRY_CHARS: Final = 16_384
 MAX_EACH_CHARS: Final = 10_000_000  # of the items of one page
 
 
@@ -47,16 +44,6 @@ class Plan(Protocol):
         """Whether its pages go on with an item of this rule."""
 
     def read(self, page: Located, carry: Carry, notes: Notes, part: Part | None, /) -> Yield: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Following:
-    """A compiled `Follow`: where links are, what is sent, and what all of them have in common."""
-
-    links: LinkField
-    like: Link
-    carry: Mapping[str, Field]
-    sending: Sending
 
 
 class RulePlan:
@@ -79,7 +66,7 @@ class RulePlan:
             method="" if isinstance(self._next, QueryField) else "GET",
         )
         self._follow = tuple(
-            _compile_follow(f"follow[{at}]", follow) for at, follow in enumerate(rule.follow)
+            Following(f"follow[{at}]", follow) for at, follow in enumerate(rule.follow)
         )
 
     def joins(self, rule: str) -> bool:
@@ -94,7 +81,8 @@ class RulePlan:
             return Yield(self._read_matches(self._each, page, carry, notes, links), links)
         item = self._read_item(page, page.root, carry, notes)
         self._read_next(page, carry, notes, links)
-        self._read_follow(page, page.root, carry, notes, links)
+        for follow in self._follow:
+            follow.read(page, page.root, carry, notes, links)
         return Yield(() if item is None else (item,), links)
 
     def _read_matches(
@@ -117,7 +105,8 @@ class RulePlan:
                     )
                     break
                 items.append(item)
-            self._read_follow(page, scope, carry, notes, links)
+            for follow in self._follow:
+                follow.read(page, scope, carry, notes, links)
         notes.match = None
         return tuple(items)
 
@@ -134,7 +123,8 @@ class RulePlan:
             others = self._read_structured(page, notes) if part is None else {STRUCTURED: None}
         links = Links(page)
         more = self._read_next(page, carry, notes, links)
-        self._read_follow(page, page.root, carry, notes, links)
+        for follow in self._follow:
+            follow.read(page, page.root, carry, notes, links)
         if part is None and not own and not any(others.values()):
             item = self._finish({field.name: field.stand_in for field in self._item}, notes)
             return Yield(() if item is None else (item,), links)
@@ -193,84 +183,14 @@ class RulePlan:
         notes.note_links(field, reading, first)
         return first
 
-    def _read_follow(
-        self, page: Located, scope: Any, carry: Carry, notes: Notes, links: Links
-    ) -> None:
-        for follow in self._follow:
-            sending, like, load = follow.sending, follow.like, 0
-            reading = follow.links.read(page, scope) if sending.url is None else _TEMPLATE
-            if follow.carry and reading.value:
-                values, load = _read_carry(follow.carry, page, scope, carry, notes)
-                like = like._replace(carry=values)
-            if not sending.plain and reading.value:
-                look = look_into(like.carry, scope)
-                reading, like, load = _fill(sending, reading, like, load, look)
-            first = links.add(reading.value, like, load=load)
-            notes.note_links(follow.links, reading, first)
-
 
 _STRUCTURED: Final = LinkField(STRUCTURED, "structured = true", lambda *_: (), False)
-# Stands for what a selector would find, until the template is filled.
-_TEMPLATE: Final = Reading((), [""])
-
-
-def _fill(
-    sending: Sending, reading: Reading, like: Link, load: int, look: Look
-) -> tuple[Reading, Link, int]:
-    """What is sent where, with its values filled in; no references where one is missing."""
-    try:
-        if sending.url is not None:
-            url = sending.fill_url(look)
-            reading = Reading([url], [url])
-        body = sending.fill_body(look)
-    except ValueError as error:
-        return Reading(reading.found, [], f"no link: {error}"), like, load
-    if sending.method != "GET":
-        like = like._replace(method=sending.method, body=body)
-        load += 1 + len(body or b"")
-    return reading, like, load
 
 
 def _compile_next(more: Next) -> LinkField | QueryField:
     if more.query is not None:
         return QueryField("next", more.query)
     return compile_links("next", more)
-
-
-def _compile_follow(name: str, follow: Follow) -> _Following:
-    if follow.url is None:
-        links = compile_links(name, follow)
-    else:
-        links = LinkField(name, f"url: {follow.url}", lambda *_: (), False)
-    return _Following(
-        links=links,
-        like=Link("", follow.to, follow.priority),
-        carry={
-            key: compile_field(f"{name}.carry.{key}", value) for key, value in follow.carry.items()
-        },
-        sending=Sending(follow),
-    )
-
-
-def _read_carry(
-    fields: Mapping[str, Field], page: Located, scope: Any, carry: Carry, notes: Notes
-) -> tuple[Mapping[str, Any], int]:
-    """The values that travel with the links of one follow, and their size; what is not there does
-    not travel."""
-    carried: dict[str, Any] = {}
-    room = MAX_CARRY_CHARS
-    for name, field in fields.items():
-        reading = field.read(page, scope, carry)
-        notes.note(field, reading)
-        if is_absent(reading.value):
-            continue
-        size = len(as_json(reading.value))
-        if size > room:
-            notes.add(f"{field.name}: carries more than {MAX_CARRY_CHARS} characters; left out")
-            break
-        room -= size
-        carried[name] = reading.value
-    return carried or NOTHING, MAX_CARRY_CHARS - room
 
 
 class WholePage:
