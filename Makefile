@@ -7,8 +7,11 @@ STAMP := $(VENV)/.installed
 # Of a random run under faults; MINUTES also of what bench-cluster holds.
 SEED ?= 1
 MINUTES ?= 2
+# What crawler is measured against, in an environment of its own.
+PEERS := .peers
+PEERS_STAMP := $(PEERS)/.installed
 
-.PHONY: help setup system unit test chaos recovery bench-cluster check format proto lock demo clean
+.PHONY: help setup system unit test chaos recovery bench bench-cluster check format proto lock demo clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -59,9 +62,18 @@ demo: setup ## the product in one minute
 	@sh tests/system-packages.sh demo
 	$(BIN)/crawler demo
 
+$(PEERS_STAMP): tests/bench/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r tests/bench/peers/requirements.txt
+	touch $@
+
+bench: setup system $(PEERS_STAMP) ## pages per CPU-second, beside Scrapy, Crawlee and colly
+	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python
+	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python --hosts many
+
 bench-cluster: setup ## the load goals: 100 workers, 10,000 resources, kills; minutes
 	@sh tests/system-packages.sh
 	$(BIN)/python -m tests.bench.cluster --minutes $(MINUTES)
 
 clean: ## remove what was built
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -238,12 +238,17 @@ class HostGrant:
     counted from the moment of asking; its next request not sooner than ``wait_s`` after the answer.
     ``wanted``: another crawl waits for the host, so drain and release it after a short turn. Not
     held: ask again after ``left_s``.
+    ``idle_s``: for how long, at least, whoever had it before could have sent the next request and
+    did not (infinite: nobody had it). ``lost``: that one never gave it back, so that all one knows
+    is that it has sent nothing since.
     """
 
     held: bool
     left_s: float
     wait_s: float = 0.0
     wanted: bool = False
+    idle_s: float = 0.0
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from tests.processes import state_of
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 15.0
+AUTHENTICATION_LIMIT_S = 5
 _OWNER = "postgres"  # the server refuses to run as root
 
 
@@ -168,6 +169,9 @@ class PostgresServer:
             "max_connections": 200,
             "fsync": "on" if self._durable else "off",
             "log_min_messages": "fatal",
+            # A stop waits for sessions that it refuses until they have said who they are, and a
+            # client that is paused or cut off never says.
+            "authentication_timeout": AUTHENTICATION_LIMIT_S,
             **self._settings,
         }
         command = [program("postgres"), "-D", str(self._data)]

@@ -46,7 +46,6 @@ WALLS = {
     "sqlite3": {"store", "local"},  # the demo reads the database independently of the store
     "psycopg": {"store"},
     "turbohtml": {"engine", "definition"},
-    "protego": {"engine"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

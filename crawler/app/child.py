@@ -14,8 +14,9 @@ import uvloop
 
 from crawler.clock import SystemClock
 from crawler.definition import from_json
+from crawler.definition.secrets import read_secrets
 from crawler.engine.crawl import Crawl
-from crawler.engine.settings import EngineSettings
+from crawler.engine.settings import EngineSettings, read_pools
 from crawler.store import open_store
 from crawler.store.contract import Job
 from crawler.telemetry import logs
@@ -29,7 +30,11 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
     logs.configure(settings["log_level"], settings["log_format"], fields={"node": settings["node"]})
     clock = SystemClock()
     store = await open_store(settings["store"], clock, name=settings["node_id"])
-    engine = EngineSettings(allow_private=tuple(settings["allow_private"]))
+    engine = EngineSettings(
+        allow_private=tuple(settings["allow_private"]),
+        secrets=read_secrets(settings["secrets"]),
+        proxy_pools=read_pools(settings["proxy_pools"]),
+    )
 
     async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:
         definition = from_json(order.definition)

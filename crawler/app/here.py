@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from crawler.app.kept import kept_items, kept_pages, open_kept
 from crawler.clock import SystemClock
 from crawler.config import sqlite_url
 from crawler.definition import Definition, for_url
+from crawler.definition.secrets import read_secrets
 from crawler.engine import single
 from crawler.engine.crawl import Crawl
 from crawler.engine.extract import Extraction, Extractor
 from crawler.engine.extract.starter import starter
 from crawler.engine.fetch import Page
 from crawler.engine.live import Live
-from crawler.engine.settings import EngineSettings
+from crawler.engine.settings import EngineSettings, read_pools
 from crawler.errors import FetchFailed, InvalidInput, NotFound
 from crawler.model import Desired, ItemRecord, PageRecord, PageState, Progress, Stamp
 from crawler.store import open_store
@@ -81,13 +84,14 @@ async def crawl_here(
     run: int = 1,
     allow_private: Sequence[str] = (),
     hosts: Sequence[str] = (),
+    entrusted: Mapping[str, Any] = MappingProxyType({}),
     on_live: Callable[[Live], None] = lambda _: None,
 ) -> Progress:
     """Crawl in this process, kept in ``data_dir``; the same call goes on where one was stopped.
 
     Every call is a new epoch, so that it supersedes whatever crawled there before. ``run`` is the
     latest one (see `look_here`) or the one after it. ``hosts`` are loopback hosts that the user
-    typed.
+    typed; ``entrusted`` is what `read_entrusted` finds.
     """
     clock = SystemClock()
     store = await open_store(local_url(data_dir), clock)
@@ -97,7 +101,7 @@ async def crawl_here(
         frontier = await store.claim(Stamp(cluster, LOCAL, 0, 1), Job(LOCAL, run, text, 1, LOCAL))
         begun_ns = int(clock.wall() * 1e9)
         await store.mirror([Mirrored(LOCAL, LOCAL, begun_ns, text, Desired.RUNNING, run)])
-        settings = EngineSettings(allow_private=tuple(allow_private), typed_hosts=tuple(hosts))
+        settings = _settings(allow_private, hosts, entrusted)
         crawl = Crawl(
             definition,
             frontier,
@@ -125,7 +129,7 @@ def failed_here(data_dir: Path) -> AsyncIterator[PageRecord]:
 
 async def propose(url: str, hosts: Sequence[str] = (), *, allow_private: Sequence[str] = ()) -> str:
     """A first definition in TOML for the site of this page, with comments."""
-    page = await _fetch(for_url(url), url, EngineSettings(tuple(allow_private), tuple(hosts)))
+    page = await _fetch(for_url(url), url, _settings(allow_private, hosts, {}))
     if page.content_type and "html" not in page.content_type.lower():
         raise InvalidInput(f"{url}: {page.content_type} is no HTML; name a page with links")
     return starter(page.url, page.body, charset=page.charset)
@@ -138,9 +142,10 @@ async def try_page(
     rule: str | None = None,
     hosts: Sequence[str] = (),
     allow_private: Sequence[str] = (),
+    entrusted: Mapping[str, Any] = MappingProxyType({}),
 ) -> Extraction:
     """Fetch one page and read it by the definition's rules, each field with its trace."""
-    page = await _fetch(definition, url, EngineSettings(tuple(allow_private), tuple(hosts)))
+    page = await _fetch(definition, url, _settings(allow_private, hosts, entrusted))
     return Extractor(definition).extract(
         page.body,
         page.url,
@@ -148,6 +153,17 @@ async def try_page(
         charset=page.charset,
         rule=rule,
         trace=True,
+    )
+
+
+def _settings(
+    allow_private: Sequence[str], hosts: Sequence[str], entrusted: Mapping[str, Any]
+) -> EngineSettings:
+    return EngineSettings(
+        allow_private=tuple(allow_private),
+        typed_hosts=tuple(hosts),
+        secrets=read_secrets(entrusted.get("secrets", {})),
+        proxy_pools=read_pools(entrusted.get("proxy_pools", {})),
     )
 
 

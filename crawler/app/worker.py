@@ -132,6 +132,8 @@ def _hello(config: WorkerConfig) -> Mapping[str, Any]:
         "store": config.store,
         "node_id": node_id(WORKER_SERVICE, config.id),
         "allow_private": list(config.allow_private),
+        "secrets": config.secrets,
+        "proxy_pools": config.proxy_pools,
         "log_level": config.log_level,
         "log_format": config.log_format,
         "node": f"worker-{config.id}",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crawler.cli import options, terminal
+
+if TYPE_CHECKING:
+    from crawler.definition import Definition
 
 
 def check(
@@ -27,6 +30,13 @@ def check(
         if json_:
             terminal.print_json(json.loads(definition.canonical()))
         else:
-            rules, urls = len(definition.rules), len(definition.start_urls)
-            said = f"{urls} start URLs, {rules} rules" if rules else f"{urls} start URLs, no rules"
-            print(f"{source}: fine ({said})", file=sys.stderr)
+            print(f"{source}: fine ({_said(definition)})", file=sys.stderr)
+
+
+def _said(definition: Definition) -> str:
+    """How much there is of what."""
+    rules = len(definition.rules)
+    parts = [f"{len(definition.start_urls)} start URLs"]
+    if definition.sitemaps:
+        parts.append(f"{len(definition.sitemaps)} sitemaps")
+    return ", ".join([*parts, f"{rules} rules" if rules else "no rules"])

@@ -33,6 +33,11 @@ Allow = Annotated[
     ),
 ]
 
+Entrusted = Annotated[
+    str | None,
+    typer.Option("--config", metavar="FILE", help="a worker's settings, for its secrets"),
+]
+
 # -- settings of masters and workers: None means "not given", so that config.py can look further --
 
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="settings in TOML")]

@@ -7,11 +7,11 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -25,6 +25,17 @@ _LINE_EVERY_S = 5.0
 _FAILED_SHOWN = 5
 
 
+class HostWait(Protocol):
+    """A host for which requests are at hand."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+
 class Live(Protocol):
     """What a running crawl tells about itself."""
 
@@ -34,6 +45,8 @@ class Live(Protocol):
     def waiting(self) -> str: ...
     @property
     def progress(self) -> Progress: ...
+    @property
+    def hosts(self) -> Sequence[HostWait]: ...
 
 
 def run(
@@ -50,6 +63,7 @@ def run(
     ] = False,
     settings: options.Settings = None,
     allow_private: options.Allow = None,
+    config: options.Entrusted = None,
     log_level: options.LogLevel = "error",
 ) -> None:
     """Crawl here and now; needs no cluster. The same command goes on where it was stopped.
@@ -58,7 +72,7 @@ def run(
     """
     from crawler.app.source import read_definition
     from crawler.cli.formats import check_target
-    from crawler.config import read_networks
+    from crawler.config import read_entrusted, read_networks
     from crawler.definition import doubts
     from crawler.local.lock import hold_directory
     from crawler.telemetry import logs
@@ -67,12 +81,12 @@ def run(
         check_target(output)  # before the crawl, not after it
     definition = read_definition(source, settings or ())
     terminal.warn(source, doubts(definition))
-    networks = read_networks(allow_private or "")
+    networks, entrusted = read_networks(allow_private or ""), read_entrusted(config)
     logs.configure(log_level or "error")
     home = Path(data).expanduser().absolute() if data else default_home(definition)
     with hold_directory(home, "crawler run"):
         try:
-            progress = _crawl(definition, home, networks, again=again)
+            progress = _crawl(definition, home, networks, entrusted, again=again)
         except KeyboardInterrupt:
             print(f"stopped; the same command goes on. {_kept_in(home)}", file=sys.stderr)
             raise
@@ -114,7 +128,12 @@ def told(progress: Progress) -> str:
 
 
 def _crawl(
-    definition: Definition, home: Path, networks: tuple[str, ...], *, again: bool
+    definition: Definition,
+    home: Path,
+    networks: tuple[str, ...],
+    entrusted: Mapping[str, Any],
+    *,
+    again: bool,
 ) -> Progress:
     """Crawl, unless that is done already; either way it is told how it stands."""
     import uvloop
@@ -136,6 +155,7 @@ def _crawl(
                 run=run,
                 allow_private=networks,
                 hosts=loopback_hosts(definition.hosts()),
+                entrusted=entrusted,
                 on_live=on_live,
             )
         )
@@ -189,8 +209,11 @@ def _shown() -> Iterator[Callable[[Live], None]]:
     if not sys.stderr.isatty():
         yield _line_now_and_then()
         return
+    from rich.console import Group
+    from rich.live import Live as Screen
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
+    from rich.text import Text
 
     columns = (
         BarColumn(),
@@ -198,8 +221,10 @@ def _shown() -> Iterator[Callable[[Live], None]]:
         TextColumn("pages  {task.fields[rate]:.1f}/s  {task.fields[items]:,} items"),
         TextColumn("{task.fields[waiting]}", style="bright_black"),
     )
-    with Bar(*columns, console=terminal.console(stderr=True), transient=True) as bar:
-        task = bar.add_task("crawl", total=None, rate=0.0, items=0, waiting="")
+    console = terminal.console(stderr=True)
+    bar = Bar(*columns, console=console)
+    task = bar.add_task("crawl", total=None, rate=0.0, items=0, waiting="")
+    with Screen(bar, console=console, transient=True) as screen:
 
         def show(live: Live) -> None:
             now = live.progress
@@ -211,6 +236,8 @@ def _shown() -> Iterator[Callable[[Live], None]]:
                 items=now.items,
                 waiting=terminal.safe(live.waiting)[:60],
             )
+            lines = (Text(f"  {line}", style="bright_black") for line in told_hosts(live.hosts))
+            screen.update(Group(bar, *lines))
 
         yield show
 
@@ -229,5 +256,16 @@ def _line_now_and_then() -> Callable[[Live], None]:
             f"{now.items:,} items",
             file=sys.stderr,
         )
+        for line in told_hosts(live.hosts):
+            print(f"  {line}", file=sys.stderr)
 
     return show
+
+
+def told_hosts(hosts: Sequence[HostWait]) -> list[str]:
+    """``shop.example: next in 0.7 s, because Crawl-delay (12 at hand)`` for those that wait."""
+    return [
+        f"{terminal.safe(each.host)}: {terminal.safe(each.reason)} ({each.queued:,} at hand)"
+        for each in hosts
+        if each.reason
+    ]

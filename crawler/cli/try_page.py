@@ -86,6 +86,7 @@ def try_page(
     ] = None,
     settings: options.Settings = None,
     allow_private: options.Allow = None,
+    config: options.Entrusted = None,
     json_: options.Json = False,
 ) -> None:
     """Fetch one page and show what each field of its rule yields."""
@@ -94,7 +95,7 @@ def try_page(
     from crawler.address import loopback_hosts
     from crawler.app import here
     from crawler.app.source import read_definition
-    from crawler.config import read_networks
+    from crawler.config import read_entrusted, read_networks
     from crawler.telemetry import logs
 
     definition = read_definition(source, settings or ())
@@ -103,7 +104,14 @@ def try_page(
     hosts = loopback_hosts([host_of(url)])
     networks = read_networks(allow_private or "")
     found: Extraction = uvloop.run(
-        here.try_page(definition, url, rule=rule, hosts=hosts, allow_private=networks)
+        here.try_page(
+            definition,
+            url,
+            rule=rule,
+            hosts=hosts,
+            allow_private=networks,
+            entrusted=read_entrusted(config),
+        )
     )
     if json_:
         terminal.print_json(_as_json(found))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from crawler.config.checks import Listen
 from crawler.errors import InvalidInput, Misconfigured
@@ -94,6 +95,8 @@ class WorkerConfig(NodeConfig):
 
     processes: int
     allow_private: tuple[str, ...]  # networks, as CIDR texts
+    secrets: Mapping[str, Mapping[str, Any]] = field(repr=False)  # name: value and domains
+    proxy_pools: Mapping[str, Mapping[str, Any]] = field(repr=False)  # name: urls and rotation
     cluster: bool  # False: no etcd and no masters; it crawls by its definitions
     definitions: tuple[Path, ...]
     outage_policy: Literal["continue", "stop"]  # what crawls do while etcd is away: continue, stop

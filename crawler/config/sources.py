@@ -15,6 +15,7 @@ from crawler.config.checks import Listen
 from crawler.config.settings import MasterConfig, UpConfig, WorkerConfig
 from crawler.config.table import (
     CRAWLING,
+    ENTRUSTED,
     ROLES,
     SHARED,
     Setting,
@@ -51,6 +52,8 @@ def _as_kind(kind: type, raw: object) -> object:
         if not isinstance(parts, list | tuple) or not all(isinstance(p, str) for p in parts):
             raise ValueError("expected a list of strings")
         return tuple(part.strip() for part in parts if part.strip())
+    if kind is dict and type(raw) is not dict:
+        raise ValueError("expected a table in the file of --config")
     if type(raw) is not kind:
         raise ValueError(f"expected {_KINDS[kind]}, got {raw!r}")
     return raw
@@ -84,7 +87,7 @@ def read_file(path: Path) -> dict[str, dict[str, Any]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: {error}", field="config") from error
     tables = {role: document.pop(role, {}) for role in ROLES}
-    top = _read_table(document, SHARED | CRAWLING, str(path), "")
+    top = _read_table(document, SHARED | CRAWLING | ENTRUSTED, str(path), "")
     merged = {}
     for role, settings in ROLES.items():
         if not isinstance(tables[role], dict):
@@ -157,6 +160,14 @@ def read_networks(text: str) -> tuple[str, ...]:
     setting = CRAWLING["allow_private"]
     networks: tuple[str, ...] = _value(setting, text, "--allow-private", "allow_private", text=True)
     return networks
+
+
+def read_entrusted(config: str | None, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """What the file of ``--config`` (or ``CRAWLER_CONFIG``) entrusts a worker with, where no other
+    setting is read."""
+    file = _config_file({"config": config}, environ)
+    found = read_file(file)["worker"] if file is not None else {}
+    return {name: found.get(name, {}) for name in ENTRUSTED}
 
 
 def read_store(text: str) -> str:

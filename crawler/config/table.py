@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from crawler.config import checks
+from crawler.config import checks, entrusted
 from crawler.errors import InvalidInput
 from crawler.model import check_node_id
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """``kind`` is what TOML must hold (str, int, bool, or tuple for one or several strings);
+    """``kind`` is what TOML must hold (str, int, bool, dict for a table, or tuple for one or
+    several strings);
     ``check`` turns that into the value, or raises ValueError saying what is expected."""
 
     kind: type
@@ -58,11 +59,17 @@ CRAWLING = {
     "processes": Setting(int, checks.between(1, 256)),
     "allow_private": Setting(tuple, checks.networks),
 }
+# Only in a file: what they hold would be read in the process list.
+ENTRUSTED = {
+    "secrets": Setting(dict, entrusted.secrets),
+    "proxy_pools": Setting(dict, entrusted.proxy_pools),
+}
 ROLES: dict[str, dict[str, Setting]] = {
     "master": _NODE,
     "worker": {
         **_NODE,
         **CRAWLING,
+        **ENTRUSTED,
         "cluster": Setting(bool),
         "definitions": Setting(tuple, checks.files),
         "outage_policy": Setting(str, checks.one_of("continue", "stop")),
@@ -118,4 +125,5 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
     if role == "worker":
         node |= crawling | {"http": ":8080", "grpc": ":9090", "cluster": True}
         node |= {"definitions": (), "outage_policy": "continue"}
+        node |= {"secrets": {}, "proxy_pools": {}}
     return node

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from crawler.definition.checks import wrong
 from crawler.definition.masking import MASK
+from crawler.definition.secrets import names_secret
 from crawler.definition.templates import compile_template, strings_of
 from crawler.errors import InvalidInput
 
@@ -51,3 +52,8 @@ def json_value(value: Any) -> Any:
 def _check_written(text: str) -> None:
     if text == MASK:
         raise wrong(f"holds {MASK}, which is only how a secret is shown; write it out")
+    if names_secret(text):
+        raise wrong(
+            "holds ${secret:NAME}, which stands in headers, cookies and auth only: what requests "
+            "send is stored in clear"
+        )

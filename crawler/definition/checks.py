@@ -13,6 +13,7 @@ import ada_url
 from pydantic_core import PydanticCustomError
 
 from crawler.definition.masking import MASK
+from crawler.definition.secrets import PLAIN_NAME, is_well_formed
 from crawler.errors import InvalidInput
 
 MAX_URL_CHARS: Final = 2_048
@@ -21,8 +22,10 @@ _HTTP: Final = re.compile(r"https?://", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")  # RFC 9110 §5.6.2
 _LABEL: Final = re.compile(r"[^\W\d][\w-]{0,62}")
 _RULE_NAME: Final = re.compile(r"\w[\w.-]{0,63}")
+_POOL_NAME: Final = re.compile(PLAIN_NAME)
 _JSONLD: Final = re.compile(r"@|[^.\s]+(?:\.[^.\s]+)*")
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_QUERY_NAME: Final = re.compile(r"[^&=#?\s]{1,200}")
 _PASSWORD: Final = re.compile(r":[^/:\s]*@")
 _SET_ELSEWHERE: Final = {
     "user-agent": "set user_agent instead",
@@ -119,20 +122,56 @@ def cookies(values: Mapping[str, str]) -> Mapping[str, str]:
             raise wrong(f"{shortened(name)} is not a cookie name")
         _check_sent(name, value)
         if any(char in ';, "\\' for char in value):
-            raise wrong(f"the value of {name} must not hold blanks, quotes, commas or semicolons")
+            raise wrong(f"{_value_of(name)} must not hold blanks, quotes, commas or semicolons")
     return values
 
 
 def _check_sent(name: str, value: str) -> None:
     # Nothing here repeats the value: it may be a secret.
     if len(value) > _MAX_HEADER_CHARS:
-        raise wrong(f"the value of {name} is longer than {_MAX_HEADER_CHARS} characters")
+        raise wrong(f"{_value_of(name)} is longer than {_MAX_HEADER_CHARS} characters")
     if not value.isascii() or not value.isprintable():
-        raise wrong(f"the value of {name} must be one line of printable ASCII")
+        raise wrong(f"{_value_of(name)} must be one line of printable ASCII")
     if value == MASK:
-        raise wrong(f"the value of {name} is {MASK}, which is only how it is shown; write it out")
-    if "${" in value:
-        raise wrong(f"the value of {name} is sent as it stands; ${{...}} is not replaced")
+        raise wrong(f"{_value_of(name)} is {MASK}, which is only how it is shown; write it out")
+    if not is_well_formed(value):
+        raise wrong(f"{_value_of(name)} holds ${{ without being a ${{secret:NAME}}")
+
+
+def _value_of(name: str) -> str:
+    return f"the value of {name}" if name else "the value"
+
+
+def user_name(text: str) -> str:
+    """A user of HTTP's Basic scheme: without a colon (RFC 7617 §2), but for a secret's."""
+    if ":" in text.replace("${secret:", ""):
+        raise wrong("must not hold a colon")
+    return credential(text)
+
+
+def credential(text: str) -> str:
+    """A password or token; never repeated, for it may be a secret."""
+    _check_sent("", text)
+    if not text:
+        raise wrong("is empty")
+    return text
+
+
+def pool_name(text: str) -> str:
+    """The name of a pool of proxies."""
+    if _POOL_NAME.fullmatch(text) is None:
+        raise wrong(
+            f"must be 1 to 64 letters, digits, _ - or ., a letter or digit first "
+            f"(got {shortened(text)})"
+        )
+    return text
+
+
+def different(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Texts, each once."""
+    if len(set(texts)) < len(texts):
+        raise wrong("holds an entry twice")
+    return texts
 
 
 def label(text: str) -> str:
@@ -159,6 +198,16 @@ def rule_name(text: str) -> str:
     if _RULE_NAME.fullmatch(text) is None:
         raise wrong(
             "must be 1 to 64 letters, digits, _ - or ., a letter or digit first "
+            f"(got {shortened(text)})"
+        )
+    return text
+
+
+def query_name(text: str) -> str:
+    """The name of a query's parameter, as URLs spell it, with ``*`` for any characters."""
+    if not text.isascii() or not text.isprintable() or _QUERY_NAME.fullmatch(text) is None:
+        raise wrong(
+            "must be the name of a parameter as URLs spell it, like ref or utm_* "
             f"(got {shortened(text)})"
         )
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 import ada_url
@@ -13,7 +14,13 @@ from crawler.definition.schema import Definition
 
 def doubts(definition: Definition) -> tuple[str, ...]:
     """Sentences, each naming the field; none where all looks meant."""
-    return (*_strangers(definition), *_unused_starts(definition), *_unreachable(definition))
+    return (
+        *_strangers(definition),
+        *_unused_starts(definition),
+        *_unused_sitemaps(definition),
+        *_unreachable(definition),
+        *_dropped(definition),
+    )
 
 
 def _strangers(definition: Definition) -> Iterator[str]:
@@ -39,9 +46,29 @@ def _unused_starts(definition: Definition) -> Iterator[str]:
             yield f"start_urls[{at}]: no rule matches {url}: nothing is taken from it"
 
 
+def _unused_sitemaps(definition: Definition) -> Iterator[str]:
+    """Sitemaps of which nothing is taken, because pages come to rules by their match only."""
+    listed = definition.sitemaps or definition.sitemaps_from_robots
+    if listed and definition.rules and not any(rule.match for rule in definition.rules):
+        yield "sitemaps: no rule has a match: none of the pages that they list is taken"
+
+
 def _unreachable(definition: Definition) -> Iterator[str]:
     """Rules that get no page: without a match, and nobody sends them any."""
     targets = {link.to for rule in definition.rules for link in rule.follow}
     for at, rule in enumerate(definition.rules):
         if rule.match is None and rule.name not in targets:
             yield f"rules[{at}]: no follow leads to {rule.name} and it has no match: it is not used"
+
+
+def _dropped(definition: Definition) -> Iterator[str]:
+    """Parameters that a rule sets, and that are taken from links before these are followed."""
+    globs = [name.replace("[", "[[]") for name in definition.drop_query]
+    for at, rule in enumerate(definition.rules):
+        names = [("next.query", name) for name in (rule.next.query or ())] if rule.next else []
+        for which, link in enumerate(rule.follow):
+            query = (link.url or "").partition("?")[2]
+            names += [(f"follow[{which}].url", part.split("=")[0]) for part in query.split("&")]
+        for where, name in names:
+            if any(fnmatchcase(name, glob) for glob in globs):
+                yield f"rules[{at}].{where}: sets {name}, which drop_query takes from links"

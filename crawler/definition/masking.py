@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from crawler.definition.secrets import PLAIN_NAME
+
 MASK: Final = "***"
 _BODIES: Final = ("form", "json_body", "json")
 _SECRET: Final = re.compile(r"auth|cookie|key|passw|secret|session|signature|token", re.IGNORECASE)
+_NAME_ALONE: Final = re.compile(rf"([A-Za-z]+ )?\$\{{secret:{PLAIN_NAME}\}}")
 
 
 def is_secret(name: str) -> bool:
@@ -17,19 +20,36 @@ def is_secret(name: str) -> bool:
 
 
 def masked(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a definition's JSON with `MASK` for every cookie, and for every secret header and
-    every secret that a request sends."""
+    """A copy of a definition's JSON with `MASK` for every cookie, every secret header, every secret
+    that a request sends and all that is in ``auth`` but the domain; what only names a worker's
+    secret is left."""
     shown = dict(definition)
     headers, cookies = shown.get("headers"), shown.get("cookies")
     if isinstance(headers, Mapping):
         shown["headers"] = {
-            name: MASK if is_secret(name) else value for name, value in headers.items()
+            name: _hidden(value) if is_secret(name) else value for name, value in headers.items()
         }
     if isinstance(cookies, Mapping):
-        shown["cookies"] = dict.fromkeys(cookies, MASK)
+        shown["cookies"] = {name: _hidden(value) for name, value in cookies.items()}
+    auth = shown.get("auth")
+    if isinstance(auth, list | tuple):
+        shown["auth"] = [_masked_auth(entry) for entry in auth]
     if isinstance(shown.get("rules"), list):
         shown["rules"] = [_in_rule(rule) for rule in shown["rules"]]
     return shown
+
+
+def _masked_auth(entry: Any) -> Any:
+    if not isinstance(entry, Mapping):
+        return _hidden(entry)
+    return {
+        name: value if name == "domain" else _masked_auth(value) for name, value in entry.items()
+    }
+
+
+def _hidden(value: Any) -> Any:
+    """A secret's name is no secret, and of a value it tells more than a mask."""
+    return value if isinstance(value, str) and _NAME_ALONE.fullmatch(value) else MASK
 
 
 def _in_rule(rule: Any) -> Any:

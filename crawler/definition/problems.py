@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from crawler.definition.access import Auth, Basic, Limit
 from crawler.definition.checks import shortened, suggestion
 from crawler.definition.lines import Path, line_of
-from crawler.definition.rules import Change, Each, Follow, ItemField, Model, Next, Rule, Value
+from crawler.definition.rules import Change, Each, Follow, ItemField, Next, Rule, Value
 from crawler.definition.schema import ALIASES, Definition
+from crawler.definition.traps import Traps
 from crawler.errors import InvalidInput
 
 MAX_TOLD: Final = 10
 _MAX_SORTED: Final = 200  # of thousands, these are looked at
 # Values under these may be secrets and are not repeated.
-_UNTOLD: Final = frozenset({"headers", "cookies", "form", "json_body"})
+_UNTOLD: Final = frozenset({"headers", "cookies", "auth", "form", "json_body"})
 _SENTENCES: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "int_type": "must be a whole number",
@@ -38,6 +40,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
 }
+_KNOWN: Final = "; known here: "
 # Their sentences already say what was given, or nothing was.
 _WITHOUT_VALUE: Final = frozenset({"wrong", "missing", "too_long", "too_short"})
 
@@ -58,10 +61,21 @@ class Problem:
 
 def refusal(problems: list[Problem], source: str) -> InvalidInput:
     """One error for all of them: the first names the field, up to `MAX_TOLD` are told."""
-    told = [problem.told(source) for problem in problems[:MAX_TOLD]]
+    told = [problem.told(source) for problem in _briefly(problems[:MAX_TOLD])]
     if len(problems) > MAX_TOLD:
         told.append(f"and {len(problems) - MAX_TOLD} more")
     return InvalidInput("\n".join(told), field=problems[0].field)
+
+
+def _briefly(problems: list[Problem]) -> list[Problem]:
+    """With what is known in one place said once."""
+    said: set[str] = set()
+    brief = []
+    for problem in problems:
+        message, _, known = problem.message.partition(_KNOWN)
+        brief.append(replace(problem, message=message) if known in said else problem)
+        said.add(known or "-")
+    return brief
 
 
 def find_problems(error: ValidationError, data: object, lines: Mapping[Path, int]) -> list[Problem]:
@@ -127,14 +141,18 @@ def _unknown_field(path: Path) -> str:
     fields = _model_at(path[:-1]).model_fields
     known = [info.alias or name for name, info in fields.items()]
     hint = suggestion(str(path[-1]), [*known, *(ALIASES if len(path) == 1 else ())])
-    return f"unknown field{hint}" + (f"; known here: {', '.join(known)}" if not hint else "")
+    return f"unknown field{hint}" + (f"{_KNOWN}{', '.join(known)}" if not hint else "")
 
 
-def _model_at(path: Path) -> type[Model]:
+def _model_at(path: Path) -> type[BaseModel]:
     """The model that describes the table at ``path``."""
     names = [part for part in path if isinstance(part, str)]
     if not names:
         return Definition
+    if names[0] in ("limits", "auth"):
+        return Limit if names[0] == "limits" else Basic if len(names) > 1 else Auth
+    if names[0] == "traps":
+        return Traps
     if names[0] != "rules" or len(names) == 1:
         return Rule
     if names[1] == "item":

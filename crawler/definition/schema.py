@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import ada_url
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import InitErrorDetails, ValidationError
 
 from crawler.definition import checks
+from crawler.definition.access import Auth, Limit
 from crawler.definition.checks import wrong
 from crawler.definition.rules import Flag, Model, Rule, Value
+from crawler.definition.traps import Traps, as_traps
 
 DEFAULT_USER_AGENT: Final = "crawler-cluster/0.1"
 # Scrapy's names for our limits.
@@ -29,6 +31,9 @@ ALIASES: Final[Mapping[str, str]] = {
 _FOREVER_S: Final = 10 * 365 * 86_400
 
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000_000)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)]
+Timeout = Annotated[float, Field(strict=True, ge=0, le=3_600, allow_inf_nan=False)]
+UserAgent = Annotated[str, Field(max_length=256), AfterValidator(checks.user_agent)]
 StatusCode = Annotated[int, Field(strict=True, ge=100, le=599)]
 
 
@@ -38,11 +43,27 @@ class Definition(Model):
 
     start_urls: Annotated[
         tuple[Annotated[str, AfterValidator(checks.start_url)], ...],
-        Field(min_length=1, max_length=10_000),
-    ] = Field(description="where the crawl begins: absolute http or https URLs")
+        Field(max_length=10_000),
+    ] = Field(
+        default=(),
+        description="where the crawl begins: absolute http or https URLs; this or sitemaps",
+    )
+    sitemaps: Annotated[
+        tuple[Annotated[str, AfterValidator(checks.start_url)], ...], Field(max_length=1_000)
+    ] = Field(
+        default=(),
+        description="sitemaps, their indexes, feeds, or robots.txt files that name some; all that "
+        "they list is crawled like start URLs",
+    )
+    sitemaps_from_robots: Flag = Field(
+        default=False, description="also those that the robots.txt of start_urls name"
+    )
     allowed_domains: Annotated[
         tuple[Annotated[str, AfterValidator(checks.domain)], ...], Field(max_length=10_000)
-    ] = Field(default=(), description="with their subdomains; those of start_urls unless said")
+    ] = Field(
+        default=(),
+        description="with their subdomains; those of start_urls and sitemaps unless said",
+    )
     depth_limit: Annotated[int, Field(strict=True, ge=0, le=100_000)] = Field(
         default=0, description="links away from a start URL; 0: no limit"
     )
@@ -51,15 +72,82 @@ class Definition(Model):
     download_delay: Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)] = (
         Field(default=1.0, description="seconds between two requests to a host")
     )
+    randomize_download_delay: Flag = Field(
+        default=False,
+        description="lengthen each delay by a random part of its half, so that it is never shorter",
+    )
+    limits: Annotated[tuple[Limit, ...], Field(max_length=10)] = Field(
+        default=(), description="token buckets for each host, all of which must pass"
+    )
+    concurrent_requests_per_ip: Annotated[int, Field(strict=True, ge=0, le=256)] = Field(
+        default=0, description="of all hosts at one address, within one process; 0: no limit"
+    )
+    autothrottle_enabled: Flag = Field(
+        default=False, description="let the delay follow how long a host takes to answer"
+    )
+    autothrottle_start_delay: Seconds = Field(
+        default=5.0, description="the delay until a host has answered"
+    )
+    autothrottle_max_delay: Seconds = Field(
+        default=60.0, description="no latency makes it longer; download_delay and Crawl-delay may"
+    )
+    autothrottle_target_concurrency: Annotated[
+        float, Field(strict=True, ge=0.01, le=256, allow_inf_nan=False)
+    ] = Field(default=1.0, description="requests that a host is to have at a time, on average")
     robotstxt_obey: Flag = True
-    user_agent: Annotated[str, Field(max_length=256), AfterValidator(checks.user_agent)] = (
-        DEFAULT_USER_AGENT
+    nofollow: Literal["obey", "ignore"] = Field(
+        default="obey",
+        description="of links marked so, and of pages whose meta robots or X-Robots-Tag say so",
+    )
+    canonical_links: Literal["record", "follow"] = Field(
+        default="record",
+        description="what a page's rel=canonical to another URL is: told in its reason, or also a "
+        "link for the same rule",
+    )
+    sort_query: Flag = Field(
+        default=False, description="links whose parameters differ in order are the same"
+    )
+    drop_query: Annotated[
+        tuple[Annotated[str, AfterValidator(checks.query_name)], ...], Field(max_length=200)
+    ] = Field(
+        default=(),
+        description="parameters taken from links: names, with * for any characters; the word "
+        "tracking stands for utm_*, fbclid, gclid and the like",
+    )
+    traps: Annotated[Traps, BeforeValidator(as_traps, json_schema_input_type=bool | Traps)] = Field(
+        default=Traps(), description="false: none is looked for"
+    )
+    user_agent: UserAgent = DEFAULT_USER_AGENT
+    user_agents: Annotated[
+        tuple[UserAgent, ...], Field(max_length=1_000), AfterValidator(checks.different)
+    ] = Field(
+        default=(),
+        description="take turns instead of user_agent; robots.txt is obeyed as the first",
+    )
+    user_agent_rotation: Literal["host", "request"] = Field(
+        default="host", description="a host always sees the same one, or every request the next"
     )
     headers: Annotated[Mapping[str, str], Field(max_length=100), AfterValidator(checks.headers)] = (
-        Field(default={}, description="sent with every request, and stored in clear")
+        Field(
+            default={},
+            description="sent with every request, and stored in clear but for ${secret:NAME}",
+        )
     )
     cookies: Annotated[Mapping[str, str], Field(max_length=100), AfterValidator(checks.cookies)] = (
-        Field(default={}, description="sent with every request in scope, and stored in clear")
+        Field(
+            default={},
+            description="sent to the hosts of start_urls, stored in clear but for ${secret:NAME}",
+        )
+    )
+    cookies_enabled: Flag | None = Field(
+        default=None,
+        description="keep the cookies that servers set; unless said, where cookies are given",
+    )
+    auth: Annotated[tuple[Auth, ...], Field(max_length=100)] = Field(
+        default=(), description="credentials by domain, best as ${secret:NAME}"
+    )
+    proxy_pool: Annotated[str, AfterValidator(checks.pool_name)] | None = Field(
+        default=None, description="a pool of proxies in the settings of the workers"
     )
     retry_times: Annotated[int, Field(strict=True, ge=0, le=100)] = Field(
         default=2, description="how often a page is tried again"
@@ -79,6 +167,13 @@ class Definition(Model):
     ] = Field(
         default=180.0,
         description="seconds for one request in all, from connecting to the last byte",
+    )
+    connect_timeout: Timeout = Field(
+        default=30.0, description="of these for the name and the connection; 0: no such limit"
+    )
+    first_byte_timeout: Timeout = Field(
+        default=0.0,
+        description="of these until an answer begins, connecting included; 0: no such limit",
     )
     download_maxsize: Annotated[int, Field(strict=True, ge=1_024, le=104_857_600)] = Field(
         default=10_485_760, description="bytes of a body after decompression"
@@ -108,8 +203,26 @@ class Definition(Model):
         return {ALIASES.get(key, key) if isinstance(key, str) else key: data[key] for key in data}
 
     @model_validator(mode="after")
+    def _check_beginning(self) -> Definition:
+        if not self.start_urls and not self.sitemaps:
+            reason = "is missing: write where the crawl begins, here or in sitemaps"
+            problem = InitErrorDetails(type=wrong(reason), loc=("start_urls",), input=None)
+            raise ValidationError.from_exception_data("Definition", [problem])
+        if self.sitemaps_from_robots and not self.start_urls:
+            reason = "needs start_urls; in sitemaps, name https://host/robots.txt itself"
+            problem = InitErrorDetails(
+                type=wrong(reason), loc=("sitemaps_from_robots",), input=None
+            )
+            raise ValidationError.from_exception_data("Definition", [problem])
+        return self
+
+    @model_validator(mode="after")
     def _check_references(self) -> Definition:
-        problems = [*self._doubled_names(), *self._dead_references()]
+        problems = [
+            *self._doubled_names(),
+            *self._dead_references(),
+            *self._doubled_settings(),
+        ]
         if problems:
             raise ValidationError.from_exception_data("Definition", problems)
         return self
@@ -120,6 +233,19 @@ class Definition(Model):
             _problem(f"rules[{first[rule.name]}] has this name already", at, "name")
             for at, rule in enumerate(self.rules)
             if rule.name is not None and first.setdefault(rule.name, at) != at
+        ]
+
+    def _doubled_settings(self) -> list[InitErrorDetails]:
+        problems: list[tuple[str, tuple[str | int, ...]]] = []
+        if self.user_agents and self.user_agent != DEFAULT_USER_AGENT:
+            problems.append(("stands beside user_agent; keep one of them", ("user_agents",)))
+        first: dict[str, int] = {}
+        for at, entry in enumerate(self.auth):
+            if first.setdefault(entry.domain, at) != at:
+                reason = f"auth[{first[entry.domain]}] is for this domain already"
+                problems.append((reason, ("auth", at, "domain")))
+        return [
+            InitErrorDetails(type=wrong(reason), loc=path, input=None) for reason, path in problems
         ]
 
     def _dead_references(self) -> list[InitErrorDetails]:
@@ -144,9 +270,10 @@ class Definition(Model):
         return problems
 
     def hosts(self) -> tuple[str, ...]:
-        """Hosts of the start URLs, once each, in order: ``host``, or ``host:port`` where the port
-        is not the scheme's own."""
-        return tuple(dict.fromkeys(ada_url.URL(url).host for url in self.start_urls))
+        """Hosts of the start URLs and sitemaps, once each, in order: ``host``, or ``host:port``
+        where the port is not the scheme's own."""
+        urls = (*self.start_urls, *self.sitemaps)
+        return tuple(dict.fromkeys(ada_url.URL(url).host for url in urls))
 
     def canonical(self) -> str:
         """Canonical JSON: sorted, compact, only what differs from the defaults. Equal definitions

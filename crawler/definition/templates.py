@@ -14,6 +14,7 @@ from typing import Any, Final
 import ada_url
 
 from crawler.definition.checks import MAX_URL_CHARS, shortened
+from crawler.definition.secrets import names_secret
 from crawler.errors import InvalidInput
 
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -76,6 +77,11 @@ def compile_url(text: str) -> Template:
         raise InvalidInput(f"{shortened(text)}: URLs have no #fragment here; leave it out")
     if any(char.isspace() or char < " " for char in text):
         raise InvalidInput(f"{shortened(text)}: white space in a URL is written %20")
+    if names_secret(text):
+        raise InvalidInput(
+            "holds ${secret:NAME}, which stands in headers, cookies and auth only: URLs are stored "
+            "and shown"
+        )
     template = compile_template(text)
     path = "x".join(template.texts).partition("?")[0]
     if any(_DOTS.fullmatch(part) for part in path.split("/")):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 import structlog
@@ -14,7 +15,7 @@ from crawler.engine.frontier import Frontier
 from crawler.engine.settings import EngineSettings
 from crawler.errors import OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit
-from crawler.model import Progress, Visit
+from crawler.model import PageState, Progress, Visit
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class Commits:
         self._failure = ""
         self._sent_at: float | None = None  # when the commit under way was sent
         self.items = 0  # found, and not committed yet
+        self.links = 0  # likewise
 
     @property
     def failing(self) -> str:
@@ -58,9 +60,17 @@ class Commits:
         """Queue a visit."""
         self._queue.append(visit)
         self.items += len(visit.items)
+        self.links += len(visit.links)
         self._filled.set()
-        if len(self._queue) >= self._settings.batch_visits:
+        if self._is_full():
             self._urgent.set()
+
+    def _is_full(self) -> bool:
+        """Whether what is queued makes a batch."""
+        return (
+            len(self._queue) >= self._settings.batch_visits
+            or self.links >= self._settings.batch_links
+        )
 
     def hurry(self) -> None:
         """Commit what there is without waiting for more: nothing else can be done meanwhile."""
@@ -90,31 +100,44 @@ class Commits:
     def _load(self) -> None:
         """Move visits into the batch, unless one is still in doubt: that one goes first."""
         if not self._batch:
-            count = min(len(self._queue), self._settings.batch_visits)
-            self._batch = [self._queue.popleft() for _ in range(count)]
+            links = 0
+            while self._queue and len(self._batch) < self._settings.batch_visits:
+                links += len(self._queue[0].links)
+                if links > self._settings.batch_links and self._batch:
+                    break
+                self._batch.append(self._queue.popleft())
         if not self._queue:
             self._filled.clear()
-        if len(self._queue) < self._settings.batch_visits:
+        if not self._is_full():
             self._urgent.clear()
 
     async def _commit(self) -> None:
         """Commit one batch, however long it takes. Its outcome may be unknown in between: the
         same batch again is harmless, another one could overtake it."""
         self._load()
-        delays = _BACKOFF.delays()
-        while (progress := await self._attempt()) is None:
-            await self._clock.sleep(next(delays))
-        self._failure = ""
+        most = self._settings.batch_links
+        for part in _ahead(self._batch, most):
+            await self._persist(part)
+        progress = await self._persist([_ending(visit, most) for visit in self._batch])
         batch, self._batch = self._batch, []
         self.items -= sum(len(visit.items) for visit in batch)
+        self.links -= sum(len(visit.links) for visit in batch)
         self._committed(batch, progress)
 
-    async def _attempt(self) -> Progress | None:
+    async def _persist(self, visits: Sequence[Visit]) -> Progress:
+        """Commit these until the store has said yes."""
+        delays = _BACKOFF.delays()
+        while (progress := await self._attempt(visits)) is None:
+            await self._clock.sleep(next(delays))
+        self._failure = ""
+        return progress
+
+    async def _attempt(self, visits: Sequence[Visit]) -> Progress | None:
         """One try; None when it has to be repeated."""
         self._sent_at = self._clock.elapsed()
         try:
             await hit("engine.before_commit")
-            progress = await self._frontier.commit(self._batch)
+            progress = await self._frontier.commit(visits)
             await hit("engine.after_commit")
         except (StoreUnavailable, OutcomeUnknown) as error:
             if not self._failure:
@@ -124,3 +147,18 @@ class Commits:
         finally:
             self._sent_at = None
         return progress
+
+
+def _ahead(visits: Sequence[Visit], most: int) -> Iterator[Sequence[Visit]]:
+    """What is committed before these visits: all but the last ``most`` links of each, while its
+    page stays pending. Whoever dies in between has the page read again, and its links known."""
+    for visit in visits:
+        first = visit.links[:-most]
+        for at in range(0, len(first), most):
+            links = first[at : at + most]
+            yield [Visit(visit.request, PageState.PENDING, links=links)]
+
+
+def _ending(visit: Visit, most: int) -> Visit:
+    """The visit with what `_ahead` has left of its links."""
+    return visit if len(visit.links) <= most else replace(visit, links=visit.links[-most:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -14,6 +15,7 @@ import structlog
 from crawler.address import Guard
 from crawler.clock import Backoff, Clock, SystemClock
 from crawler.definition import Definition
+from crawler.definition.patterns import Routes
 from crawler.engine.commits import Commits
 from crawler.engine.dispatch import Dispatcher
 from crawler.engine.extract import Extractor
@@ -21,9 +23,11 @@ from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.links import LinkFilter
 from crawler.engine.live import Live
-from crawler.engine.pages import Extracts, Pages
+from crawler.engine.pages import Pages
+from crawler.engine.reading import Extracts, Reader
 from crawler.engine.settings import EngineSettings
-from crawler.engine.urls import Scope, canonical, fingerprint, host_of
+from crawler.engine.sitemaps import SITEMAP, Sitemaps
+from crawler.engine.urls import Scope, Tidy, Traps, canonical, fingerprint, host_of, tidier
 from crawler.errors import Fenced, OutcomeUnknown, StoreUnavailable
 from crawler.model import Progress, Request
 from crawler.tasks import bounded, start_loop
@@ -37,12 +41,28 @@ OpenFetch = Callable[[], AbstractAsyncContextManager[Fetch]]
 
 
 def seeds(definition: Definition) -> tuple[Request, ...]:
-    """The start URLs as requests, each once."""
+    """The start URLs and sitemaps as requests, each once."""
     found: dict[bytes, Request] = {}
-    for url in map(canonical, definition.start_urls):
+    tidy = _tidy(definition)
+    starts = [canonical(url) for url in definition.start_urls]
+    listed = [canonical(url) for url in definition.sitemaps]
+    if definition.sitemaps_from_robots:
+        listed += [canonical("/robots.txt", url) for url in starts]
+    for url, rule in (
+        *((url if tidy is None else tidy(url), None) for url in starts),
+        *((url, SITEMAP) for url in listed),
+    ):
         mark = fingerprint("GET", url)
-        found.setdefault(mark, Request(fingerprint=mark, url=url, host=host_of(url)))
+        found.setdefault(mark, Request(fingerprint=mark, url=url, host=host_of(url), rule=rule))
     return tuple(found.values())
+
+
+def _tidy(definition: Definition) -> Tidy | None:
+    return tidier(
+        sort_query=definition.sort_query,
+        drop_query=definition.drop_query,
+        session_ids=definition.traps.session_ids,
+    )
 
 
 class Crawl:
@@ -81,18 +101,27 @@ class Crawl:
 
     def _open_http(self) -> HttpFetch:
         guard = Guard(self._settings.allow_private, self._settings.typed_hosts)
-        return HttpFetch(self._definition, self._scope, guard, self._clock)
+        return HttpFetch(
+            self._definition,
+            self._scope,
+            guard,
+            self._clock,
+            secrets=self._settings.secrets,
+            pools=self._settings.proxy_pools,
+        )
 
     async def run(self) -> str:
         """Crawl until finished or a limit is reached; the reason.
 
-        Raises `Fenced` at once when a newer claim stands. When cancelled, what is complete is
+        Raises `Fenced` at once when a newer claim stands, and `Misconfigured` where the definition
+        needs what this worker is not given. When cancelled, what is complete is
         committed, as far as that takes less than ``stop_s``; the rest simply stays pending.
         """
+        opening = self._open_fetch()  # which refuses what this worker has no secrets for
         progress = await self._seed()
         if progress.finished:
             return progress.finished
-        async with self._open_fetch() as fetch:
+        async with opening as fetch:
             pages = self._pages(fetch)
             await self._relearn(pages)
             dispatcher = self._dispatcher(pages, progress)
@@ -128,19 +157,38 @@ class Crawl:
                 await self._clock.sleep(next(delays))
 
     def _pages(self, fetch: Fetch) -> Pages:
-        pages = Pages(
+        links = self._links()
+        reader = Reader(
             self._definition,
             self._scope,
-            fetch,
             self._extractor,
-            LinkFilter(self._scope, self._definition.depth_limit),
-            self._clock,
+            self._sitemaps(),
+            links,
             self._parsing,
-            self._chance,
+        )
+        pages = Pages(
+            self._definition, self._scope, fetch, reader, links, self._clock, self._chance
         )
         for request in seeds(self._definition):
             pages.meet(request)
         return pages
+
+    def _links(self) -> LinkFilter:
+        bounds = self._definition.traps
+        year = time.gmtime(self._clock.wall()).tm_year
+        return LinkFilter(
+            self._scope,
+            self._definition.depth_limit,
+            tidy=_tidy(self._definition),
+            judge=Traps(bounds, year).judge if bounds.any() else None,
+        )
+
+    def _sitemaps(self) -> Sitemaps:
+        rules, tidy = self._definition.rules, _tidy(self._definition)
+        if not rules:
+            return Sitemaps(lambda _: True)
+        take = Routes(rules).take
+        return Sitemaps(lambda url: take(url if tidy is None else tidy(url), None) is not None)
 
     def _dispatcher(self, pages: Pages, progress: Progress) -> Dispatcher:
         return Dispatcher(
@@ -151,6 +199,7 @@ class Crawl:
             pages,
             self._clock,
             progress,
+            self._chance,
         )
 
     async def _drive(self, dispatcher: Dispatcher) -> str:

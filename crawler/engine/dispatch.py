@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NoReturn
@@ -15,11 +16,11 @@ from crawler.engine.fetch import Rules
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.lanes import Lane, Lanes
 from crawler.engine.limits import allowance, reached
-from crawler.engine.live import Live, Rate
+from crawler.engine.live import MOST_HOSTS, HostWait, Live, Rate
 from crawler.engine.pages import Pages
 from crawler.engine.settings import EngineSettings, Manners
 from crawler.engine.supply import Supply
-from crawler.engine.throttle import NEVER
+from crawler.engine.throttle import NEVER, AutoThrottle, Limit
 from crawler.engine.turns import TurnKeeper
 from crawler.errors import OutcomeUnknown, StoreUnavailable
 from crawler.model import PageState, Progress, Request, Visit
@@ -27,7 +28,26 @@ from crawler.model import PageState, Progress, Request, Visit
 log = structlog.get_logger(__name__)
 
 _MOST_UNCOMMITTED = 1000  # visits; beyond that the store is slower than the web
+_MOST_LINKS = 200_000  # uncommitted, likewise; some hundred MB
 _LONGEST_NAP_S = 1.0
+
+
+def open_lanes(manners: Manners, chance: random.Random) -> Lanes:
+    """Lanes that are as fast as the definition wants them."""
+    autothrottle = AutoThrottle(
+        manners.autothrottle_start_delay,
+        manners.download_delay,
+        manners.autothrottle_max_delay,
+        manners.autothrottle_target_concurrency,
+    )
+    return Lanes(
+        manners.concurrent_requests_per_domain,
+        manners.download_delay,
+        limits=[Limit(each.events, each.per, each.burst) for each in manners.limits],
+        autothrottle=autothrottle if manners.autothrottle_enabled else None,
+        jitter=chance if manners.randomize_download_delay else None,
+        per_address=manners.concurrent_requests_per_ip,
+    )
 
 
 class Dispatcher:
@@ -42,6 +62,7 @@ class Dispatcher:
         pages: Pages,
         clock: Clock,
         progress: Progress,
+        chance: random.Random,
     ) -> None:
         self._manners = manners
         self._settings = settings
@@ -54,7 +75,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._jobs: set[asyncio.Task[None]] = set()
         self._last_failure = ""  # its reason, for a run in which nothing succeeds
-        self._lanes = Lanes(manners.concurrent_requests_per_domain, manners.download_delay)
+        self._lanes = open_lanes(manners, chance)
         self._supply = Supply(manners, frontier, self._lanes, clock, pages.meet)
         self.commits = Commits(frontier, settings, clock, self._committed)
         self.keeper = TurnKeeper(turns, self._lanes, clock, self._wake.set)
@@ -85,8 +106,13 @@ class Dispatcher:
 
     def live(self) -> Live:
         """What is going on."""
-        rate = self._rate.per_s(self._clock.elapsed())
-        return Live(self._lanes.active, rate, self._waiting(), self._progress)
+        now = self._clock.elapsed()
+        rate = self._rate.per_s(now)
+        hosts = tuple(
+            HostWait(lane.host, len(lane.queue), lane.wait.sentence(now))
+            for lane in self._lanes.longest(MOST_HOSTS)
+        )
+        return Live(self._lanes.active, rate, self._waiting(), self._progress, hosts)
 
     async def tell(self, report: Callable[[Live], None]) -> NoReturn:
         """Report again and again, until cancelled."""
@@ -130,6 +156,7 @@ class Dispatcher:
             not self.commits.failing
             and self._lanes.active < self._manners.concurrent_requests
             and uncommitted < _MOST_UNCOMMITTED
+            and self.commits.links < _MOST_LINKS
             and allowance(
                 self._manners,
                 self._progress,
@@ -146,6 +173,11 @@ class Dispatcher:
 
     def _launch(self, group: asyncio.TaskGroup, lane: Lane, now: float) -> None:
         """Send the lane's next request, or ask for the robots.txt that it depends on."""
+        until, reason = self._pages.blocked
+        if until > now:
+            self._lanes.hold(lane, until, reason, now)
+            self.keeper.poke()
+            return
         while lane.queue:
             request = self._lanes.peek(lane)
             rules = self._pages.rules(request.url)
@@ -191,15 +223,26 @@ class Dispatcher:
         self._wake.set()
 
     async def _learn(self, lane: Lane, request: Request) -> None:
-        rules = await self._pages.load_rules(request)
+        rules = await self._pages.load_rules(request, partial(self._book, lane))
         self._obey(lane, rules, self._clock.elapsed())
+        self._lanes.locate(lane, rules.address)
 
     async def _visit(self, lane: Lane, request: Request) -> None:
-        outcome = await self._pages.visit(request)
+        outcome = await self._pages.visit(request, partial(self._book, lane))
+        now = self._clock.elapsed()
         if outcome.pause_s:
-            now = self._clock.elapsed()
             self._lanes.pause(lane, now + outcome.pause_s, now)
+        self._lanes.adapt(lane, outcome.latency_s, now, good=outcome.good)
+        self._lanes.locate(lane, outcome.address)
         self.commits.add(outcome.visit)
+
+    def _book(self, lane: Lane, delay_s: float) -> float:
+        """The next start on this host for a redirect that is followed at once, at least ``delay_s``
+        after the last: how long to wait for it."""
+        now = self._clock.elapsed()
+        delay_s = max(delay_s, lane.pace.crawl_delay_s)
+        self._lanes.slow(lane, crawl_delay_s=delay_s, now=now)
+        return self._lanes.book(lane, now)
 
     async def _stop_jobs(self) -> None:
         """Give up what is under way, which stays pending, and wait for the commit of the rest."""

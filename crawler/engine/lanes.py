@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator
+import random
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from crawler.engine.throttle import NEVER, HostPace, Turn, Wait, next_start
+from crawler.engine.addresses import Addresses
+from crawler.engine.throttle import (
+    NEVER,
+    AutoThrottle,
+    HostPace,
+    Limit,
+    Turn,
+    Wait,
+    inherit,
+    next_start,
+    spend,
+)
 from crawler.model import Request
 
 _NOTHING = Wait(NEVER, "")
+_CROWDED = Wait(NEVER, "concurrent_requests_per_ip requests to its address are under way")
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +35,7 @@ class Lane:
     queue: list[tuple[int, int, Request]] = field(default_factory=list)
     wait: Wait = _NOTHING
     idle_since: float = 0.0
+    address: str = ""  # "": not known, or of no interest
 
     @property
     def busy(self) -> bool:
@@ -29,10 +43,32 @@ class Lane:
 
 
 class Lanes:
-    """All lanes of a crawl. ``now`` is always `Clock.elapsed`."""
+    """All lanes of a crawl. ``now`` is always `Clock.elapsed`.
 
-    def __init__(self, limit_per_host: int, download_delay_s: float) -> None:
-        self._fresh = HostPace(limit=limit_per_host, download_delay_s=download_delay_s)
+    ``jitter`` (None: none) lengthens each gap by up to its half. ``per_address``:
+    concurrent_requests_per_ip (0: no limit).
+    """
+
+    def __init__(
+        self,
+        limit_per_host: int,
+        download_delay_s: float,
+        *,
+        limits: Sequence[Limit] = (),
+        autothrottle: AutoThrottle | None = None,
+        jitter: random.Random | None = None,
+        per_address: int = 0,
+    ) -> None:
+        self._autothrottle = autothrottle
+        self._jitter = jitter
+        self._addresses = Addresses[Lane](per_address) if per_address else None
+        self._fresh = HostPace(
+            limit=limit_per_host,
+            download_delay_s=download_delay_s,
+            limits=tuple(limits),
+            full_at=(-NEVER,) * len(limits),
+            auto_delay_s=autothrottle.clamped(autothrottle.start_s) if autothrottle else 0.0,
+        )
         self._lanes: dict[str, Lane] = {}
         self._due: list[tuple[float, int, Lane]] = []
         self._order = itertools.count()
@@ -75,14 +111,24 @@ class Lanes:
 
     def ready(self, now: float) -> Lane | None:
         """A lane that may start a request now; it must be scheduled again afterwards."""
+        while (lane := self._next(now)) is not None:
+            if not lane.queue or next_start(lane.pace, now).at > now:
+                self.schedule(lane, now)
+            elif self._addresses is not None and self._addresses.full(lane.address):
+                lane.wait = _CROWDED
+                self._addresses.park(lane)
+            else:
+                return lane
+        return None
+
+    def _next(self, now: float) -> Lane | None:
+        """A lane that may have come due."""
+        if self._addresses is not None and (lane := self._addresses.unpark()) is not None:
+            return lane
         while self._due and self._due[0][0] <= now:
             at, _, lane = heapq.heappop(self._due)
-            if at != lane.wait.at or not lane.queue:
-                continue  # the lane was scheduled anew since
-            verdict = next_start(lane.pace, now)
-            if verdict.at <= now:
+            if at == lane.wait.at:  # otherwise it was scheduled anew since
                 return lane
-            self.schedule(lane, now)
         return None
 
     def next_due(self) -> float:
@@ -109,9 +155,48 @@ class Lanes:
             last_start=now,
             served=pace.served + 1,
             reading=reading or pace.reading,
+            full_at=spend(pace.limits, pace.full_at, now) if pace.limits else (),
+            stretch=self._stretch(),
         )
+        self._count(lane, 1)
         self.active += 1
         self.schedule(lane, now)
+
+    def _stretch(self) -> float:
+        return 1.0 if self._jitter is None else self._jitter.uniform(1.0, 1.5)
+
+    def _count(self, lane: Lane, by: int) -> None:
+        if self._addresses is not None:
+            self._addresses.count(lane.address, by)
+
+    def locate(self, lane: Lane, address: str) -> None:
+        """The host has answered from there."""
+        if self._addresses is not None and address and address != lane.address:
+            self._count(lane, -lane.pace.active)
+            lane.address = address
+            self._count(lane, lane.pace.active)
+
+    def adapt(self, lane: Lane, latency_s: float, now: float, *, good: bool) -> None:
+        """The host took so long to answer."""
+        if self._autothrottle is None:
+            return
+        delay_s = self._autothrottle.adapted(lane.pace.auto_delay_s, latency_s, good=good)
+        lane.pace = replace(lane.pace, auto_delay_s=delay_s)
+        self.schedule(lane, now)
+
+    def knows_more(self, lane: Lane) -> bool:
+        """Whether the lane has learned a delay that a new lane would not begin with."""
+        return lane.pace.auto_delay_s > self._fresh.auto_delay_s
+
+    def book(self, lane: Lane, now: float) -> float:
+        """Take the next start for a request that one under way leads to, a redirect followed at
+        once; seconds until then."""
+        pace = lane.pace
+        at = max(now, pace.earliest)
+        full_at = spend(pace.limits, pace.full_at, at)
+        lane.pace = replace(pace, last_start=at, served=pace.served + 1, full_at=full_at)
+        self.schedule(lane, now)
+        return at - now
 
     def end(self, lane: Lane, now: float, *, reading: bool = False) -> None:
         """That request is over."""
@@ -119,6 +204,7 @@ class Lanes:
         lane.pace = replace(pace, active=pace.active - 1, reading=pace.reading and not reading)
         lane.idle_since = now
         self.active -= 1
+        self._count(lane, -1)
         self.schedule(lane, now)
 
     def slow(self, lane: Lane, *, crawl_delay_s: float, now: float) -> None:
@@ -133,11 +219,28 @@ class Lanes:
             lane.pace = replace(lane.pace, paused_until=until)
             self.schedule(lane, now)
 
+    def hold(self, lane: Lane, until: float, reason: str, now: float) -> None:
+        """Nothing can be sent before, whatever the host would say to it."""
+        lane.pace = replace(lane.pace, held_until=until, held=reason)
+        self.schedule(lane, now)
+
     def grant(self, lane: Lane, turn: Turn | None, now: float) -> None:
         """A turn begins (served starts anew), is renewed (same ``since``) or ends (None)."""
         old = lane.pace.turn
         fresh = turn is None or old is None or old.since != turn.since
         lane.pace = replace(lane.pace, turn=turn, served=0 if fresh else lane.pace.served)
+        self.schedule(lane, now)
+
+    def inherit(self, lane: Lane, at: float, *, known: bool, now: float) -> None:
+        """Others may have asked the host up to ``at``. ``known``: they said that the next request
+        may start then, so one token is left in each bucket; otherwise their last request may have
+        been at that very moment."""
+        pace = lane.pace
+        lane.pace = replace(
+            pace,
+            last_start=pace.last_start if known else max(pace.last_start, at),
+            full_at=inherit(pace.limits, pace.full_at, at, int(known)),
+        )
         self.schedule(lane, now)
 
     def drop(self, lane: Lane) -> None:
@@ -149,3 +252,8 @@ class Lanes:
         """Why the next request waits, for people."""
         waits = [lane.wait for lane in self._lanes.values() if lane.queue]
         return min(waits, key=lambda wait: wait.at).sentence(now) if waits else ""
+
+    def longest(self, count: int) -> list[Lane]:
+        """The lanes in which most requests wait, the longest first."""
+        waiting = (lane for lane in self._lanes.values() if lane.queue)
+        return heapq.nlargest(count, waiting, key=lambda lane: len(lane.queue))

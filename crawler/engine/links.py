@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
-
-import structlog
 
 from crawler.engine.baggage import BEFORE, carried
 from crawler.engine.hops import one_more
 from crawler.engine.parts import Chain, chain_of
-from crawler.engine.urls import Scope, canonical, fingerprint, host_of
+from crawler.engine.sitemaps import MAX_ENTRIES, MAX_NESTED, is_sitemap
+from crawler.engine.urls import Scope, Tidy, canonical, fingerprint, host_of
 from crawler.engine.urls.memory import Recent
 from crawler.errors import InvalidInput
 from crawler.model import Request
-
-log = structlog.get_logger(__name__)
 
 MAX_LINKS = 10_000  # per page; more are a trap, or a mistake
 TOO_DEEP = "depth_limit"
@@ -46,11 +43,13 @@ class Link(Protocol):
 
 
 class Found:
-    """Requests for the store: ``links`` to crawl, ``excluded`` with the reason."""
+    """Requests for the store: ``links`` to crawl, ``excluded`` with the reason. ``cut`` counts
+    links beyond the cap, which were not looked at."""
 
-    __slots__ = ("excluded", "links")
+    __slots__ = ("cut", "excluded", "links")
 
-    def __init__(self) -> None:
+    def __init__(self, cut: int = 0) -> None:
+        self.cut = cut
         self.links: list[Request] = []
         self.excluded: list[tuple[Request, str]] = []
 
@@ -61,15 +60,30 @@ class LinkFilter:
     The filter is a convenience: what it forgets is sent again, and the store ignores it. It must
     only learn of links that are committed before, or with, whatever relies on it: batches are
     committed in the order of their visits.
+
+    ``tidy`` makes a canonical URL that of its page; ``judge`` says why a URL is a trap, "" if it is
+    none. Neither is asked about a spelling that was settled before.
     """
 
-    def __init__(self, scope: Scope, depth_limit: int, *, memo: int = _MEMO) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        depth_limit: int,
+        *,
+        tidy: Tidy | None = None,
+        judge: Callable[[str], str] | None = None,
+        memo: int = _MEMO,
+    ) -> None:
         self._scope = scope
         self._depth_limit = depth_limit
+        self._tidy = tidy
+        self._judge = judge
         self._memo = memo
         self._settled: Recent[str] = Recent(memo)  # spellings there is nothing more to do about
         self._known: Recent[bytes] = Recent(memo)  # requests that the store knows
         self._deep: Recent[bytes] = Recent(memo)  # known to it as excluded: a shorter way may come
+        self._trapped: Recent[bytes] = Recent(memo)  # likewise, unless a sitemap lists them
+        self._sound: Recent[bytes] = Recent(memo)  # URLs that others than plain GETs go to
 
     def note(self, request: Request) -> None:
         """The store knows this request."""
@@ -81,11 +95,14 @@ class LinkFilter:
 
     def sort(self, page: Request, rule: str | None, links: Sequence[Link], here: str = "") -> Found:
         """The requests that ``page`` adds. ``rule``: the one it was taken by; ``here``: the digest
-        of what is on it, which the page after it is compared with."""
-        found = Found()
-        if len(links) > MAX_LINKS:
-            log.warning("links beyond the cap ignored", url=page.url, links=len(links))
-            links = links[:MAX_LINKS]
+        of what is on it, which the page after it is compared with.
+
+        What a sitemap lists begins anew, as start URLs do, and is no trap: it has an end.
+        """
+        most = MAX_ENTRIES + MAX_NESTED if is_sitemap(page.rule) else MAX_LINKS
+        found = Found(max(0, len(links) - most))
+        if found.cut:
+            links = links[:most]
         settled = self._settled
         for link in links:
             if link.method != "GET":
@@ -93,6 +110,53 @@ class LinkFilter:
             elif link.url not in settled:
                 self._take(found, page, rule, link)
         return found
+
+    def onward(
+        self, found: Found, page: Request, rule: str | None, link: Link, chain: Chain
+    ) -> bool:
+        """Add the request for the page on which an item goes on; False where it may not be sent,
+        or was already. The page of a trap is excluded as what it is without the item."""
+        url = self._permitted(link)
+        if url is None:
+            return False
+        method, body = _sent(page, link)
+        mark = chain.mark(method, url, body)
+        longer = chain.onto(mark)
+        if longer is None:
+            return False
+        refusal = self._refusal(mark, url, page.depth, fingerprint("GET", url))
+        if refusal:
+            plain = fingerprint(method, url, body)
+            request = _request(plain, url, page, rule, link, page.depth, method, body)
+            found.excluded.append((request, refusal))
+        if refusal != "":
+            return False
+        request = _request(mark, url, page, rule, link, page.depth, method, body)
+        carry = {**request.carry, **longer.baggage()}
+        found.links.append(replace(request, carry=carry))
+        return True
+
+    def _take(self, found: Found, page: Request, rule: str | None, link: Link) -> None:
+        url = self._permitted(link)
+        if url is None:
+            self._settled.add(link.url)
+            return
+        mark = fingerprint("GET", url)
+        if mark in self._known:
+            self._settled.add(link.url)
+            return
+        listed = is_sitemap(page.rule)
+        depth = page.depth if link.is_next or listed else page.depth + 1
+        refusal = self._refusal(mark, url, depth, None if listed else mark)
+        if refusal is None:
+            return
+        request = _request(mark, url, page, rule, link, depth)
+        if refusal:
+            found.excluded.append((request, refusal))
+            return
+        self._known.add(mark)
+        self._settled.add(link.url)
+        found.links.append(request)
 
     def _take_other(
         self, found: Found, page: Request, rule: str | None, link: Link, here: str
@@ -106,57 +170,51 @@ class LinkFilter:
         if mark in self._known:
             return
         depth = page.depth if link.is_next else page.depth + 1
+        refusal = self._refusal(mark, url, depth, fingerprint("GET", url))
+        if refusal is None:
+            return
         request = _request(mark, url, page, rule, link, depth, method, body)
         if here and link.is_next:
             request = replace(request, carry={**request.carry, BEFORE: here})
-        if not self._depth_limit or depth <= self._depth_limit:
-            self._known.add(mark)
-            found.links.append(request)
-        elif mark not in self._deep:
-            self._deep.add(mark)
-            found.excluded.append((request, TOO_DEEP))
-
-    def onward(self, page: Request, rule: str | None, link: Link, chain: Chain) -> Request | None:
-        """The request for the page on which an item goes on; None where it may not be sent, or
-        was already."""
-        url = self._permitted(link)
-        if url is None:
-            return None
-        method, body = _sent(page, link)
-        mark = chain.mark(method, url, body)
-        longer = chain.onto(mark)
-        if longer is None:
-            return None
-        request = _request(mark, url, page, rule, link, page.depth, method, body)
-        return replace(request, carry={**request.carry, **longer.baggage()})
-
-    def _permitted(self, link: Link) -> str | None:
-        """The canonical URL of a link; None where it is none, or out of scope."""
-        try:
-            url = canonical(link.url)
-        except InvalidInput:
-            return None
-        return url if self._scope.allows(url) else None
-
-    def _take(self, found: Found, page: Request, rule: str | None, link: Link) -> None:
-        try:
-            url = canonical(link.url)
-        except InvalidInput:
-            self._settled.add(link.url)
-            return
-        mark = fingerprint("GET", url) if self._scope.allows(url) else None
-        if mark is None or mark in self._known:
-            self._settled.add(link.url)
-            return
-        depth = page.depth if link.is_next else page.depth + 1
-        if self._depth_limit and depth > self._depth_limit:
-            if mark not in self._deep:
-                self._deep.add(mark)
-                found.excluded.append((_request(mark, url, page, rule, link, depth), TOO_DEEP))
+        if refusal:
+            found.excluded.append((request, refusal))
             return
         self._known.add(mark)
-        self._settled.add(link.url)
-        found.links.append(_request(mark, url, page, rule, link, depth))
+        found.links.append(request)
+
+    def _permitted(self, link: Link) -> str | None:
+        """The canonical and tidy URL of a link; None where it is none, or out of scope."""
+        try:
+            url = canonical(link.url)
+        except InvalidInput:
+            return None
+        if self._tidy is not None:
+            url = self._tidy(url)
+        return url if self._scope.allows(url) else None
+
+    def _refusal(self, mark: bytes, url: str, depth: int, place: bytes | None) -> str | None:
+        """Why a new request is excluded: "": it is not; None: it is, and that was told before.
+
+        ``place`` is the mark of the URL alone, which is judged once however many requests go
+        there; None: it is not to be judged.
+        """
+        if self._depth_limit and depth > self._depth_limit:
+            if mark in self._deep:
+                return None
+            self._deep.add(mark)
+            return TOO_DEEP
+        if self._judge is None or place is None:
+            return ""
+        if mark in self._trapped:
+            return None
+        if place != mark and (place in self._known or place in self._sound):
+            return ""
+        trap = self._judge(url)
+        if trap:
+            self._trapped.add(mark)
+        elif place != mark:
+            self._sound.add(place)
+        return trap
 
     def redirect(self, page: Request, url: str, method: str, body: bytes | None) -> Request | None:
         """The request that a redirect to ``url`` asks for; None if the store knows it.

@@ -7,17 +7,29 @@ from dataclasses import dataclass
 
 from crawler.model import Progress
 
+MOST_HOSTS = 5
 _SPAN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class HostWait:
+    """``queued``: requests at hand. ``reason``: why the next of them waits ("": it does not)."""
+
+    host: str
+    queued: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
-    """``active``: requests under way. ``waiting``: why the next request waits ("": it does not)."""
+    """``active``: requests under way. ``waiting``: why the next request waits ("": it does not).
+    ``hosts``: those for which most requests are at hand, at most `MOST_HOSTS`."""
 
     active: int
     pages_per_s: float
     waiting: str
     progress: Progress
+    hosts: tuple[HostWait, ...] = ()
 
 
 class Rate:

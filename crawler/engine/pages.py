@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import structlog
 
 from crawler.clock import Clock
-from crawler.engine.baggage import carried
+from crawler.engine import sitemaps
 from crawler.engine.fetch import (
     MAX_HOPS,
     REDIRECTS,
@@ -21,116 +19,64 @@ from crawler.engine.fetch import (
     follow,
     next_request,
 )
-from crawler.engine.harvest import Extraction, gather
 from crawler.engine.hops import from_start, hops
 from crawler.engine.links import LinkFilter
-from crawler.engine.parts import LAST_STRIKES, Part, chain_of, unfinished
+from crawler.engine.parts import LAST_STRIKES, chain_of, unfinished
+from crawler.engine.reading import Reader
 from crawler.engine.retry import Again, decide, refusal
-from crawler.engine.settings import Manners
+from crawler.engine.settings import Manners, keeps_cookies, own_name
+from crawler.engine.sitemaps import is_sitemap
 from crawler.engine.urls import Scope, host_of
+from crawler.engine.walls import Book, CookieWall
 from crawler.errors import FetchFailed
-from crawler.failpoint import hit, hit_sync
+from crawler.failpoint import hit
 from crawler.model import PageState, Request, Visit
 
 log = structlog.get_logger(__name__)
 
 ROBOTS = "robots.txt"
-_MAX_REASON = 300
-
-
-class Extracts(Protocol):
-    """Reads pages by the rules of a definition."""
-
-    def extract(
-        self,
-        body: bytes,
-        url: str,
-        *,
-        content_type: str,
-        charset: str | None,
-        rule: str | None,
-        carry: Mapping[str, Any],
-        part: Part | None,
-    ) -> Extraction:
-        """Items and links of one page. Never awaits: a page is parsed in one go.
-
-        ``part`` is the item that the page before left unfinished: it is among the items of this
-        one, or goes on in its ``part``.
-        """
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A visit, and for how long its host wants to be left alone."""
+    """A visit, and what it tells of the host: for how long it wants to be left alone, how long it
+    took to answer, whether that was a ``good`` answer, and the address it came from ("": of no
+    interest)."""
 
     visit: Visit
     pause_s: float = 0.0
-
-
-class _Hops:
-    """Which redirects are followed at once: those on the host that set a cookie, as sites do to
-    find out whether cookies are kept. The rest are links, so that no page is read twice.
-
-    ``pause_s``: how long the host is to be left alone after the last of them.
-    """
-
-    def __init__(
-        self,
-        request: Request,
-        rules: Callable[[str], Rules | None],
-        delay_s: float,
-        clock: Clock,
-    ) -> None:
-        self._host = request.host
-        self._rules = rules
-        self._delay_s = delay_s
-        self._clock = clock
-        self._followed = False
-        self.pause_s = 0.0
-
-    async def __call__(self, page: Page) -> bool:
-        """Wait as politeness wants, and say whether to follow."""
-        target = page.location or ""
-        if host_of(target) != self._host or not (page.sets_cookie or self._followed):
-            return False
-        rules = self._rules(target)
-        if rules is None or not rules.allows(target):
-            return False
-        self._followed = True
-        self.pause_s = max(self._delay_s, rules.delay_s)
-        await self._clock.sleep(self.pause_s)
-        return True
+    latency_s: float = 0.0
+    good: bool = False
+    address: str = ""
 
 
 class Pages:
-    """Turns requests into visits.
-
-    ``parsing`` is told the fingerprint of a page before it is parsed, and None after: whoever
-    watches the process can name the page that killed it.
-    """
+    """Turns requests into visits."""
 
     def __init__(
         self,
         manners: Manners,
         scope: Scope,
         fetch: Fetch,
-        extractor: Extracts,
+        reader: Reader,
         links: LinkFilter,
         clock: Clock,
-        parsing: Callable[[bytes | None], None],
         chance: random.Random,
     ) -> None:
         self._manners = manners
         self._scope = scope
         self._fetch = fetch
-        self._extractor = extractor
+        self._reader = reader
         self._links = links
         self._clock = clock
-        self._parsing = parsing
         self._chance = chance
-        self._robots = Robots(
-            fetch, manners.user_agent, manners.retry_times, clock, manners.download_delay
-        )
+        self._keeps_cookies = keeps_cookies(manners)
+        self._robots = Robots(fetch, own_name(manners), manners.retry_times, clock)
+
+    @property
+    def blocked(self) -> tuple[float, str]:
+        """See `Fetch`."""
+        return self._fetch.blocked
 
     def meet(self, request: Request) -> None:
         """The store handed out this request, so it knows it, and its host is in scope."""
@@ -154,9 +100,10 @@ class Pages:
             return _NO_RULES
         return self._robots.known(url)
 
-    async def load_rules(self, request: Request) -> Rules:
-        """Fetch the robots.txt that speaks for this request. One request to its host."""
-        return await self._robots.load(request.url)
+    async def load_rules(self, request: Request, book: Book) -> Rules:
+        """Fetch the robots.txt that speaks for this request: one request to its host, and one more
+        by ``book`` for each redirect."""
+        return await self._robots.load(request.url, book)
 
     def refuse(self, request: Request, rules: Rules) -> Visit | None:
         """The end of a request that must not be sent; None if it may be."""
@@ -168,25 +115,39 @@ class Pages:
             return _lost(request, "killed its process")
         return None
 
-    async def visit(self, request: Request) -> Outcome:
-        """Fetch and read one page. Whatever goes wrong with the page is in the visit."""
-        hops = _Hops(request, self.rules, self._manners.download_delay, self._clock)
+    async def visit(self, request: Request, book: Book) -> Outcome:
+        """Fetch and read one page. Whatever goes wrong with the page is in the visit. A redirect
+        that is followed at once waits for the start that ``book`` gives it."""
+        asked = self._clock.elapsed()
         try:
-            page = await self._get(request, hops)
-            await hit("engine.after_fetch")
-            outcome = Outcome(self._read(request, page))
+            page = await self._get(request, book)
         except FetchFailed as failure:
-            outcome = self._failed(request, failure)
-        if hops.pause_s > outcome.pause_s:
-            return replace(outcome, pause_s=hops.pause_s)
-        return outcome
+            latency_s = self._clock.elapsed() - asked
+            return replace(self._failed(request, failure), latency_s=latency_s)
+        await hit("engine.after_fetch")
+        try:
+            visit, pause_s = self._read(request, page), 0.0
+        except FetchFailed as failure:
+            failed = self._failed(request, failure)
+            visit, pause_s = failed.visit, failed.pause_s
+        good = 200 <= page.status < 300
+        return Outcome(visit, pause_s, page.latency_s, good, page.address)
 
-    async def _get(self, request: Request, hops: _Hops) -> Page:
-        if not self._manners.cookies:
-            return await self._fetch.get(request.url, method=request.method, body=request.body)
+    async def _get(self, request: Request, book: Book) -> Page:
+        method, body = request.method, request.body
+        most = self._most_bytes(request)
+        if not self._keeps_cookies:
+            return await self._fetch.get(request.url, method=method, body=body, max_bytes=most)
+        hops = CookieWall(request, self.rules, book, self._clock)
         return await follow(
-            self._fetch, request.url, method=request.method, body=request.body, gate=hops
+            self._fetch, request.url, method=method, body=body, gate=hops, max_bytes=most
         )
+
+    def _most_bytes(self, request: Request) -> int | None:
+        """Sitemaps are larger than pages."""
+        if not is_sitemap(request.rule):
+            return None
+        return max(sitemaps.MAX_BYTES, self._manners.download_maxsize)
 
     def _read(self, request: Request, page: Page) -> Visit:
         if page.status in REDIRECTS or page.url != request.url:
@@ -194,7 +155,7 @@ class Pages:
         failure = refusal(page.status, page.retry_after_s, self._manners.retry_http_codes)
         if failure is not None:
             raise failure
-        return self._extracted(request, page)
+        return self._reader.read(request, page)
 
     def _redirected(self, request: Request, page: Page) -> Visit:
         """A redirect is a link to its target, which is a page of its own, known or not."""
@@ -224,47 +185,6 @@ class Pages:
         if link is None:
             return replace(visit, items=unfinished(request))
         return replace(visit, links=(link,))
-
-    def _extracted(self, request: Request, page: Page) -> Visit:
-        extraction = self._extract(request, page)
-        items, found = gather(request, extraction, self._links)
-        if extraction.errors:
-            log.info("page read with errors", url=page.url, errors=list(extraction.errors)[:5])
-        return Visit(
-            request,
-            PageState.DONE,
-            reason=extraction.errors[0][:_MAX_REASON] if extraction.errors else "",
-            status=page.status,
-            final_url=page.url,
-            content_type=page.content_type,
-            size_bytes=page.size_bytes,
-            elapsed_s=page.elapsed_s,
-            rule=extraction.rule or "",
-            items=items,
-            links=tuple(found.links),
-            excluded=tuple(found.excluded),
-        )
-
-    def _extract(self, request: Request, page: Page) -> Extraction:
-        chain = chain_of(request)
-        self._parsing(request.fingerprint)
-        try:
-            hit_sync("engine.in_parse")
-            return self._extractor.extract(
-                page.body,
-                page.url,
-                content_type=page.content_type,
-                charset=page.charset,
-                rule=request.rule,
-                carry=carried(request),
-                part=None if chain is None else chain.part,
-            )
-        except Exception as error:  # whatever a hostile page brings about, it ends that page only
-            log.exception("page not readable", url=page.url)
-            reason = f"not readable: {type(error).__name__}"
-            raise FetchFailed(reason, retry=False, status=page.status) from error
-        finally:
-            self._parsing(None)
 
     def _failed(self, request: Request, failure: FetchFailed) -> Outcome:
         decision = decide(failure, request.attempts, self._manners.retry_times, self._chance)

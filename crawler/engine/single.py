@@ -5,7 +5,7 @@ from __future__ import annotations
 from crawler.address import Guard
 from crawler.clock import Clock
 from crawler.engine.fetch import HttpFetch, Page, Robots, follow
-from crawler.engine.settings import EngineSettings, Manners
+from crawler.engine.settings import EngineSettings, Manners, own_name
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed
 
@@ -16,13 +16,24 @@ async def fetch_page(manners: Manners, url: str, settings: EngineSettings, clock
     Raises `InvalidInput` for what is no URL, and `FetchFailed`, also where robots.txt forbids it.
     """
     guard = Guard(settings.allow_private, settings.typed_hosts)
-    async with HttpFetch(manners, Scope(manners), guard, clock) as fetch:
-        robots = Robots(fetch, manners.user_agent, 0, clock, manners.download_delay)
+    opening = HttpFetch(
+        manners,
+        Scope(manners),
+        guard,
+        clock,
+        secrets=settings.secrets,
+        pools=settings.proxy_pools,
+    )
+    async with opening as fetch:
+        robots = Robots(fetch, own_name(manners), 0, clock)
+
+        def book(delay_s: float) -> float:
+            return max(delay_s, manners.download_delay)
 
         async def permit(target: str) -> None:
             if not manners.robotstxt_obey:
                 return
-            rules = robots.known(target) or await robots.load(target)
+            rules = robots.known(target) or await robots.load(target, book)
             if rules.failure is not None:
                 raise rules.failure
             if not rules.allows(target):

@@ -89,7 +89,7 @@ class Supply:
         return sum(min(len(lane.queue), self._share(lane)) for lane in self._lanes if lane.queue)
 
     def _share(self, lane: Lane) -> int:
-        gap_s = lane.pace.gap_s
+        gap_s = lane.pace.mean_gap_s
         return self._per_host if gap_s * self._per_host <= _AHEAD_S else 1 + int(_AHEAD_S / gap_s)
 
     def _searching(self, now: float) -> bool:
@@ -160,5 +160,6 @@ class Supply:
 def _per_host(manners: Manners) -> int:
     """How many requests of one host are worth having at hand."""
     slots = manners.concurrent_requests_per_domain
-    gap_s = max(manners.download_delay, _AHEAD_S / _MOST_PER_HOST)
+    slowest_s = max((each.per / each.events for each in manners.limits), default=0.0)
+    gap_s = max(manners.download_delay, slowest_s, _AHEAD_S / _MOST_PER_HOST)
     return min(_MOST_PER_HOST, max(2 * slots, math.ceil(_AHEAD_S / gap_s)))

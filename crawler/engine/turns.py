@@ -22,7 +22,9 @@ _RENEW_S = 2.0  # also how soon we learn that somebody else wants the host
 _ASK_S = 1.0  # turns are often given back before they run out
 _LINGER_S = 1.0  # an idle host is kept so long, in case more of it is found
 _YIELD_S = 0.5  # after handing a host over, the others ask first
+_REMEMBER_S = 60.0  # for so long a delay is remembered that a host's latency has taught
 _LONGEST_NAP_S = 1.0
+_CALL_S = 0.3  # what two calls of the store may differ by in how long they take
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Plan:
 def _due_at(lane: Lane, ask_at: float) -> float:
     """When the turn of this lane should be asked for, renewed or given back."""
     if lane.pace.turn is None:
-        return ask_at if lane.queue else NEVER
+        return max(ask_at, lane.pace.held_until) if lane.queue else NEVER
     return ask_at if lane.busy else lane.idle_since + _LINGER_S
 
 
@@ -46,7 +48,7 @@ def _must_give(lane: Lane, now: float) -> bool:
     if turn is None or lane.pace.active:
         return False
     if lane.queue:
-        return spent(lane.pace, now)
+        return spent(lane.pace, now) or (turn.wanted and lane.pace.held_until > now)
     return turn.wanted or now >= lane.idle_since + _LINGER_S  # the very sum of `_due_at`
 
 
@@ -125,11 +127,12 @@ class TurnKeeper:
         if not lanes:
             return
         asked = self._clock.elapsed()
-        grants = await self._turns.reserve({lane.host: _wait_s(lane, asked) for lane in lanes})
+        told = {lane.host: _wait_s(lane, asked) for lane in lanes}
+        grants = await self._turns.reserve(told)
         for lane in lanes:
-            self._apply(lane, grants[lane.host], asked)
+            self._apply(lane, grants[lane.host], asked, told[lane.host])
 
-    def _apply(self, lane: Lane, grant: HostGrant, asked: float) -> None:
+    def _apply(self, lane: Lane, grant: HostGrant, asked: float, told_s: float) -> None:
         now = self._clock.elapsed()
         until = asked + grant.left_s  # the store counts from later
         if not grant.held:
@@ -141,7 +144,12 @@ class TurnKeeper:
         # A turn counts from when it can be used: the crawl before may have had a long delay, and
         # that time must not be taken from this one.
         since = old.since if old is not None and old.until > asked else max(asked, not_before)
-        turn = Turn(since, until, not_before, grant.wanted)
+        # What we have told comes back to us, later by what the calls took.
+        own = told_s > 0.0 and grant.wait_s <= told_s + _CALL_S
+        turn = Turn(since, until, not_before, grant.wanted, own)
+        if old is None or old.until <= asked:
+            at = now - grant.idle_s if grant.lost else not_before - grant.idle_s
+            self._lanes.inherit(lane, at, known=not grant.lost, now=now)
         self._ask_at[lane.host] = now + min(_RENEW_S, max(0.05, (until - now) / 2))
         self._lanes.grant(lane, turn, now)
 
@@ -156,9 +164,11 @@ class TurnKeeper:
         await self._turns.release(values)
 
     def _forget_idle(self) -> None:
-        """Drop lanes without work or turn, once a new lane would know all that they know."""
+        """Drop lanes without work or turn, once a new lane would know all that they know, or
+        what they know is old."""
         now = self._clock.elapsed()
         for lane in [each for each in self._lanes if not each.busy and each.pace.turn is None]:
-            if lane.pace.earliest <= now:
+            since = lane.idle_since + _REMEMBER_S if self._lanes.knows_more(lane) else 0.0
+            if max(lane.pace.earliest, since) <= now:
                 self._lanes.drop(lane)
                 self._ask_at.pop(lane.host, None)

@@ -52,11 +52,13 @@ def _end(state: State) -> State | None:
 
 @lru_cache(maxsize=128)
 def hosts_of(definition: str | None) -> tuple[str, ...]:
-    """Hosts of the start URLs. Read without the schema, because a new leader reads thousands."""
+    """Hosts of the start URLs and sitemaps. Read without the schema, because a new leader reads
+    thousands."""
     if definition is None:
         return ()
     try:
-        urls = json.loads(definition).get("start_urls", ())
+        data = json.loads(definition)
+        urls = [*data.get("start_urls", ()), *data.get("sitemaps", ())]
         hosts = [urlsplit(url).netloc.lower() for url in urls]
     except (ValueError, AttributeError, TypeError, RecursionError):
         return ()

@@ -8,7 +8,6 @@ from urllib.parse import unquote, urlsplit
 from crawler.clock import Clock
 from crawler.errors import Misconfigured
 from crawler.store.contract import Store
-from crawler.store.postgres.store import open_postgres
 from crawler.store.sqlite.store import open_sqlite
 
 __all__ = ["LOCKED_FOR_S", "open_store", "sqlite_path"]
@@ -32,6 +31,9 @@ async def open_store(
     if scheme == "sqlite":
         return await open_sqlite(sqlite_path(url), clock, locked_for_s=locked_for_s)
     if scheme in {"postgresql", "postgres"}:
+        # Its driver takes longer to load than a small crawl on SQLite takes.
+        from crawler.store.postgres.store import open_postgres
+
         return await open_postgres(url, clock, locked_for_s=locked_for_s, name=name)
     raise Misconfigured(
         "--store: expected sqlite:///path or postgresql://user@host/database, "

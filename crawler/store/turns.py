@@ -7,6 +7,7 @@ store's clock may step: a row that was written in its future counts from now on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,12 +60,13 @@ def decide(
     others = [each for each in alive if each.holder not in {holder, present}]
     if present == holder or (not present and _is_first(mine, others)):
         return Decision(
-            HostGrant(True, HOLD_S, rest_s, wanted=bool(others)),
+            HostGrant(True, HOLD_S, rest_s, bool(others), _idle_s(turn, now), _is_lost(turn)),
             Turn(holder, now + HOLD_S, not_before),
             None,
         )
     again_s = min(turn.until - now, ASK_AGAIN_S) if present else ASK_AGAIN_S
-    kept = Turn(present, turn.until if present else now, not_before)
+    # The name of one who never gave it back stays, so that whoever comes next learns of it.
+    kept = Turn(turn.holder, turn.until if turn.holder else now, not_before)
     # Behind everybody who waits already, within one tick of the clock too.
     since = mine.since if mine else max([now, *(each.since + 1e-6 for each in others)])
     return Decision(HostGrant(False, again_s, rest_s), kept, Waiter(holder, since, now))
@@ -77,6 +79,19 @@ def give_back(turn: Turn, holder: str, wait_s: float, now: float) -> Turn:
     if turn.holder == holder or now >= turn.until:
         return Turn("", now, not_before)
     return Turn(turn.holder, turn.until, not_before)
+
+
+def _idle_s(turn: Turn, now: float) -> float:
+    """See `HostGrant`."""
+    if turn == Turn():
+        return math.inf
+    return max(0.0, now - max(turn.until, turn.not_before))
+
+
+def _is_lost(turn: Turn) -> bool:
+    """Whether the last holder may have sent something of which the row does not know: it never gave
+    the turn back, and had not said that it would wait for longer than that lasted."""
+    return bool(turn.holder) and turn.not_before < turn.until
 
 
 def _present(turn: Turn, now: float) -> Turn:

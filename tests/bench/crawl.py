@@ -1,8 +1,10 @@
-"""Whole crawls per CPU-second: ``python -m tests.bench.crawl [--pages 3000] [--rounds 3]``.
+"""Whole crawls, side by side: ``python -m tests.bench.crawl [--pages 5000] [--rounds 3]``.
 
-Prints pages per CPU-second (user and system of the whole process tree, start-up included) of
-``crawler run`` and of a bare fetch loop, in turn, and the median of their ratios. Every run must
-have asked for every page exactly once. PERFORMANCE.md says what to compare with.
+Every round runs every contestant once on the same site, so that noise of the machine meets all.
+Prints the medians of pages per CPU-second (user and system of the whole process tree, start-up
+included), of pages per second, and the peak memory of the largest process; then what a round says
+of two contestants, as the median of its ratios. A run counts only if it asked for every page
+exactly once and found every item; a page of a failing host has to be asked for three times.
 """
 
 from __future__ import annotations
@@ -10,87 +12,169 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.site import Served, served
+from tests.bench.contestants import Contestant, crawler_run, crawler_worker, peers
+from tests.bench.site import MANY_HOSTS, ONE_HOST, Kind, Served, served
+from tests.postgres_server import PostgresServer
 
-_FIELDS = {
-    "name": {"css": "h1.name::text", "required": True},
-    "price": {"css": ".price::text", "type": "decimal"},
-    "sku": "span.sku::text",
-    "at": {"css": "time.at::text", "type": "datetime"},
-    "about": "p.about::text",
-}
-
-
-def definition(site: Served) -> str:
-    """A crawl that may go as fast as it can."""
-    return json.dumps(
-        {
-            "start_urls": [site.origin + site.paths[0]],
-            "download_delay": 0.0,
-            "concurrent_requests": 32,
-            "concurrent_requests_per_domain": 32,
-            "rules": [{"match": f"{site.origin}/**", "follow": ["a.more"], "item": _FIELDS}],
-        }
-    )
+ON_POSTGRES = "worker, PostgreSQL"
+_TRIES = 3
+_GOALS = (("scrapy", 10.0), ("scrapy, own seen-set", 4.0), ("colly", 2.0))
+_PATIENCE_S = 900.0
 
 
-def cpu_seconds(command: Sequence[str], log: Path) -> float:
-    """Run to the end; user and system seconds of the process and all that it waited for."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one crawl took."""
+
+    cpu_s: float
+    wall_s: float
+    peak_mib: float
+
+
+def execute(contestant: Contestant, site: Served, home: Path) -> Run:
+    """Crawl once. Raises `RuntimeError` where it fails."""
+    log = home / "log"
+    began = time.monotonic()
     with log.open("wb") as output:
+        command = contestant.command(site, home)
         process = subprocess.Popen(command, stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
+    ended = 0.0
+    if contestant.ended:
+        _await_line(log, contestant.ended, process)
+        ended = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    ended = ended or time.monotonic()
     if status:
-        raise RuntimeError(f"{command[0]} ended with {status}: {log.read_text()[-2000:]}")
-    return usage.ru_utime + usage.ru_stime
+        raise RuntimeError(f"{contestant.name} ended with {status}: {log.read_text()[-2000:]}")
+    return Run(usage.ru_utime + usage.ru_stime, ended - began, usage.ru_maxrss / 1024)
 
 
-def measure(name: str, command: Sequence[str], site: Served, log: Path) -> float:
-    """Pages per CPU-second of one run, which must have asked for every page once."""
-    seconds = cpu_seconds(command, log)
+def _await_line(log: Path, line: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while line not in log.read_text(errors="replace"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise RuntimeError(f"no {line!r}: {log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.02)
+
+
+def check(contestant: Contestant, site: Served, home: Path) -> None:
+    """Raise `RuntimeError` unless every page was asked for as often as it must, and read."""
+    if contestant.export is not None:
+        subprocess.run(contestant.export(home), check=True, capture_output=True)
+    wanted = Counter({url: _TRIES if site.kind(url) is Kind.FAILING else 1 for url in site.urls})
     fetched = site.fetched()
-    if sorted(fetched.elements()) != sorted(site.paths):
-        raise RuntimeError(f"{name}: {len(fetched)} pages, {fetched.total()} requests")
-    rate = len(site.paths) / seconds
-    print(f"{name:10} {rate:8.0f} pages per CPU-second ({seconds:.2f} s)", flush=True)
-    return rate
+    if fetched != wanted:
+        missing, beyond = (wanted - fetched).total(), (fetched - wanted).total()
+        raise RuntimeError(f"{contestant.name}: {missing} requests missing, {beyond} too many")
+    lines = (home / "items.jsonl").read_text().splitlines()
+    names = Counter(_name(json.loads(line)) for line in lines)
+    readable = [n for n, url in enumerate(site.urls) if site.kind(url) is not Kind.FAILING]
+    if names != Counter(f"Item {n}" for n in readable):
+        raise RuntimeError(f"{contestant.name}: {names.total()} items of {len(readable)}")
 
 
-def compare(home: Path, pages: int, rounds: int) -> None:
-    """Both in turn, ``rounds`` times."""
-    with served(home, pages) as site:
-        urls, wanted, log = home / "urls", home / "crawl.json", home / "log"
-        urls.write_text("\n".join(site.origin + path for path in site.paths))
-        wanted.write_text(definition(site))
-        bare = [sys.executable, "-m", "tests.bench.fetch_only", str(urls)]
-        ratios = []
-        for number in range(rounds):
-            data, items = home / f"data-{number}", home / f"items-{number}.jsonl"
-            crawl = [sys.executable, "-m", "crawler", "run", str(wanted)]
-            crawl += ["--data", str(data), "-o", str(items)]
-            fetch_rate = measure("fetch only", bare, site, log)
-            ratios.append(measure("crawler", crawl, site, log) / fetch_rate)
-            found = items.read_text().count("\n")
-            if found != pages:
-                raise RuntimeError(f"{found} items of {pages}")
-    print(f"crawler / fetch only: {statistics.median(ratios):.3f}")
+def _name(item: Mapping[str, object]) -> str:
+    fields = item.get("fields", item)
+    assert isinstance(fields, Mapping)
+    return str(fields["name"])
 
 
-def main() -> None:
+class Databases:
+    """A fresh schema per run. The wall clock of a run on PostgreSQL includes the server's work, its
+    CPU-seconds do not."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._urls: dict[Path, str] = {}
+
+    def __call__(self, home: Path) -> str:
+        if home not in self._urls:
+            self._urls[home] = self._server.fresh_url()
+        return self._urls[home]
+
+
+def contest(
+    contestants: Sequence[Contestant], site: Served, home: Path, rounds: int
+) -> Mapping[str, Sequence[Run]]:
+    """All in turn, ``rounds`` times, after one fetch of every page by nobody in particular, so that
+    the first does not find a cold cache."""
+    runs: dict[str, list[Run]] = {each.name: [] for each in contestants}
+    for number in range(rounds):
+        for contestant in contestants:
+            place = home / f"{number}-{contestant.name.replace(' ', '-')}"
+            place.mkdir()
+            run = execute(contestant, site, place)
+            check(contestant, site, place)
+            shutil.rmtree(place)
+            runs[contestant.name].append(run)
+            rate = len(site.urls) / run.cpu_s
+            print(f"{number + 1:>3} {contestant.name:<22}{rate:>8.0f} pages/CPU-s", flush=True)
+    return runs
+
+
+def report(runs: Mapping[str, Sequence[Run]], pages: int, ours: str) -> bool:
+    """Print the tables; whether all goals are met that were measured."""
+    print(f"\n{'':<22}{'pages/CPU-s':>12}{'pages/s':>10}{'MiB':>7}{'times':>9}")
+    for name, found in runs.items():
+        per_cpu = statistics.median(pages / run.cpu_s for run in found)
+        per_s = statistics.median(pages / run.wall_s for run in found)
+        peak = max(run.peak_mib for run in found)
+        times = _ratio(runs[ours], found)
+        print(f"{name:<22}{per_cpu:>12.0f}{per_s:>10.0f}{peak:>7.0f}{times:>9.2f}")
+    good = True
+    for name, goal in _GOALS:
+        if name in runs:
+            times = _ratio(runs[ours], runs[name])
+            good = good and times >= goal
+            print(f"{ours} / {name}: {times:.1f} (goal {goal:g})")
+    return good
+
+
+def _ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> float:
+    """How much more our runs got out of a CPU-second than theirs of the same round."""
+    pairs = zip(ours, theirs, strict=True)
+    return statistics.median(other.cpu_s / own.cpu_s for own, other in pairs)
+
+
+def main() -> int:
     """Arguments, and a directory that goes away."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.crawl")
-    parser.add_argument("--pages", type=int, default=3000)
+    parser.add_argument("--pages", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="of their environment")
+    parser.add_argument("--hosts", choices=("one", "many"), default="one")
+    parser.add_argument("--postgres", action="store_true", help="a worker on it, too")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="crawler-bench-") as home:
-        compare(Path(home), arguments.pages, arguments.rounds)
+    hosts = ONE_HOST if arguments.hosts == "one" else MANY_HOSTS
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="crawler-bench-"))
+        home = Path(folder)
+        contestants = [crawler_run(), crawler_worker()]
+        if arguments.postgres:
+            server = stack.enter_context(PostgresServer(durable=True))
+            contestants.append(crawler_worker(ON_POSTGRES, Databases(server)))
+        if arguments.peers is not None:
+            contestants += peers(arguments.peers, home)
+        site = stack.enter_context(served(home, arguments.pages, hosts))
+        runs = contest(contestants, site, home, arguments.rounds)
+    return 0 if report(runs, arguments.pages, contestants[0].name) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

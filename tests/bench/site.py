@@ -1,4 +1,8 @@
-"""A static site for measurements, the same in every run, served by nginx on loopback."""
+"""A static site for measurements, the same in every run, served by nginx on loopback.
+
+A host is an address of its own below 127.0.0.0/8: good, slow (its pages trickle) or failing (503 to
+everything but robots.txt, which no host has).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 
 NGINX = "/usr/sbin/nginx"
@@ -24,32 +29,79 @@ http {{
     default_type text/html;
     sendfile on;
     keepalive_requests 100000;
-    log_format path '$request_uri';
-    access_log {home}/access.log path;
+    log_format url '$scheme://$host:$server_port$request_uri';
+    access_log {home}/access.log url;
     client_body_temp_path {home}/body;
     proxy_temp_path {home}/proxy;
     fastcgi_temp_path {home}/fastcgi;
     uwsgi_temp_path {home}/uwsgi;
     scgi_temp_path {home}/scgi;
-    server {{ listen 127.0.0.1:{port}; root {home}/pages; }}
+{servers}
 }}
+"""
+_SERVER = """\
+    server {{
+        listen {address}:{port};
+        root {home}/pages;
+        location = /robots.txt {{ return 404; }}
+        location / {{ {answer} }}
+    }}
 """
 
 
-def paths(pages: int) -> list[str]:
-    """The path of every page; the first links, in the end, to all."""
-    return [f"/p/{n % 50}/{n}.html" for n in range(pages)]
+class Kind(Enum):
+    """How a host answers; the value is what nginx is told."""
+
+    GOOD = ""
+    SLOW = "limit_rate 40k;"
+    FAILING = "return 503;"
 
 
-def _page(number: int, pages: int, chance: random.Random) -> str:
-    """20 to 40 kB with `_LINKS` links, some spelled relative, and five fields."""
+ONE_HOST = (Kind.GOOD,)
+MANY_HOSTS = (Kind.GOOD,) * 14 + (Kind.SLOW, Kind.FAILING)
+
+
+class Site:
+    """The URLs of all pages: the first page links, in the end, to all that can be read."""
+
+    def __init__(self, pages: int, port: int, hosts: Sequence[Kind]) -> None:
+        self._kinds = {f"127.0.{1 + at}.1": kind for at, kind in enumerate(hosts)}
+        self.addresses = tuple(self._kinds)
+        self.port = port
+        self.urls = tuple(
+            f"http://{self.addresses[n % len(hosts)]}:{port}{path_of(n)}" for n in range(pages)
+        )
+
+    def kind(self, url: str) -> Kind:
+        return self._kinds[url.split("/")[2].partition(":")[0]]
+
+    def servers(self) -> Mapping[str, Kind]:
+        """How each address answers."""
+        return self._kinds
+
+
+def path_of(number: int) -> str:
+    return f"/p/{number % 50}/{number}.html"
+
+
+def _page(number: int, site: Site, chance: random.Random) -> str:
+    """20 to 40 kB with `_LINKS` links, some spelled relative, and five fields.
+
+    The near links reach every page from the first; where a failing host breaks that chain, one of
+    the others does.
+    """
+    urls = site.urls
     near = (number * 3 + step for step in (1, 2, 3))
-    others = (chance.randrange(pages) for _ in range(_LINKS - 3))
-    every = paths(pages)
+    others = (chance.randrange(len(urls)) for _ in range(_LINKS - 3))
+    own = urls[number].split("/p/")[0]
     links = []
     for at, target in enumerate((*near, *others)):
-        path = every[target % pages]
-        href = f"../..{path}#top" if at % 5 == 4 else path
+        url = urls[target % len(urls)]
+        if url.startswith(f"{own}/"):
+            path = url[len(own) :]
+            href = f"../..{path}#top" if at % 5 == 4 else path
+        else:
+            href = url
         links.append(f'<li class="entry"><a class="more" href="{href}">entry {target}</a></li>')
     paragraphs = []
     for _ in range(chance.randrange(55, 115)):
@@ -64,48 +116,55 @@ def _page(number: int, pages: int, chance: random.Random) -> str:
     )
 
 
-class Served:
+class Served(Site):
     """The running site."""
 
-    def __init__(self, home: Path, port: int, pages: int) -> None:
-        self.origin = f"http://127.0.0.1:{port}"
-        self.paths = paths(pages)
+    def __init__(self, home: Path, pages: int, port: int, hosts: Sequence[Kind]) -> None:
+        super().__init__(pages, port, hosts)
         self._log = home / "access.log"
 
     def fetched(self) -> Counter[str]:
         """How often each page was asked for since the last call."""
-        found = Counter(path for path in self._log.read_text().split() if path != "/robots.txt")
+        lines = self._log.read_text().split()
         self._log.write_text("")
-        return found
+        return Counter(url for url in lines if not url.endswith("/robots.txt"))
 
 
 @contextmanager
-def served(home: Path, pages: int) -> Iterator[Served]:
+def served(home: Path, pages: int, hosts: Sequence[Kind] = ONE_HOST) -> Iterator[Served]:
     """Write the pages below ``home`` and serve them until the block ends."""
+    site = Served(home, pages, _free_port(), hosts)
     chance = random.Random(1)
-    for number, path in enumerate(paths(pages)):
-        file = home / "pages" / path[1:]
+    for number in range(pages):
+        file = home / "pages" / path_of(number)[1:]
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(_page(number, pages, chance))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        file.write_text(_page(number, site, chance))
+    servers = "".join(
+        _SERVER.format(address=address, port=site.port, home=home, answer=kind.value)
+        for address, kind in site.servers().items()
+    )
     config = home / "nginx.conf"
-    config.write_text(_CONFIG.format(home=home, port=port))
+    config.write_text(_CONFIG.format(home=home, servers=servers))
     home.chmod(0o755)  # nginx serves as another user where it is started by root
     server = subprocess.Popen([NGINX, "-p", str(home), "-c", str(config)])
     try:
-        _await_port(port)
-        yield Served(home, port, pages)
+        _await(site.addresses[-1], site.port)
+        yield site
     finally:
         server.terminate()
         server.wait(10)
 
 
-def _await_port(port: int) -> None:
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(address: str, port: int) -> None:
     for _ in range(100):
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex((address, port)) == 0:
                 return
         time.sleep(0.05)
     raise RuntimeError("nginx does not answer")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from crawler.model import HostGrant
@@ -191,3 +193,52 @@ async def test_hostile_hosts_are_stored(store: Store) -> None:
     grants = await store.budgets("\0").reserve({"a\0\ud800": 0.0})
     assert grants["a\0\ud800"].held
     assert not (await store.budgets("b").reserve({"a\0\ud800": 0.0}))["a\0\ud800"].held
+
+
+async def test_a_host_that_nobody_asked_has_always_been_left_alone(store: Store) -> None:
+    grant = await ask(store.budgets("a"))
+    assert (grant.idle_s, grant.lost) == (math.inf, False)
+
+
+async def test_the_next_holder_learns_how_long_the_host_was_left_alone(
+    store: Store, clock: SetClock
+) -> None:
+    await ask(store.budgets("a"))
+    await store.budgets("a").release({HOST: 2.0})
+    grant = await ask(store.budgets("b"))
+    assert (grant.wait_s, grant.idle_s, grant.lost) == (2.0, 0.0, False)
+    await store.budgets("b").release({HOST: 0.0})
+    clock.now += 9
+    grant = await ask(store.budgets("c"))
+    assert (grant.wait_s, grant.idle_s, grant.lost) == (0.0, 7.0, False)
+
+
+async def test_a_holder_that_vanished_is_told_of(store: Store, clock: SetClock) -> None:
+    await ask(store.budgets("a"))
+    again = await ask(store.budgets("a"))
+    assert (again.lost, again.idle_s) == (True, 0.0), "another process, for all one knows"
+    clock.now += HOLD_S + 3
+    grant = await ask(store.budgets("b"))
+    assert (grant.held, grant.lost, grant.idle_s) == (True, True, 3.0)
+
+
+async def test_who_is_refused_does_not_hide_that_the_holder_vanished(
+    store: Store, clock: SetClock
+) -> None:
+    await ask(store.budgets("a"))
+    clock.now += HOLD_S - 1
+    await ask(store.budgets("b"))
+    clock.now += 2
+    assert not (await ask(store.budgets("c"))).held
+    clock.now += 0.5
+    grant = await ask(store.budgets("b"))
+    assert (grant.held, grant.lost, grant.idle_s) == (True, True, 1.5)
+
+
+async def test_one_that_said_it_would_wait_for_longer_has_sent_nothing(
+    store: Store, clock: SetClock
+) -> None:
+    await ask(store.budgets("a"), 60.0)
+    clock.now += 30
+    grant = await ask(store.budgets("b"))
+    assert (grant.wait_s, grant.idle_s, grant.lost) == (30.0, 0.0, False)

@@ -465,3 +465,17 @@ async def test_a_fenced_note_is_not_kept(store: Store) -> None:
     with pytest.raises(Fenced):
         await frontier.note("late", "")
     assert [event.kind for event in await store.events(RESOURCE)] == ["claimed"]
+
+
+async def test_links_of_a_page_may_come_in_parts_before_its_end(store: Store) -> None:
+    frontier = await seeded(store, PAGE)
+    links = [request(f"{n}") for n in range(5)]
+    first = Visit(PAGE, PageState.PENDING, links=tuple(links[:2]))
+    assert (await frontier.commit([first])).pending == 3
+    assert (await frontier.commit([first])).known == 3
+    await frontier.commit([Visit(PAGE, PageState.PENDING, links=tuple(links[1:4]))])
+    ended = await frontier.commit([done(PAGE, links[4])])
+    assert (ended.known, ended.done, ended.pending) == (6, 1, 5)
+    assert await urls(frontier) == [link.url for link in links]
+    (page,) = [page for page in await all_pages(store) if page.state is PageState.DONE]
+    assert page.attempts == 1

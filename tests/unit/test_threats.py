@@ -39,8 +39,6 @@ ROWS = {
 
 # What of an answer belongs to a part that is not there yet. The rest of the row has tests.
 LATER = {
-    3: "secrets by name, which never reach etcd, come with proxy pools and logins",
-    10: "there are no proxy pools: no definition and no caller can choose a proxy",
     19: "there is no console: every answer is JSON or plain text, under a policy that runs nothing",
     20: "nothing is exported on servers: commands write the file that their user names",
     25: "there are no rules in Python: a definition is data, and its patterns take linear time",

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from crawler.definition import Definition
 from crawler.definition.patterns import Routes
+from crawler.engine.extract.directives import page_forbids_links
 from crawler.engine.extract.links import NOTHING, Link
 from crawler.engine.extract.notes import FieldTrace, Notes
 from crawler.engine.extract.page import JsonPage, Located, Page
 from crawler.engine.extract.plans import PAGE_LABEL, Plan, RulePlan, WholePage
+from crawler.engine.fetch.robots import product_token
 from crawler.engine.parts import Part
 from crawler.model import Item
 
@@ -19,6 +21,7 @@ _PAGE_TYPES: Final = frozenset(
     {"text/html", "application/xhtml+xml", "application/xml", "text/xml"}
 )
 _JSON_TYPES: Final = frozenset({"application/json", "text/json"})
+NOFOLLOW: Final = "links left alone: the page says nofollow"
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -27,7 +30,8 @@ class Extraction:
     """What a page yielded. ``rule`` is the label of the rule that took it, None: none did.
 
     ``errors`` say what could not be read, for people; ``trace`` is filled when asked for.
-    ``part``: an item that goes on where the first link leads.
+    ``part``: an item that goes on where the first link leads. ``canonical`` is the absolute URL
+    that the page names as its own, None where it names none.
     """
 
     rule: str | None
@@ -36,6 +40,7 @@ class Extraction:
     errors: tuple[str, ...] = ()
     trace: tuple[FieldTrace, ...] = ()
     part: Part | None = None
+    canonical: str | None = None
 
 
 class Extractor:
@@ -44,6 +49,8 @@ class Extractor:
     def __init__(self, definition: Definition) -> None:
         self._routes = Routes(definition.rules)
         self._whole_page = WholePage()
+        self._obeys_nofollow = definition.nofollow == "obey"
+        self._agent = product_token(definition.user_agent).lower()
         self._plans = tuple(
             RulePlan(label, rule)
             for label, rule in zip(self._routes.labels, definition.rules, strict=True)
@@ -84,15 +91,22 @@ class Extractor:
         except ValueError as error:
             left = left if mine is None else (mine.unfinished(),)
             return Extraction(label, left, errors=(str(error),))
-        items, links, onward = plan.read(page, carry, notes, mine)
-        notes.add(links.complaint())
+        items, found, onward = plan.read(page, carry, notes, mine)
+        links, said = found.collect(), [found.complaint()]
+        if links and self._forbids_links(page):
+            links, said = (), [NOFOLLOW]
+            if onward is not None:
+                items, onward = (*items, onward.unfinished()), None
+        if trace and page.left_alone:
+            said.append(f'{page.left_alone} links left alone: rel=nofollow (see "nofollow")')
         return Extraction(
             label,
             (*left, *items),
-            links.collect(),
-            tuple(notes.errors),
+            links,
+            (*filter(None, said), *notes.errors),
             tuple(notes.trace),
             onward,
+            page.canonical,
         )
 
     def _parse(
@@ -105,7 +119,15 @@ class Extractor:
             return JsonPage(body, url, charset)
         if not _is_markup(content_type, body):
             raise ValueError(f"{content_type or 'the body'} is not HTML or XML")
-        return Page(body, url, charset)
+        return Page(body, url, charset, obeys_nofollow=self._obeys_nofollow)
+
+    def _forbids_links(self, page: Located) -> bool:
+        """Whether the page itself asks not to follow its links."""
+        return (
+            self._obeys_nofollow
+            and isinstance(page, Page)
+            and page_forbids_links(page.document, self._agent)
+        )
 
     def _take(self, url: str, sent_to: str | None) -> tuple[str, Plan | None]:
         if not self._plans:

@@ -93,10 +93,11 @@ class LinkField:
     def read(self, page: Located, scope: Any) -> Reading:
         """``value`` is the list of references within ``scope``, as the page spells them."""
         found, problem = evaluate(self.source, page, scope, {})
-        links = [link for entry in found if (link := link_of(entry)) is not None]
+        may_follow = page.followed(found)
+        links = [link for entry in may_follow if (link := link_of(entry)) is not None]
         if self.from_source:
             links = [html.unescape(link) for link in links]
-        if found and not links:
+        if may_follow and not links:
             problem = "what it finds leads nowhere: no text, no href and no src"
         return Reading(found, links, problem)
 

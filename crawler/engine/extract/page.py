@@ -13,6 +13,8 @@ import ada_url
 import turbohtml
 import turbohtml.detect  # registers the whatwg-* codecs that `Page.source` decodes with
 
+from crawler.engine.extract.directives import canonical_reference, is_marked, marks_links
+
 _MAX_JSONLD: Final = 1_000
 _MAX_DEPTH: Final = 32
 # Empty lists, the smallest values, take 56 bytes each.
@@ -29,11 +31,13 @@ class Located:
     """A page of any kind: where it is, and where its references lead.
 
     ``root`` is what selectors begin with. References are resolved against ``base``.
+    ``left_alone`` counts the links that the page asks not to follow.
     """
 
     def __init__(self, url: str, base: str, root: Any) -> None:
         self.url = url
         self.root = root
+        self.left_alone = 0
         self.base = base if base.startswith(("http://", "https://")) else url
         origin = _ORIGIN.match(self.base)
         self._origin = origin[1] if origin else ""
@@ -48,6 +52,15 @@ class Located:
     def jsonld(self) -> Sequence[Mapping[str, Any]]:
         """The JSON-LD objects of the page."""
         return ()
+
+    @property
+    def canonical(self) -> str | None:
+        """The absolute URL that the page names as its own; None if it names none."""
+        return None
+
+    def followed(self, found: Sequence[Any]) -> Sequence[Any]:
+        """Of what a selector of links found, what may be followed."""
+        return found
 
     def resolve(self, reference: str) -> str | None:
         """The absolute URL without fragment that a reference leads to, not yet canonical; None
@@ -78,12 +91,17 @@ class Page(Located):
 
     The encoding is decided as the WHATWG says: byte-order mark, header, meta, then UTF-8 where the
     bytes are valid, otherwise windows-1252. An unknown charset counts as none.
+
+    ``obeys_nofollow``: links marked so are left alone.
     """
 
-    def __init__(self, body: bytes, url: str, charset: str | None = None) -> None:
+    def __init__(
+        self, body: bytes, url: str, charset: str | None = None, *, obeys_nofollow: bool = False
+    ) -> None:
         self._body = body
         self.document = _parse(body, charset)
         super().__init__(url, self.document.base_url(url), self.document)
+        self._looks_at_marks = obeys_nofollow and marks_links(self.document)
 
     @cached_property
     def source(self) -> bytes:
@@ -108,6 +126,20 @@ class Page(Located):
             elif isinstance(value, dict):
                 objects.append(storable(value))
         return objects
+
+    @property
+    def canonical(self) -> str | None:
+        """The absolute URL that the page calls its canonical one; None if it names none."""
+        reference = canonical_reference(self.document)
+        return self.resolve(reference) if reference else None
+
+    def followed(self, found: Sequence[Any]) -> Sequence[Any]:
+        """Of what a selector of links found, what may be followed."""
+        if not self._looks_at_marks:
+            return found
+        kept = [entry for entry in found if not is_marked(entry)]
+        self.left_alone += len(found) - len(kept)
+        return kept
 
 
 class JsonPage(Located):

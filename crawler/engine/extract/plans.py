@@ -122,7 +122,9 @@ class RulePlan:
         if self._structured:
             others = self._read_structured(page, notes) if part is None else {STRUCTURED: None}
         links = Links(page)
+        before = page.left_alone
         more = self._read_next(page, carry, notes, links)
+        is_whole = bool(more) or page.left_alone == before
         for follow in self._follow:
             follow.read(page, page.root, carry, notes, links)
         if part is None and not own and not any(others.values()):
@@ -136,7 +138,7 @@ class RulePlan:
             return Yield((), links, joined)
         links.end()
         if not is_too_long(joined):
-            return Yield((joined.finished(),), links)
+            return Yield((joined.finished() if is_whole else joined.unfinished(),), links)
         notes.add(f"{self._label}: an item that goes on holds at most {MAX_CHARS} characters")
         return Yield((joined.unfinished(),), links)
 

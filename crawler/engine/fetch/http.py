@@ -2,79 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
-from http.cookies import CookieError, SimpleCookie
-from types import TracebackType
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
 from crawler.address import Guard
 from crawler.clock import Clock
-from crawler.engine.bodies import content_type_of
+from crawler.definition.secrets import Secret
 from crawler.engine.fetch.charset import declared
-from crawler.engine.fetch.coding import OFFERED, decoder
+from crawler.engine.fetch.coding import decoder
+from crawler.engine.fetch.failures import once, translated
+from crawler.engine.fetch.headers import Headers, cookie_values, cookies_for
 from crawler.engine.fetch.page import REDIRECTS, Page
+from crawler.engine.fetch.resolver import Resolver
+from crawler.engine.fetch.routes import ATTEMPTS, Route, Routes, blame, suspect
 from crawler.engine.retry import retry_after_s
-from crawler.engine.settings import Manners
+from crawler.engine.settings import Manners, ProxyPool, keeps_cookies
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed, InvalidInput, Misconfigured
 
-_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _DRAIN_BYTES = 1 << 16  # of an answer nobody reads; beyond that the connection is given up
 _SLOW_AFTER_S = 10.0
 _SLOWEST_BYTES_PER_S = 1000.0
 _DNS_TTL_S = 60
 _KEEPALIVE_S = 30.0
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Foreign errors of one request as `FetchFailed` with a short stable reason."""
-    try:
-        yield
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise FetchFailed("certificate not valid", retry=False) from error
-    except aiohttp.ClientSSLError as error:
-        raise FetchFailed("TLS failed", retry=True) from error
-    except aiohttp.ClientConnectorDNSError as error:
-        raise FetchFailed("name not resolved", retry=True) from error
-    except TimeoutError as error:
-        raise FetchFailed("timeout", retry=True) from error
-    except aiohttp.ClientConnectorError as error:
-        if isinstance(error.os_error, PermissionError):
-            raise FetchFailed("address refused", retry=False) from error
-        raise FetchFailed("connection failed", retry=True) from error
-    except aiohttp.ClientPayloadError as error:
-        raise FetchFailed("incomplete body", retry=True) from error
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise FetchFailed("connection lost", retry=True) from error
-    except aiohttp.ClientResponseError as error:
-        raise FetchFailed("malformed answer", retry=True) from error
-    except (aiohttp.ClientError, ValueError) as error:  # a name that has no DNS form, for instance
-        raise FetchFailed("request impossible", retry=False) from error
-
-
-def _once() -> aiohttp.ClientMiddlewareType:
-    """Keeps aiohttp from sending a request again by itself when a connection is lost: at once,
-    that is, whatever the host's delay is."""
-    sent = False
-
-    async def send(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        nonlocal sent
-        if sent:
-            raise FetchFailed("connection lost", retry=True)
-        sent = True
-        return await handler(request)
-
-    return send
+_PROXY_AUTHENTICATION = 407
 
 
 def _clean(header: str) -> str:
@@ -89,42 +46,68 @@ def _target(location: str, base: str) -> str | None:
         return None
 
 
+class _OwnCookies(aiohttp.CookieJar):
+    """Sends the cookies it is given, and takes none from servers."""
+
+    def update_cookies_from_headers(self, headers: Sequence[str], response_url: URL) -> None:
+        del headers, response_url
+
+
 class HttpFetch:
     """Fetches for one crawl. An asynchronous context manager; implements `Fetch`.
 
-    Credentials of the definition (cookies and secret headers) go only where `Scope.trusts`, so
-    that no redirect or link carries them elsewhere. Cookies of servers are kept only for crawls
-    that set cookies themselves.
+    Credentials of the definition go only where `Headers` lets them. Cookies of servers are kept
+    only where `keeps_cookies`. Raises `Misconfigured` where the definition needs a secret or a
+    pool of proxies that this worker does not have.
     """
 
-    def __init__(self, manners: Manners, scope: Scope, guard: Guard, clock: Clock) -> None:
+    def __init__(
+        self,
+        manners: Manners,
+        scope: Scope,
+        guard: Guard,
+        clock: Clock,
+        *,
+        secrets: Mapping[str, Secret] = MappingProxyType({}),
+        pools: Mapping[str, ProxyPool] = MappingProxyType({}),
+    ) -> None:
         self._manners = manners
-        self._scope = scope
         self._guard = guard
         self._clock = clock
-        self._public = self._headers(without=_SECRET_HEADERS)
-        self._full = self._headers(without=frozenset())
+        self._routes = self._open_routes(manners.proxy_pool, pools)
+        self._headers = Headers(manners, scope, secrets)
+        self._cookies = cookie_values(manners, scope, secrets)
+        self._connect_s = manners.connect_timeout or None
+        counts = manners.concurrent_requests_per_ip and self._routes is None
+        self._resolver = Resolver() if counts else None
+        self._stack = AsyncExitStack()
 
-    def _headers(self, without: AbstractSet[str]) -> CIMultiDict[str]:
-        headers = CIMultiDict({"User-Agent": self._manners.user_agent, "Accept": _ACCEPT})
-        headers.update({k: v for k, v in self._manners.headers.items() if k.lower() not in without})
-        headers["Accept-Encoding"] = OFFERED
-        return headers
+    def _open_routes(self, name: str | None, pools: Mapping[str, ProxyPool]) -> Routes | None:
+        if name is None:
+            return None
+        if name not in pools:
+            raise Misconfigured(
+                f"proxy_pool: this worker has no pool {name}; add it to [proxy_pools] in its "
+                "settings"
+            )
+        return Routes(name, pools[name], self._guard, self._clock)
 
     async def __aenter__(self) -> Self:
+        jar = self._jar()
+        if self._routes is not None:
+            await self._routes.open(self._stack, jar, _KEEPALIVE_S)
+            return self
         connector = aiohttp.TCPConnector(
             limit=0,  # the dispatcher bounds requests
+            resolver=self._resolver,
             socket_factory=self._guard.open_socket,
             ttl_dns_cache=_DNS_TTL_S,
             keepalive_timeout=_KEEPALIVE_S,
         )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=self._jar(),
-            auto_decompress=False,
-            trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=self._manners.download_timeout),
+        session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=jar, auto_decompress=False, trust_env=False
         )
+        self._direct = Route(await self._stack.enter_async_context(session))
         return self
 
     async def __aexit__(
@@ -133,16 +116,17 @@ class HttpFetch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._stack.aclose()
 
     def _jar(self) -> aiohttp.abc.AbstractCookieJar:
-        if not self._manners.cookies:
+        keeps = keeps_cookies(self._manners)
+        if not keeps and not self._cookies:
             return aiohttp.DummyCookieJar()
-        jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)  # unsafe: also for bare addresses
-        for url in map(canonical, self._manners.start_urls):
-            jar.update_cookies(
-                _cookies(self._manners.cookies, url), URL(url, encoded=True).origin()
-            )
+        kind = aiohttp.CookieJar if keeps else _OwnCookies
+        jar = kind(unsafe=True, quote_cookie=False)  # unsafe: also for bare addresses
+        begins = (*self._manners.start_urls, *self._manners.sitemaps) if self._cookies else ()
+        for url in map(canonical, begins):
+            jar.update_cookies(cookies_for(self._cookies, url), URL(url, encoded=True).origin())
         return jar
 
     async def get(
@@ -159,28 +143,87 @@ class HttpFetch:
         started = self._clock.elapsed()
         total = self._manners.download_timeout if timeout_s is None else timeout_s
         limit = self._manners.download_maxsize if max_bytes is None else max_bytes
-        headers = self._full if self._scope.trusts(url) else self._public
-        if body is not None and "Content-Type" not in headers:
-            headers = CIMultiDict(headers)
-            headers["Content-Type"] = content_type_of(body)
         with translated():
-            async with self._session.request(
-                method,
-                URL(url, encoded=True),
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=total),
-                middlewares=(_once(),),
-            ) as answer:
+            async with await self._send(method, url, body, total) as answer:
+                latency_s = self._clock.elapsed() - started
                 if answer.status in REDIRECTS or answer.status >= 400:
                     decoded, size = b"", await _drain(answer)
                 else:
                     decoded, size = await self._read(answer, limit, truncate)
-        return self._page(url, answer, decoded, size, started)
+        return self._page(url, answer, decoded, size, started, latency_s)
+
+    @property
+    def blocked(self) -> tuple[float, str]:
+        """See `Fetch`."""
+        if self._routes is None:
+            return 0.0, ""
+        return self._routes.free_at, self._routes.reason
+
+    async def _send(
+        self, method: str, url: str, body: bytes | None, total_s: float
+    ) -> aiohttp.ClientResponse:
+        """The answer as far as its headers, by another proxy where one does not take it."""
+        if self._routes is None:
+            return await self._begin(self._direct, method, url, body, total_s)
+        over = self._clock.elapsed() + total_s
+        await self._routes.judge(url)
+        for _ in range(ATTEMPTS):
+            route = self._routes.pick(url)
+            left_s = max(0.001, over - self._clock.elapsed())
+            try:
+                answer = await self._begin(route, method, url, body, left_s)
+            except self._routes.errors as error:
+                if (failure := blame(error)) is not None:
+                    self._routes.succeeded(route)
+                    raise failure from error
+                self._routes.failed(route)
+                continue
+            except aiohttp.ClientError as error:
+                if suspect(error, route, url):
+                    self._routes.failed(route)
+                raise
+            if answer.status == _PROXY_AUTHENTICATION and route.proxy and url[:5] == "http:":
+                answer.close()  # not asked again at once: it may be the target that says so
+                self._routes.failed(route)
+                raise FetchFailed("proxy wants other credentials", retry=True)
+            self._routes.succeeded(route)
+            return answer
+        raise FetchFailed("proxies failed", retry=True)
+
+    async def _begin(
+        self, route: Route, method: str, url: str, body: bytes | None, total_s: float
+    ) -> aiohttp.ClientResponse:
+        """The answer as far as its headers."""
+        asking = route.session.request(
+            method,
+            URL(url, encoded=True),
+            data=body,
+            headers=self._headers.for_request(url, body),
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=total_s, connect=self._connect_s),
+            middlewares=(once(),),
+            proxy=route.proxy,
+        )
+        limit_s = self._manners.first_byte_timeout
+        if not limit_s:
+            return await asking
+        deadline = asyncio.timeout(limit_s)
+        try:
+            async with deadline:
+                return await asking
+        except TimeoutError as error:
+            if deadline.expired():
+                raise FetchFailed(f"no answer within {limit_s:g} s", retry=True) from error
+            raise
 
     def _page(
-        self, url: str, answer: aiohttp.ClientResponse, body: bytes, size: int, started: float
+        self,
+        url: str,
+        answer: aiohttp.ClientResponse,
+        body: bytes,
+        size: int,
+        started: float,
+        latency_s: float,
     ) -> Page:
         content_type = _clean(answer.headers.get("Content-Type", ""))
         location = answer.headers.get("Location")
@@ -193,11 +236,14 @@ class HttpFetch:
             charset=declared(body, content_type),
             size_bytes=size,
             elapsed_s=self._clock.elapsed() - started,
+            latency_s=latency_s,
             location=_target(location, url) if redirected and location is not None else None,
             retry_after_s=retry_after_s(
                 answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")
             ),
             sets_cookie="Set-Cookie" in answer.headers,
+            address=self._resolver.address_of(url) if self._resolver is not None else "",
+            robots_tag=_clean("\n".join(answer.headers.getall("X-Robots-Tag", ()))),
         )
 
     async def _read(
@@ -228,17 +274,3 @@ async def _drain(answer: aiohttp.ClientResponse) -> int:
         while size <= _DRAIN_BYTES and (chunk := await answer.content.readany()):
             size += len(chunk)
     return size
-
-
-def _cookies(values: Mapping[str, str], url: str) -> SimpleCookie:
-    """Cookies for the host of ``url`` only, and for TLS only where the URL is."""
-    jar = SimpleCookie()
-    for name, value in values.items():
-        try:
-            jar[name] = value
-        except CookieError as error:
-            raise Misconfigured(f"cookies: not a cookie name: {name!r}") from error
-        jar[name]["path"] = "/"
-        if url.startswith("https:"):
-            jar[name]["secure"] = True
-    return jar

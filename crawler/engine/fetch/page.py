@@ -16,7 +16,9 @@ class Page:
     ``charset`` is a WHATWG name, None where neither a byte order mark nor the header tells.
     ``size_bytes`` counts the body as it was transferred. ``location``: the canonical target of a
     redirect, None where there is none to follow. ``retry_after_s`` is what the header of that name
-    asks for, None where it says nothing readable.
+    asks for, None where it says nothing readable. ``latency_s``: until its headers were there.
+    ``address``: where it came from, "" where nobody wants to know. ``robots_tag``: the X-Robots-Tag
+    headers, one a line.
     """
 
     url: str
@@ -26,13 +28,21 @@ class Page:
     charset: str | None = None
     size_bytes: int = 0
     elapsed_s: float = 0.0
+    latency_s: float = 0.0
     location: str | None = None
     retry_after_s: float | None = None
     sets_cookie: bool = False
+    address: str = ""
+    robots_tag: str = ""
 
 
 class Fetch(Protocol):
     """One request, one answer, no redirects."""
+
+    @property
+    def blocked(self) -> tuple[float, str]:
+        """Until when (`Clock.elapsed`; a time that is past: not at all) nothing can be sent to
+        anybody, and why."""
 
     async def get(
         self,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from protego import Protego
 
 from crawler.clock import Clock
 from crawler.engine.fetch.page import Fetch, Page
 from crawler.engine.fetch.redirects import follow
+from crawler.engine.fetch.robotstxt import RobotsTxt
 from crawler.errors import FetchFailed
 
 log = structlog.get_logger(__name__)
@@ -25,7 +25,7 @@ _MAX_RETRY_S = 3600.0
 _TIMEOUT_S = 30.0
 _HOPS = 5  # RFC 9309 2.3.1.2
 _MAX_ENTRIES = 2_000
-_MAX_CACHED_BYTES = 4 << 20  # of text: parsed rules take some eighty times as much
+_MAX_CACHED_BYTES = 4 << 20  # of text: its rules take up to ten times as much
 
 _PRODUCT = re.compile(r"[A-Za-z_-]+")
 _COMPATIBLE = re.compile(r"compatible;\s*([A-Za-z_-]+)")
@@ -51,44 +51,32 @@ class Rules:
 
     ``delay_s``: seconds between requests that it asks for, at most `MAX_DELAY_S`. ``failure``:
     its robots.txt could not be had, so that nothing may be fetched now; ``final`` says that it was
-    tried often enough.
+    tried often enough. ``address``: where it came from, as `Page` has it.
     """
 
     until: float
-    token: str = ""
-    parsed: Protego | None = None
+    parsed: RobotsTxt | None = None
     delay_s: float = 0.0
     size_bytes: int = 0
     failure: FetchFailed | None = None
     final: bool = False
+    address: str = ""
 
     def allows(self, url: str) -> bool:
         """Whether the canonical URL may be fetched."""
         if self.failure is not None:
             return False
-        return self.parsed is None or bool(self.parsed.can_fetch(url, self.token))
-
-
-def _delay(parsed: Protego, token: str) -> float:
-    """Crawl-delay or Request-rate, whichever is slower."""
-    asked = [parsed.crawl_delay(token) or 0.0]
-    rate = parsed.request_rate(token)
-    if rate is not None and rate.requests > 0:
-        asked.append(rate.seconds / rate.requests)
-    return max((min(each, MAX_DELAY_S) for each in asked if math.isfinite(each)), default=0.0)
+        return self.parsed is None or self.parsed.allows(url)
 
 
 class Robots:
-    """The rules of many origins, bounded in number and size. ``delay_s``: between requests."""
+    """The rules of many origins, bounded in number and size."""
 
-    def __init__(
-        self, fetch: Fetch, user_agent: str, retry_times: int, clock: Clock, delay_s: float
-    ) -> None:
+    def __init__(self, fetch: Fetch, user_agent: str, retry_times: int, clock: Clock) -> None:
         self._fetch = fetch
         self._token = product_token(user_agent)
         self._retry_times = retry_times
         self._clock = clock
-        self._delay_s = delay_s
         self._failures: dict[str, int] = {}  # in a row, per origin
         self._cache: OrderedDict[str, Rules] = OrderedDict()
         self._cached_bytes = 0
@@ -102,19 +90,17 @@ class Robots:
         self._cache.move_to_end(origin)
         return rules
 
-    async def load(self, url: str) -> Rules:
+    async def load(self, url: str, book: Callable[[float], float]) -> Rules:
         """Fetch and remember the rules for the origin of ``url``. A failure is an answer too.
 
-        Redirects are requests to a host as well: there is a delay before each and after the last.
+        Redirects are requests to a host as well: each waits for as long as ``book`` says, which is
+        given the delay that it must keep at least.
         """
         origin = origin_of(url)
-        hops = 0
 
         async def gate(_: Page) -> bool:
             """Any host will do (RFC 9309 2.3.1.2); the guard holds in any case."""
-            nonlocal hops
-            hops += 1
-            await self._clock.sleep(self._delay_s)
+            await self._clock.sleep(book(0.0))
             return True
 
         try:
@@ -133,8 +119,6 @@ class Robots:
             rules = self._judge(origin, page)
         if rules.failure is None:
             self._failures.pop(origin, None)
-        if hops:
-            await self._clock.sleep(self._delay_s)
         self._remember(origin, rules)
         log.info(
             "robots.txt read",
@@ -148,14 +132,15 @@ class Robots:
         if page.status >= 500 or page.status == 429:
             return self._unavailable(origin, "robots.txt unavailable", page.retry_after_s or 0.0)
         until = self._clock.elapsed() + _MAX_AGE_S
+        address = page.address if origin_of(page.url) == origin else ""
         if not 200 <= page.status < 300:
-            return Rules(until)  # RFC 9309 2.3.1.3: unavailable means everything is allowed
+            # RFC 9309 2.3.1.3: unavailable means everything is allowed
+            return Rules(until, address=address)
         body = page.body
         if len(body) >= MAX_BYTES:  # a rule cut in two may say the opposite
-            body = body[: body.rfind(b"\n") + 1]
-        parsed = Protego.parse(body.decode("utf-8-sig", "replace"))
-        delay_s = _delay(parsed, self._token)
-        return Rules(until, self._token, parsed, delay_s, len(body))
+            body = body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
+        parsed = RobotsTxt(body, self._token)
+        return Rules(until, parsed, min(parsed.delay_s, MAX_DELAY_S), len(body), address=address)
 
     def _unreachable(self, origin: str, failure: FetchFailed) -> Rules:
         if failure.reason in ("too many redirects", "redirect loop", "redirect to nowhere"):

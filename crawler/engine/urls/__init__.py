@@ -2,6 +2,18 @@
 
 from crawler.engine.urls.canonical import MAX_URL, canonical, host_of
 from crawler.engine.urls.fingerprint import fingerprint
-from crawler.engine.urls.scope import Scope
+from crawler.engine.urls.query import Tidy, tidier
+from crawler.engine.urls.scope import Scope, name_of
+from crawler.engine.urls.traps import Traps
 
-__all__ = ["MAX_URL", "Scope", "canonical", "fingerprint", "host_of"]
+__all__ = [
+    "MAX_URL",
+    "Scope",
+    "Tidy",
+    "Traps",
+    "canonical",
+    "fingerprint",
+    "host_of",
+    "name_of",
+    "tidier",
+]

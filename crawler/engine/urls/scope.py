@@ -16,6 +16,8 @@ class Territory(Protocol):
     @property
     def start_urls(self) -> Sequence[str]: ...
     @property
+    def sitemaps(self) -> Sequence[str]: ...
+    @property
     def allowed_domains(self) -> Sequence[str]: ...
 
 
@@ -27,21 +29,27 @@ def _parts(host: str) -> tuple[str, str]:
     return name, port
 
 
+def name_of(url: str) -> str:
+    """The host of a canonical URL without its port."""
+    return _parts(host_of(url))[0]
+
+
 class Scope:
     """The hosts of a crawl with their subdomains.
 
-    Without ``allowed_domains``: the hosts of the start URLs, and those that `adopt` adds. Ports
-    other than the scheme's own are in scope where a start URL or an allowed domain names them.
+    Without ``allowed_domains``: the hosts of the start URLs and sitemaps, and those that `adopt`
+    adds. Ports other than the scheme's own are in scope where one of these names them.
     """
 
     def __init__(self, territory: Territory) -> None:
-        starts = [_parts(host_of(canonical(url))) for url in territory.start_urls]
+        urls = (*territory.start_urls, *territory.sitemaps)
+        starts = [_parts(host_of(canonical(url))) for url in urls]
         named = [_parts(host_of(canonical(f"http://{d}/"))) for d in territory.allowed_domains]
         self._open = not named  # only a default scope grows
         self._domains = {name for name, _ in named or starts}
         self._ports = {"", *(port for _, port in starts + named)}
         self._trusted = {name for name, _ in starts + named}
-        self._plain = any(url.lower().startswith("http:") for url in territory.start_urls)
+        self._plain = any(url.lower().startswith("http:") for url in urls)
         self._memo: dict[str, bool] = {}
 
     def allows(self, url: str) -> bool:
@@ -76,10 +84,16 @@ class Scope:
         Only to hosts that the user named, never to adopted ones; and in the clear only where a
         start URL is in the clear.
         """
-        if url.startswith("http:") and not self._plain:
-            return False
-        host = host_of(url)
-        return self.allows(url) and _covered(_parts(host)[0], self._trusted)
+        return not self.exposes(url) and self.allows(url) and _covered(name_of(url), self._trusted)
+
+    def exposes(self, url: str) -> bool:
+        """Whether what is sent to this URL goes in the clear, which no start URL does."""
+        return url.startswith("http:") and not self._plain
+
+    @property
+    def trusted(self) -> Sequence[str]:
+        """The domains that `trusts` means."""
+        return sorted(self._trusted)
 
 
 def _covered(name: str, domains: set[str]) -> bool:

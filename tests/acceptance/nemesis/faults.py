@@ -20,6 +20,7 @@ from tests.lab.network import Fault as Broken
 from tests.lab.tunnel import Disturbance
 from tests.processes import GONE, STOPPED, state_of
 
+STAND_S = 60.0  # until all masters stand as candidates, whatever else is thrown meanwhile
 REACH_S = 15.0  # until an armed place must have been reached
 HOUR_S = 3600.0
 BAD_LINE = Disturbance(latency_s=0.05, jitter_s=0.02, duplicates=0.05, losses=0.02)
@@ -167,7 +168,7 @@ async def _arm_leader(arena: Arena, place: str) -> AsyncIterator[str]:
     for host in armed:
         arena.process(host).kill_group()
         arena.start(host, CRAWLER_FAILPOINTS=place)
-    await eventually(partial(_all_stand, arena), "three candidates", REACH_S)
+    await eventually(partial(_all_stand, arena), "three candidates", STAND_S)
     arena.process(leader).kill_group()
     try:
         async with _reached(arena, armed, place) as note:

@@ -90,7 +90,9 @@ class Worker:
 
 
 @asynccontextmanager
-async def run_alone(database: Path, definitions: Sequence[Path]) -> AsyncIterator[Worker]:
+async def run_alone(
+    database: Path, definitions: Sequence[Path], *more: str
+) -> AsyncIterator[Worker]:
     """The worker, killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -106,6 +108,7 @@ async def run_alone(database: Path, definitions: Sequence[Path]) -> AsyncIterato
         "--processes=1",
         "--allow-private=127.0.0.0/8",
         "--log-format=json",
+        *more,
         stderr=asyncio.subprocess.PIPE,
     )
     try:

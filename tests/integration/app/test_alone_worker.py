@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from secrets import token_hex
+
+import pytest
+from aiohttp import web
 
 from crawler.local.site import pages, products, serve_shop
 from crawler.local.verdict import judge, read_items
 from tests.integration.app.alone import ENDED, hits_so_far, run_alone, wait_hits, write_shop
+from tests.integration.engine.servers import serving
 
 COUNT = 120
 
@@ -66,3 +72,40 @@ async def test_a_second_worker_on_the_same_database_is_refused(tmp_path: Path) -
                 assert b"another worker with --cluster=false crawls in" in said.splitlines()[-1]
             await first.wait_line(ENDED)
             assert await first.stop() == 0
+
+
+def command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+@pytest.mark.threat(3, 24)
+async def test_a_secret_reaches_its_site_and_nothing_that_is_kept(tmp_path: Path) -> None:
+    canary, seen = f"canary{token_hex(8)}", []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append((request.headers.get("Authorization"), request.headers.get("X-Key")))
+        return web.Response(status=404 if request.path == "/robots.txt" else 200)
+
+    key = tmp_path / "key"
+    key.write_text(f"{canary}\n")
+    config = tmp_path / "crawler.toml"
+    config.write_text(f'[worker.secrets.site]\nfile = "{key}"\ndomains = ["127.0.0.1"]\n')
+    async with serving(handle) as origin:
+        settings = {"start_urls": [f"{origin}/"], "headers": {"X-Key": "${secret:site}"}}
+        auth = [{"domain": "127.0.0.1", "bearer": "${secret:site}"}]
+        good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+        good.write_text(json.dumps({**settings, "auth": auth}))
+        bad.write_text(json.dumps({**settings, "allowed_domains": ["shop.example"]}))
+        async with run_alone(tmp_path / "crawl.db", [good, bad], f"--config={config}") as worker:
+            ended = await worker.wait_line(ENDED)
+            assert (ended["finished"], ended["failed"]) == (["good"], ["bad"])
+            command = command_line(worker.process.pid)
+            assert await worker.stop() == 0
+    assert (f"Bearer {canary}", canary) in seen
+    reasons = [line["reason"] for line in worker.lines if line.get("state") == "error"]
+    assert len(reasons) == 1
+    assert reasons[0].startswith("headers.X-Key: the secret site may not be sent to shop.example")
+    kept = (tmp_path / "crawl.db").read_bytes()
+    for told in (json.dumps(worker.lines), command, kept.decode(errors="replace")):
+        assert canary not in told
+    assert b"${secret:site}" in kept

@@ -7,8 +7,10 @@ import json
 import pytest
 
 from crawler.cli import terminal
+from crawler.cli.run import told_hosts
 from crawler.cli.terminal import difference, duration
 from crawler.cli.top import Rates
+from crawler.engine.live import HostWait
 
 
 def test_the_difference_shows_what_changes() -> None:
@@ -47,3 +49,15 @@ def test_what_pages_say_does_not_command_the_terminal(capsys: pytest.CaptureFixt
     document = told.out[told.out.index("{") : told.out.index("}") + 1]
     assert json.loads(document) == {"title": HOSTILE, "word": "grün"}
     assert "grün" in document
+
+
+def test_a_running_crawl_tells_why_each_host_waits() -> None:
+    hosts = (
+        HostWait("shop.example", 1200, "next in 0.7 s, because Crawl-delay"),
+        HostWait("b\x1b.example", 1, "waiting"),
+        HostWait("quick.example", 3, ""),
+    )
+    assert told_hosts(hosts) == [
+        "shop.example: next in 0.7 s, because Crawl-delay (1,200 at hand)",
+        "b\N{REPLACEMENT CHARACTER}.example: waiting (1 at hand)",
+    ]

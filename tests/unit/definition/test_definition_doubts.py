@@ -21,6 +21,14 @@ START = "https://shop.example/"
             {"rules": [{"match": "**"}, {"name": "product"}]},
             "rules[1]: no follow leads to product and it has no match",
         ),
+        (
+            {
+                "start_urls": [],
+                "sitemaps": [START],
+                "rules": [{"name": "a", "follow": [{"css": "a", "to": "a"}]}],
+            },
+            "sitemaps: no rule has a match",
+        ),
     ],
 )
 def test_doubts_name_the_field(more: dict[str, Any], said: str) -> None:

@@ -241,7 +241,7 @@ def test_a_bare_url_must_be_one() -> None:
 def test_json_schema_describes_what_is_accepted() -> None:
     schema = json_schema()
     assert schema["additionalProperties"] is False
-    assert schema["required"] == ["start_urls"]
+    assert schema["anyOf"] == [{"required": ["start_urls"]}, {"required": ["sitemaps"]}]
     assert {"download_delay", "closespider_timeout", "rules"} <= set(schema["properties"])
     follow = schema["$defs"]["Rule"]["properties"]["follow"]["items"]
     assert {"type": "string"} in follow["anyOf"]
@@ -336,3 +336,39 @@ def test_any_definition_survives_the_wire(data: dict[str, Any]) -> None:
 def test_any_json_is_a_definition_or_refused_in_our_words(data: Any) -> None:
     with suppress(InvalidInput):
         from_json(json.dumps(data))
+
+
+def test_a_crawl_needs_start_urls_or_sitemaps() -> None:
+    sitemaps = ["https://shop.example/sitemap.xml"]
+    assert from_data({"sitemaps": sitemaps}).hosts() == ("shop.example",)
+    with pytest.raises(InvalidInput, match=r"start_urls: is missing.*or in sitemaps"):
+        from_data({"max_pages": 1})
+    with pytest.raises(InvalidInput, match=r"sitemaps_from_robots: needs start_urls"):
+        from_data({"sitemaps": sitemaps, "sitemaps_from_robots": True})
+    with pytest.raises(InvalidInput, match=r"sitemaps\[0\]: must be an absolute URL"):
+        from_data({"sitemaps": ["/sitemap.xml"]})
+
+
+def test_traps_are_a_table_or_false() -> None:
+    start = {"start_urls": ["https://shop.example/"]}
+    assert from_data({**start, "traps": True}) == from_data(start)
+    off = from_data({**start, "traps": False}).traps
+    assert not off.any()
+    assert not off.session_ids
+    assert from_data({**start, "traps": {"path_segments": 9}}).traps.repeated_segments == 3
+    assert from_json(from_data({**start, "traps": False}).canonical()).traps == off
+    with pytest.raises(InvalidInput, match=r"traps.segments: unknown field, did you mean path_seg"):
+        from_data({**start, "traps": {"segments": 9}})
+    with pytest.raises(InvalidInput, match=r"traps: must be a table"):
+        from_data({**start, "traps": 3})
+
+
+@pytest.mark.parametrize("name", ["", "a=b", "a&b", "a b", "\u00fc", "#"])
+def test_names_of_parameters_are_as_urls_spell_them(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"drop_query\[0\]: must be the name of a parameter"):
+        from_data({"start_urls": ["https://shop.example/"], "drop_query": [name]})
+
+
+def test_words_are_checked() -> None:
+    with pytest.raises(InvalidInput, match=r"nofollow: must be 'obey' or 'ignore'"):
+        from_data({"start_urls": ["https://shop.example/"], "nofollow": False})

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crawler.clock import Clock
@@ -42,6 +42,7 @@ class Extraction:
     links: tuple[Link, ...]
     errors: tuple[str, ...] = ()
     part: Part | None = None
+    canonical: str | None = None
 
 
 class JsonExtractor:
@@ -108,11 +109,14 @@ class Site:
             url: list(answer) if isinstance(answer, list) else [answer]
             for url, answer in answers.items()
         }
-        self._latency_s = latency_s
+        self.latency_s = latency_s
+        self.addresses: dict[str, str] = {}  # by host
         self._active: Counter[str] = Counter()
         self.step = step
         self.log: list[tuple[float, str]] = []  # start times
         self.most_active: Counter[str] = Counter()
+
+    blocked = (0.0, "")
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Site]:
@@ -134,7 +138,7 @@ class Site:
         self._active[host] += 1
         self.most_active[host] = max(self.most_active[host], self._active[host])
         try:
-            await self._clock.sleep(self._latency_s)
+            await self._clock.sleep(self.latency_s)
         finally:
             self._active[host] -= 1
         await self.step("fetch: after")
@@ -142,7 +146,8 @@ class Site:
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, FetchFailed):
             raise answer
-        return answer
+        address = self.addresses.get(host, "")
+        return replace(answer, latency_s=self.latency_s, address=address)
 
     def fetched(self) -> list[str]:
         """URLs in the order asked, without robots.txt."""

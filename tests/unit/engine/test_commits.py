@@ -10,7 +10,7 @@ from crawler.engine.commits import Commits
 from crawler.engine.settings import EngineSettings
 from crawler.errors import StoreUnavailable
 from crawler.model import PageState, Visit
-from tests.fakes.frontier import MemoryRun
+from tests.fakes.frontier import MemoryRun, no_step
 from tests.unit.engine.test_links import request
 from tests.unit.engine.virtual import VirtualClock, run
 from tests.unit.engine.world import A
@@ -147,3 +147,16 @@ def test_flush_commits_what_was_interrupted_first() -> None:
         assert set(book.run.completions.values()) == {1}
 
     run(scenario())
+
+
+def test_a_batch_is_bounded_by_its_links_too() -> None:
+    async def sizes() -> list[int]:
+        book = Book(no_step)
+        links = tuple(request(f"{A}/x/{n}") for n in range(4_000))
+        for n in range(6):
+            book.commits.add(Visit(request(f"{A}/{n}"), PageState.DONE, links=links))
+        await book.commits.flush()
+        assert book.commits.links == 0
+        return [len(urls) for _, urls in book.batches]
+
+    assert run(sizes()) == [2, 2, 2]

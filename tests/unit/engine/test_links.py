@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from crawler.engine.baggage import carried
 from crawler.engine.links import MAX_LINKS, LinkFilter
+from crawler.engine.sitemaps import SITEMAP
 from crawler.engine.urls import Scope, canonical, fingerprint, host_of
 from crawler.engine.urls.memory import Recent
 from crawler.model import Request
@@ -40,10 +43,27 @@ def test_a_shorter_way_to_an_excluded_page_is_told() -> None:
     assert [link.depth for link in shorter.links] == [2]
 
 
+def test_a_trap_is_told_once_and_is_none_where_a_sitemap_lists_it() -> None:
+    judged: list[str] = []
+
+    def judge(url: str) -> str:
+        judged.append(url)
+        return "trap: x" if url.endswith("x") else ""
+
+    known = LinkFilter(Scope(definition()), 0, judge=judge)
+    found = known.sort(request(f"{A}/"), None, links(f"{A}/x", f"{A}/x#1", f"{A}/y", f"{A}/y#1"))
+    assert [(link.url, reason) for link, reason in found.excluded] == [(f"{A}/x", "trap: x")]
+    assert not known.sort(request(f"{A}/z"), None, links(f"{A}/x", f"{A}/y")).excluded
+    assert judged == [f"{A}/x", f"{A}/y"]
+    sitemap = replace(request(f"{A}/map"), rule=SITEMAP)
+    assert [link.url for link in known.sort(sitemap, None, links(f"{A}/x")).links] == [f"{A}/x"]
+
+
 def test_links_beyond_the_cap_are_ignored() -> None:
     known = LinkFilter(Scope(definition()), 0)
     many = links(*(f"{A}/{n}" for n in range(MAX_LINKS + 10)))
-    assert len(known.sort(request(f"{A}/"), None, many).links) == MAX_LINKS
+    found = known.sort(request(f"{A}/"), None, many)
+    assert (len(found.links), found.cut) == (MAX_LINKS, 10)
 
 
 def test_a_grown_scope_is_looked_at_anew() -> None:

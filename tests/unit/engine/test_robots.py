@@ -10,11 +10,16 @@ import pytest
 from crawler.engine.fetch import Page, Robots, Rules, product_token
 from crawler.engine.fetch.robots import MAX_BYTES
 from crawler.errors import FetchFailed
-from tests.unit.engine.site import Answer, Site, redirect, status
+from tests.unit.engine.site import Answer, Site, page, redirect, status
 from tests.unit.engine.virtual import VirtualClock, run
-from tests.unit.engine.world import A, text
+from tests.unit.engine.world import A, World, shortest_gap, text
 
 ROBOTS = f"{A}/robots.txt"
+
+
+def at_once(_: float) -> float:
+    """Nothing is to be waited for between two requests."""
+    return 0.0
 
 
 def asked(answers: dict[str, Answer | list[Answer]], times: int = 1) -> tuple[Rules, Site]:
@@ -23,13 +28,13 @@ def asked(answers: dict[str, Answer | list[Answer]], times: int = 1) -> tuple[Ru
     async def ask() -> tuple[Rules, Site]:
         clock = VirtualClock()
         site = Site(clock, answers)
-        robots = Robots(site, "crawler-cluster/0.1", 2, clock, 1.0)
-        rules = await robots.load(f"{A}/x")
+        robots = Robots(site, "crawler-cluster/0.1", 2, clock)
+        rules = await robots.load(f"{A}/x", at_once)
         for _ in range(times - 1):
             assert robots.known(f"{A}/y") is rules
             await clock.sleep(rules.until - clock.elapsed())
             assert robots.known(f"{A}/y") is None
-            rules = await robots.load(f"{A}/x")
+            rules = await robots.load(f"{A}/x", at_once)
         return rules, site
 
     return run(ask())
@@ -112,16 +117,22 @@ def test_redirects_are_followed_five_times() -> None:
     assert asked(chain(6))[0].allows(f"{A}/x")
 
 
-def test_redirects_of_robots_are_polite() -> None:
-    async def seconds() -> tuple[list[float], float]:
-        clock = VirtualClock()
-        site = Site(clock, {ROBOTS: redirect(ROBOTS, f"{A}/r"), f"{A}/r": text(f"{A}/r", "")})
-        await Robots(site, "x", 2, clock, 2.0).load(f"{A}/x")
-        return site.starts("a.example"), clock.elapsed()
+@pytest.mark.parametrize("settings", [{"download_delay": 2.0}, {"limits": [{"per": 3.0}]}])
+def test_redirects_of_robots_are_polite(settings: dict[str, Any]) -> None:
+    site = {
+        ROBOTS: redirect(ROBOTS, f"{A}/r"),
+        f"{A}/r": text(f"{A}/r", ""),
+        f"{A}/": page(f"{A}/"),
+    }
 
-    starts, over = run(seconds())
-    assert starts[1] - starts[0] >= 2.0
-    assert over - starts[1] >= 2.0
+    async def starts() -> list[float]:
+        world = World(site, **settings)
+        await world.crawl().run()
+        return world.site.starts("a.example")
+
+    times = run(starts())
+    assert len(times) == 3
+    assert shortest_gap(times) >= settings.get("download_delay", 3.0) - 1e-6
 
 
 @pytest.mark.threat(18)
@@ -152,9 +163,9 @@ def test_what_is_cut_off_does_not_become_another_rule() -> None:
 def test_rules_last_a_day_and_are_bounded_in_number() -> None:
     async def many() -> None:
         clock = VirtualClock()
-        robots = Robots(Site(clock, {}, latency_s=0.0), "x", 2, clock, 0.0)
+        robots = Robots(Site(clock, {}, latency_s=0.0), "x", 2, clock)
         for n in range(2100):
-            await robots.load(f"https://h{n}.example/")
+            await robots.load(f"https://h{n}.example/", at_once)
         assert robots.known("https://h0.example/") is None
         assert robots.known("https://h2099.example/") is not None
         await clock.sleep(24 * 3600)

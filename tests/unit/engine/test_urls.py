@@ -12,6 +12,7 @@ from crawler.errors import InvalidInput
 class Territory:
     start_urls: tuple[str, ...]
     allowed_domains: tuple[str, ...] = ()
+    sitemaps: tuple[str, ...] = ()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""Who crawls the benchmark's site, each with 32 requests at once and robots.txt obeyed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.site import Site
+
+PEERS = Path(__file__).parent / "peers"
+_ENDED = "all crawls have ended"
+_FIELDS = {
+    "name": {"css": "h1.name::text", "required": True},
+    "price": {"css": ".price::text", "type": "decimal"},
+    "sku": "span.sku::text",
+    "at": {"css": "time.at::text", "type": "datetime"},
+    "about": "p.about::text",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """``command`` makes the command line that crawls the site from a fresh directory and leaves
+    the items in ``items.jsonl`` there. ``ended``: what it logs when it is done, where it does not
+    end by itself; ``export`` then makes the command that writes the items."""
+
+    name: str
+    command: Callable[[Site, Path], Sequence[str]]
+    ended: str = ""
+    export: Callable[[Path], Sequence[str]] | None = None
+
+
+def definition(site: Site) -> str:
+    """A crawl that may go as fast as it can."""
+    return json.dumps(
+        {
+            "start_urls": [site.urls[0]],
+            "allowed_domains": site.addresses,
+            "download_delay": 0.0,
+            "concurrent_requests": 32,
+            "concurrent_requests_per_domain": 32,
+            "rules": [{"match": "**", "follow": ["a.more"], "item": _FIELDS}],
+        }
+    )
+
+
+def _crawler(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "crawler", *arguments]
+
+
+def _defined(site: Site, home: Path) -> str:
+    wanted = home / "bench.json"
+    wanted.write_text(definition(site))
+    return str(wanted)
+
+
+def crawler_run() -> Contestant:
+    """`crawler run`: one process, SQLite, everything on."""
+
+    def command(site: Site, home: Path) -> list[str]:
+        arguments = ["run", _defined(site, home), "--allow-private=127.0.0.0/8"]
+        return _crawler(*arguments, f"--data={home}/data", "-o", f"{home}/items.jsonl")
+
+    return Contestant("crawler run", command)
+
+
+def sqlite_at(home: Path) -> str:
+    """The URL of a database of this run's own."""
+    return f"sqlite://{home}/bench.db"
+
+
+def crawler_worker(
+    name: str = "crawler worker", store: Callable[[Path], str] = sqlite_at
+) -> Contestant:
+    """A worker with one crawling process, supervisor included. ``store``: the URL of a fresh
+    database, the same for the same directory."""
+
+    def command(site: Site, home: Path) -> list[str]:
+        arguments = ["worker", "--id=1", "--cluster=false", "--processes=1", "--http=127.0.0.1:0"]
+        arguments += ["--grpc=127.0.0.1:0", f"--store={store(home)}", "--allow-private=127.0.0.0/8"]
+        return _crawler(*arguments, f"--definitions={_defined(site, home)}")
+
+    def export(home: Path) -> list[str]:
+        items = str(home / "items.jsonl")
+        return _crawler("items", "bench", f"--store={store(home)}", "-o", items)
+
+    return Contestant(name, command, _ENDED, export)
+
+
+def scripted(name: str, python: Path, script: str) -> Contestant:
+    """One of the scripts in ``peers``."""
+
+    def command(site: Site, home: Path) -> list[str]:
+        items = str(home / "items.jsonl")
+        return [str(python), str(PEERS / script), site.urls[0], items, *site.addresses]
+
+    return Contestant(name, command)
+
+
+def colly(home: Path) -> Contestant | None:
+    """Built with the Go that is on PATH; None without one."""
+    go = shutil.which("go")
+    if go is None:
+        return None
+    binary = home / "colly"
+    build = [go, "build", "-mod=mod", f"-modfile={home / 'go.mod'}", "-o", str(binary), "."]
+    shutil.copy(PEERS / "colly" / "go.mod", home / "go.mod")
+    subprocess.run(build, cwd=PEERS / "colly", check=True)
+
+    def command(site: Site, home: Path) -> list[str]:
+        return [str(binary), site.urls[0], str(home / "items.jsonl"), *site.addresses]
+
+    return Contestant("colly", command)
+
+
+def peers(python: Path, home: Path) -> list[Contestant]:
+    """All others. ``python``: of the virtual environment that has them."""
+    found = [
+        scripted("scrapy", python, "scrapy_default.py"),
+        scripted("scrapy, own seen-set", python, "scrapy_seen.py"),
+        scripted("crawlee parsel", python, "crawlee_parsel.py"),
+    ]
+    built = colly(home)
+    return found if built is None else [*found, built]

@@ -1,0 +1,61 @@
+// Colly: colly START_URL ITEMS.jsonl DOMAIN...
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"log"
+	"os"
+	"sync"
+
+	"github.com/gocolly/colly/v2"
+)
+
+type item struct {
+	Name  string `json:"name"`
+	Price string `json:"price"`
+	Sku   string `json:"sku"`
+	At    string `json:"at"`
+	About string `json:"about"`
+}
+
+func main() {
+	file, err := os.Create(os.Args[2])
+	if err != nil {
+		log.Fatal(err)
+	}
+	out := bufio.NewWriter(file)
+	encoder := json.NewEncoder(out)
+	var lock sync.Mutex
+
+	collector := colly.NewCollector(colly.Async(true))
+	collector.IgnoreRobotsTxt = false
+	if err := collector.Limit(&colly.LimitRule{DomainGlob: "*", Parallelism: 32}); err != nil {
+		log.Fatal(err)
+	}
+	collector.OnHTML("html", func(page *colly.HTMLElement) {
+		found := item{
+			Name:  page.ChildText("h1.name"),
+			Price: page.ChildText(".price"),
+			Sku:   page.ChildText("span.sku"),
+			At:    page.ChildText("time.at"),
+			About: page.ChildText("p.about"),
+		}
+		lock.Lock()
+		err := encoder.Encode(found)
+		lock.Unlock()
+		if err != nil {
+			log.Fatal(err)
+		}
+	})
+	collector.OnHTML("a.more", func(link *colly.HTMLElement) {
+		_ = link.Request.Visit(link.Attr("href")) // an error says that it was visited
+	})
+	if err := collector.Visit(os.Args[1]); err != nil {
+		log.Fatal(err)
+	}
+	collector.Wait()
+	if err := out.Flush(); err != nil {
+		log.Fatal(err)
+	}
+}
