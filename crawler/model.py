@@ -231,6 +231,18 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of a resource, for people to look at. Times are Unix seconds; ``due_at`` is the due
+    time that began it (0: somebody did by hand), ``finished_at`` 0.0 while it goes on."""
+
+    run: int
+    due_at: int
+    started_at: float
+    finished_at: float
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
 class HostGrant:
     """The answer to one host reservation.
 

@@ -12,11 +12,12 @@ import math
 import uuid
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
+from crawler.app.recrawl import Recrawl, memo_of
 from crawler.app.reports import Reports
 from crawler.app.source import name_for, read_definition
 from crawler.clock import Clock
@@ -25,6 +26,7 @@ from crawler.coordination.entry import Part, partitions_of
 from crawler.definition import Definition
 from crawler.errors import Conflict, InvalidInput, Misconfigured
 from crawler.local.lock import hold_directory
+from crawler.master.schedule import rescheduled
 from crawler.model import Assignment, Desired, Node, Progress, Resource, State
 from crawler.store.contract import Mirrored, Store
 from crawler.tasks import every, start_loop
@@ -35,6 +37,7 @@ from crawler.worker.supervisor import Supervisor
 _REGISTERED = 1
 _AGREED = 2
 _TELL_EVERY_S = 10.0
+_LOOK_EVERY_S = 1.0
 
 
 def read_definitions(files: Sequence[Path]) -> Mapping[str, Definition]:
@@ -68,14 +71,22 @@ def hold_store(url: str) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True, slots=True)
 class Agreement:
-    """What a catalog would say, once and for all. ``cluster`` is this process's own."""
+    """What a catalog would say. ``cluster`` is this process's own."""
 
-    entries: Mapping[str, Entry]
-    cluster: Cluster
-    revision: int = _AGREED
-    version: int = 1
+    def __init__(self, entries: Mapping[str, Entry], cluster: Cluster) -> None:
+        self.entries = dict(entries)
+        self.cluster = cluster
+        self.revision = _AGREED
+        self.version = 1
+        self._news = asyncio.Event()
+
+    def take(self, entry: Entry) -> None:
+        """Have it crawled as this entry says from now on."""
+        self.entries[entry.name] = entry
+        self.version += 1
+        self._news.set()
+        self._news = asyncio.Event()
 
     def assigned(self, node_id: str) -> Set[str]:
         """All of it: there is no other node."""
@@ -83,9 +94,9 @@ class Agreement:
         return self.entries.keys()
 
     async def changed(self, since: int) -> int:
-        """It never does."""
-        if since == self.version:
-            await asyncio.Event().wait()
+        """Only a run that is due changes anything."""
+        while since == self.version:
+            await self._news.wait()
         return self.version
 
 
@@ -104,7 +115,7 @@ async def agree(
     """Take the store over and make an entry of each definition.
 
     An unfinished run goes on, under the definition as it is now. A finished one stays finished,
-    unless its definition has changed: then the next run begins.
+    unless its definition has changed, or it is due: then the next run begins.
     """
     known = {each.name: each for each in await store.mirrored()}
     foreign = sorted(each.name for each in known.values() if each.id != _id_of(each.name))
@@ -122,9 +133,14 @@ async def agree(
             _id_of(name), name, int(clock.wall() * 1e9), text, Desired.RUNNING, 1
         )
         run, progress = _next_run(before, latest.get(before.id), text)
-        memo = replace(before, definition=text, desired=Desired.RUNNING, run=run)
-        memos.append(memo)
-        entries[name] = _entry(memo, text, progress, me, clock.wall())
+        now = int(clock.wall())
+        wish = Wish(Desired.RUNNING, run, before.id, before.due, before.since)
+        if run != before.run:
+            wish = replace(wish, due=0, since=now)
+        wish = rescheduled(wish, before.definition, text, now)
+        ended_at = (await store.runs(before.id))[run].finished_at if progress.finished else 0.0
+        entries[name] = _entry(before, wish, text, progress, me, ended_at)
+        memos.append(memo_of(entries[name], wish))
     await store.mirror(memos)  # before the claims: a run that has begun is never forgotten
     await store.open_epoch(cluster.uuid, _AGREED)
     return Agreement(entries, cluster)
@@ -147,10 +163,12 @@ def _next_run(
     return run, progress
 
 
-def _entry(memo: Mirrored, text: str, progress: Progress, me: Node, now: float) -> Entry:
-    status = None
-    if progress.finished:
-        status = Status(State.FINISHED, progress.finished, memo.run, memo.id, _AGREED, me.id, now)
+def _entry(
+    memo: Mirrored, wish: Wish, text: str, progress: Progress, me: Node, ended_at: float
+) -> Entry:
+    status, why = None, progress.finished
+    if why:
+        status = Status(State.FINISHED, why, wish.run, memo.id, _AGREED, me.id, ended_at)
     resource = Resource(memo.id, memo.name, Assignment(me.id, me.address), memo.created_ns, _AGREED)
     partitions = partitions_of(text)
     return Entry(
@@ -158,7 +176,7 @@ def _entry(memo: Mirrored, text: str, progress: Progress, me: Node, now: float) 
         resource=resource,
         definition=text,
         definition_revision=_AGREED,
-        wish=Wish(Desired.RUNNING, memo.run, memo.id),
+        wish=wish,
         wish_revision=_AGREED,
         status=status,
         resource_revision=_AGREED,
@@ -184,5 +202,7 @@ async def follow_files(
     async with asyncio.TaskGroup() as group:
         telling = every(_TELL_EVERY_S, reports.tell_progress, clock, first=_TELL_EVERY_S)
         start_loop(group, "progress", telling)
+        recrawl = Recrawl(agreement, reports, store, node.id, clock)
+        start_loop(group, "schedule", every(_LOOK_EVERY_S, recrawl.round, clock))
         start_loop(group, "crawls", supervisor.follow(Unending(), node, agreement, reports))
     raise AssertionError("loops end only by an error")

@@ -45,6 +45,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
             order.definition_revision,
             order.node,
             order.parts,
+            order.due,
         )
         frontier = await store.claim(order.stamp, job)
         for strike in order.strikes:

@@ -8,6 +8,7 @@ from typing import Never
 import structlog
 
 from crawler.coordination.catalog import Entry, Load, Status
+from crawler.definition import schedule_of
 from crawler.errors import OutcomeUnknown, StoreUnavailable
 from crawler.model import Progress, Resource, State
 from crawler.store.contract import Store
@@ -25,6 +26,11 @@ class Reports:
         self._ids = {name: entry.resource.id for name, entry in entries.items() if entry.resource}
         self._statuses = {name: entry.status for name, entry in entries.items()}
         self._told: dict[str, Progress] = {}
+        self._ends = not any(schedule_of(entry.definition) for entry in entries.values())
+
+    def status(self, name: str) -> Status | None:
+        """What was reported of it last."""
+        return self._statuses[name]
 
     async def write_statuses(self, reports: Sequence[tuple[Resource, Status]]) -> Sequence[Never]:
         """Tell them; none is refused."""
@@ -51,7 +57,9 @@ class Reports:
         """Nobody asks for it."""
 
     def tell_end(self) -> None:
-        """Say so when nothing is left to do."""
+        """Say so when nothing is left to do; with a schedule there always is."""
+        if not self._ends:
+            return
         states = {name: self._state(name) for name in self._statuses}
         if all(state in _AT_REST for state in states.values()):
             log.info(

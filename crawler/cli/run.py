@@ -81,6 +81,8 @@ def run(
         check_target(output)  # before the crawl, not after it
     definition = read_definition(source, settings or ())
     terminal.warn(source, doubts(definition))
+    if definition.schedule is not None:
+        terminal.warn(source, ["schedule: run crawls once, now; on a cluster it is kept"])
     networks, entrusted = read_networks(allow_private or ""), read_entrusted(config)
     logs.configure(log_level or "error")
     home = Path(data).expanduser().absolute() if data else default_home(definition)

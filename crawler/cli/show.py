@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from crawler.cli import options, terminal
 from crawler.cli.calls import as_json, connect, short_node
+from crawler.cli.runs import told_next
 from crawler.model import State
 
 _RUNS_SHOWN = 10
@@ -20,7 +23,9 @@ def show(
     """Show one crawl: state, worker, counters, definition."""
     with connect(master) as client:
         found = client.resource(name)
-        runs = client.runs(name) if found.run > 1 and not json_ else ()
+        schedule = (found.definition or {}).get("schedule")
+        more = (found.run > 1 or schedule) and not json_
+        runs = client.runs(name) if more else None
     if json_:
         terminal.print_json(as_json(found))
         return
@@ -48,7 +53,11 @@ def show(
     for number, part in enumerate(found.parts):
         owner = short_node(part.assigned_node) or "nobody"
         lines[f"part {number}"] = f"{owner}: {_state(part.state, part.reason)}"
-    for each in runs[:-1][-_RUNS_SHOWN:]:
+    if schedule:
+        lines["schedule"] = _schedule(schedule)
+    if runs is not None:
+        lines["next run"] = told_next(runs)
+    for each in runs.runs[:-1][-_RUNS_SHOWN:] if runs is not None else ():
         end = each.finished or "stopped"
         lines[f"run {each.run}"] = f"{each.done:,} pages, {each.items:,} items; {end}"
     for label, value in lines.items():
@@ -64,6 +73,14 @@ def show(
 
 def _state(state: State, reason: str) -> str:
     return state if reason in ("", state) else f"{state} ({reason})"
+
+
+def _schedule(schedule: Mapping[str, Any]) -> str:
+    """As it is defined; what a run does that goes on at a due time is told where it is chosen."""
+    every = schedule.get("every")
+    when = f"every {every}" if every else str(schedule.get("cron", ""))
+    more = (str(schedule[key]) for key in ("timezone", "overlap") if key in schedule)
+    return ", ".join((when, *more))
 
 
 def _date(seconds: float) -> str:

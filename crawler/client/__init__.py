@@ -1,7 +1,16 @@
 """The HTTP API from outside: `Client` for asyncio, `SyncClient` for everybody else."""
 
 from crawler.client.client import DEFAULT_MASTER, Client
-from crawler.client.results import Change, Counters, NodeStatus, Placement, ResourceStatus, Wished
+from crawler.client.results import (
+    Change,
+    Counters,
+    NodeStatus,
+    Placement,
+    ResourceStatus,
+    RunPage,
+    RunStatus,
+    Wished,
+)
 from crawler.client.sync import SyncClient
 
 __all__ = [
@@ -12,6 +21,8 @@ __all__ = [
     "NodeStatus",
     "Placement",
     "ResourceStatus",
+    "RunPage",
+    "RunStatus",
     "SyncClient",
     "Wished",
 ]

@@ -19,10 +19,10 @@ from crawler.client.results import (
     RUNS,
     WISHED,
     Change,
-    Counters,
     NodeStatus,
     Placement,
     ResourceStatus,
+    RunPage,
     Wished,
 )
 from crawler.client.transport import Call, Identity, Patience, Transport
@@ -158,9 +158,9 @@ class Client:
                 return
             query["after"] = page.next
 
-    async def runs(self, name: str) -> tuple[Counters, ...]:
-        """The counters of every run, the first one first."""
-        return RUNS.read(await self._send("GET", _path(name, "/runs"))).runs
+    async def runs(self, name: str) -> RunPage:
+        """Its last thousand runs, and when the next one is due."""
+        return RUNS.read(await self._send("GET", _path(name, "/runs")))
 
     async def events(
         self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE

@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Counters of the latest run: known = done + failed + pending + excluded."""
+    """Counters of a run, the latest unless said: known = done + failed + pending + excluded."""
 
     run: int
     known: int
@@ -150,8 +150,23 @@ class PagePage:
 
 
 @dataclass(frozen=True, slots=True)
+class RunStatus(Counters):
+    """One run. Times are Unix seconds: ``due_at`` is the due time that began it (0: somebody did by
+    hand), ``finished_at`` is 0.0 while it goes on."""
+
+    due_at: int = 0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunPage:
-    runs: tuple[Counters, ...]
+    """The last thousand runs, the first one first. ``next_due`` is when the schedule begins the
+    next (Unix seconds; None: none does), ``timezone`` that of the schedule ("": there is none)."""
+
+    runs: tuple[RunStatus, ...]
+    next_due: int | None = None
+    timezone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 from crawler.client.client import DEFAULT_MASTER, PAGE_SIZE, Client, Definition
-from crawler.client.results import Change, Counters, NodeStatus, Placement, ResourceStatus, Wished
+from crawler.client.results import Change, NodeStatus, Placement, ResourceStatus, RunPage, Wished
 from crawler.clock import Clock
 from crawler.model import Event, ItemRecord, PageRecord, PageState, State
 
@@ -126,7 +126,7 @@ class SyncClient:
         found = self._client.pages(name, run=run, state=state, status=status, page_size=page_size)
         return self._each(found)
 
-    def runs(self, name: str) -> tuple[Counters, ...]:
+    def runs(self, name: str) -> RunPage:
         """See `Client.runs`."""
         return self._run(self._client.runs(name))
 

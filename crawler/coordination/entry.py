@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from crawler.coordination.records import Decision, Status, Wish
+from crawler.definition import schedule_of
 from crawler.model import Desired, Resource, State, unit_name
 
 MAX_PARTITIONS = 32  # all parts are paused in one transaction, and etcd takes 128 operations
@@ -110,9 +111,9 @@ def current_status(entry: Entry) -> Status | None:
 def state_of(entry: Entry, live: Collection[str]) -> tuple[State, str]:
     """What the resource is doing and why; ``live`` are the node ids of live workers.
 
-    A run that finished stays finished. An error holds until the definition is changed. Every other
-    report counts only under the token of the present assignment. Of a divided resource, the part
-    that most needs to be looked at gives the reason.
+    A run that finished stays finished, unless its schedule is paused or stopped. An error holds
+    until the definition is changed. Every other report counts only under the token of the present
+    assignment. Of a divided resource, the part that most needs to be looked at gives the reason.
     """
     units = units_of(entry)
     states = [state_of_unit(unit, live) for unit in units]
@@ -142,7 +143,7 @@ def state_of_unit(entry: Entry, live: Collection[str]) -> tuple[State, str]:
     if entry.wish is not None and entry.wish.state is Desired.DELETED:
         return State.STOPPED, "being deleted"
     status = current_status(entry)
-    if status is not None and status.state is State.FINISHED:
+    if status is not None and status.state is State.FINISHED and not _is_held(entry):
         return State.FINISHED, status.reason
     if entry.wish is not None and entry.wish.state is Desired.PAUSED:
         return State.PAUSED, "paused on request"
@@ -151,6 +152,12 @@ def state_of_unit(entry: Entry, live: Collection[str]) -> tuple[State, str]:
     if status is not None and _is_standing_error(entry, status):
         return State.ERROR, status.reason
     return _state_of_assignment(entry, status, live)
+
+
+def _is_held(entry: Entry) -> bool:
+    """Whether no due time begins the next run, because that was asked for between two runs."""
+    held = entry.wish is not None and entry.wish.state in (Desired.PAUSED, Desired.STOPPED)
+    return held and schedule_of(entry.definition) is not None
 
 
 def _is_standing_error(entry: Entry, status: Status) -> bool:

@@ -24,11 +24,17 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user wants of a resource. ``run`` counts from 1; a start begins the next."""
+    """What the user wants of a resource. ``run`` counts from 1; a start begins the next.
+
+    ``due`` is the due time that began this run (Unix seconds, 0: somebody did by hand). ``since``:
+    no due time up to that one will begin another.
+    """
 
     state: Desired
     run: int
     resource_id: str
+    due: int = 0
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,9 @@ def encode_resource(resource: Resource) -> bytes:
 
 
 def encode_wish(wish: Wish) -> bytes:
-    return _dump({"state": wish.state, "run": wish.run, "resource_id": wish.resource_id})
+    record = {"state": wish.state, "run": wish.run, "resource_id": wish.resource_id}
+    times = {"due": wish.due, "since": wish.since} if wish.due or wish.since else {}
+    return _dump({**record, **times})
 
 
 def encode_status(status: Status) -> bytes:
@@ -202,6 +210,16 @@ def _status(_: KeyValue, record: Mapping[str, Any]) -> Status:
     )
 
 
+def _wish(_: KeyValue, record: Mapping[str, Any]) -> Wish:
+    return Wish(
+        Desired(record["state"]),
+        _number(record, "run", bits=31),
+        _text(record, "resource_id"),
+        _number(record, "due") if "due" in record else 0,
+        _number(record, "since") if "since" in record else 0,
+    )
+
+
 def _decision(_: KeyValue, record: Mapping[str, Any]) -> Decision:
     # Records of leaders before this one's version say nothing of a term.
     term = _number(record, "term") if "term" in record else 0
@@ -216,12 +234,7 @@ def _load(_: KeyValue, record: Mapping[str, Any]) -> Load:
 
 decode_resource = _decoder("resource", _resource)
 decode_status = _decoder("status", _status)
-decode_wish = _decoder(
-    "wish",
-    lambda _, record: Wish(
-        Desired(record["state"]), _number(record, "run", bits=31), _text(record, "resource_id")
-    ),
-)
+decode_wish = _decoder("wish", _wish)
 decode_decision = _decoder("decision", _decision)
 decode_load = _decoder("load", _load)
 decode_cluster = _decoder(

@@ -12,6 +12,7 @@ from crawler.definition.loading import (
 )
 from crawler.definition.masking import masked
 from crawler.definition.rules import Follow, ItemField, Next, Rule, Value
+from crawler.definition.schedule import Schedule, latest_due, next_due, schedule_of
 from crawler.definition.schema import Definition
 
 __all__ = [
@@ -21,13 +22,17 @@ __all__ = [
     "ItemField",
     "Next",
     "Rule",
+    "Schedule",
     "Value",
     "doubts",
     "for_url",
     "from_data",
     "from_json",
     "json_schema",
+    "latest_due",
     "load_text",
     "masked",
+    "next_due",
     "override",
+    "schedule_of",
 ]

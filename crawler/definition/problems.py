@@ -12,6 +12,7 @@ from crawler.definition.access import Auth, Basic, Limit
 from crawler.definition.checks import shortened, suggestion
 from crawler.definition.lines import Path, line_of
 from crawler.definition.rules import Change, Each, Follow, ItemField, Next, Rule, Value
+from crawler.definition.schedule import Schedule
 from crawler.definition.schema import ALIASES, Definition
 from crawler.definition.traps import Traps
 from crawler.errors import InvalidInput
@@ -153,6 +154,8 @@ def _model_at(path: Path) -> type[BaseModel]:
         return Limit if names[0] == "limits" else Basic if len(names) > 1 else Auth
     if names[0] == "traps":
         return Traps
+    if names[0] == "schedule":
+        return Schedule
     if names[0] != "rules" or len(names) == 1:
         return Rule
     if names[1] == "item":

@@ -19,6 +19,7 @@ from crawler.definition import checks
 from crawler.definition.access import Auth, Limit
 from crawler.definition.checks import wrong
 from crawler.definition.rules import Flag, Model, Rule, Value
+from crawler.definition.schedule import Schedule, as_schedule
 from crawler.definition.traps import Traps, as_traps
 
 DEFAULT_USER_AGENT: Final = "crawler-cluster/0.1"
@@ -187,6 +188,13 @@ class Definition(Model):
         default=1,
         description="how many workers crawl it at once, each its own share of the hosts; kept for "
         "the resource's life",
+    )
+    schedule: (
+        Annotated[Schedule, BeforeValidator(as_schedule, json_schema_input_type=str | Schedule)]
+        | None
+    ) = Field(
+        default=None,
+        description='when it is crawled again: a cron line, "every 6h", or a table with more',
     )
     rules: Annotated[tuple[Rule, ...], Field(max_length=200)] = ()
 

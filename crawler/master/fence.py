@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,10 @@ class Mirrored(Protocol):
     def desired(self) -> str: ...
     @property
     def run(self) -> int: ...
+    @property
+    def due(self) -> int: ...
+    @property
+    def since(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Memo:
     definition: str | None
     desired: str
     run: int
+    due: int = 0
+    since: int = 0
 
 
 class Fence(Protocol):
@@ -62,6 +68,10 @@ class Fence(Protocol):
 
     async def purge(self, limit: int) -> int:
         """Delete up to ``limit`` rows of buried resources; how many went, 0: nothing is left."""
+
+    async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
+        """By resource ID: the number of the run that its due time (Unix seconds) has begun, and the
+        highest number of any of its runs; 0 for none."""
 
     async def mirrored(self) -> Sequence[Mirrored]:
         """Resources that the database remembers."""

@@ -30,6 +30,7 @@ from crawler.master.scales import weigh
 from crawler.master.situation import Job, Seat
 from crawler.master.survey import Survey, seats_of, situation_of
 from crawler.master.takeover import take_over
+from crawler.master.timetable import Timetable
 from crawler.master.upkeep import Upkeep
 from crawler.master.wishes import Wishes
 from crawler.tasks import start_loop
@@ -73,6 +74,7 @@ class Leader:
         self._chance = random.Random()
         self._upkeep: Upkeep | None = None
         self._wishes: Wishes | None = None
+        self._timetable: Timetable | None = None
         self.resources = Resources(self._desk, ids, fence)
         self.ready = asyncio.Event()
 
@@ -90,6 +92,7 @@ class Leader:
                 start_loop(group, "leader: members", self._watch_members())
                 start_loop(group, "leader: assign", self._repeat(self._assign, "assign"))
                 start_loop(group, "leader: upkeep", self._repeat(self._keep_up, "upkeep"))
+                start_loop(group, "leader: schedule", self._repeat(self._begin_due, "schedule"))
                 start_loop(group, "leader: purge", self._repeat(self._purge, "purge"))
         finally:
             self.ready.clear()
@@ -120,6 +123,8 @@ class Leader:
         self._upkeep = Upkeep(
             self._desk, self.resources, self._wishes, mirror, self._fence, cluster
         )
+        # A leader that dies was last heard of a time to live before the next one takes over.
+        self._timetable = Timetable(self._desk, self._fence, office.session.ttl_s + 2)
         jobs, seats = self._look()
         wanted = [job for job in jobs if job.node_id and not job.rest]
         returned = {
@@ -270,6 +275,10 @@ class Leader:
         with suppress(TimeoutError):
             async with asyncio.timeout(IDLE_S):
                 await catalog.changed(version)
+
+    async def _begin_due(self) -> None:
+        assert self._timetable is not None
+        await self._timetable.round()
 
     async def _purge(self) -> None:
         """Delete some of what buried resources left behind; crawls get their turns in between."""

@@ -35,6 +35,8 @@ def memo_of(entry: Entry) -> Memo | None:
         entry.definition,
         wish.state.value,
         wish.run,
+        wish.due,
+        wish.since,
     )
 
 
@@ -47,6 +49,8 @@ def as_memo(mirrored: Mirrored) -> Memo:
         mirrored.definition,
         mirrored.desired,
         mirrored.run,
+        mirrored.due,
+        mirrored.since,
     )
 
 
@@ -87,8 +91,9 @@ def _restore(entry: Entry, memo: Memo, at: float, term: int) -> tuple[Op, ...]:
     desired = Desired(memo.desired) if memo.desired in set(Desired) else Desired.RUNNING
     definition = definition_key(memo.name)
     home = entry.resource.assignment if entry.resource is not None else None
+    wish = Wish(desired, memo.run, memo.id, memo.due, memo.since)
     return (
-        put(wish_key(memo.name), encode_wish(Wish(desired, memo.run, memo.id))),
+        put(wish_key(memo.name), encode_wish(wish)),
         put(definition, memo.definition.encode()) if memo.definition else delete(definition),
         *assign(
             Resource(memo.id, memo.name, home, memo.created_ns),

@@ -31,6 +31,7 @@ from crawler.failpoint import hit
 from crawler.master.desk import Desk, hints, refuse_deleted, registered, restamp_parts, unchanged
 from crawler.master.fence import Fence
 from crawler.master.quotas import Quotas
+from crawler.master.schedule import rescheduled
 from crawler.master.survey import rest_of, wish_of
 from crawler.model import WORKER_SERVICE, Desired, Node, Resource, State, check_name
 
@@ -206,10 +207,11 @@ class Resources:
         self, entry: Entry, resource: Resource, definition: str, avoid: set[str]
     ) -> Resource | None:
         ops = [_define(entry.name, definition), *restamp_parts(entry)]
-        if wish_of(entry) is None:
-            ops.append(
-                put(wish_key(entry.name), encode_wish(Wish(Desired.RUNNING, 1, resource.id)))
-            )
+        before, now = wish_of(entry), int(self._office.clock.wall())
+        wish = before or Wish(Desired.RUNNING, 1, resource.id)
+        wish = rescheduled(wish, entry.definition, definition, now)
+        if wish != before:
+            ops.append(put(wish_key(entry.name), encode_wish(wish)))
         home = self._home(resource, avoid)
         if home is None and rest_of(entry) in ("", State.ERROR):
             return await self._desk.give(entry, resource, definition, ops, avoid)

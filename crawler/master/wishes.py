@@ -11,6 +11,7 @@ from crawler.coordination.catalog import Entry
 from crawler.coordination.etcd import put
 from crawler.coordination.keys import wish_key
 from crawler.coordination.records import Wish, encode_wish
+from crawler.definition import schedule_of
 from crawler.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit
 from crawler.master.desk import Desk, refuse_deleted, release_parts
@@ -52,10 +53,16 @@ def check_action(text: str) -> Action:
         raise InvalidInput(f"action: one of {known} (got {text[:40]!r})", field="action") from None
 
 
-def turn_of(entry: Entry, resource: Resource, action: Action) -> Turn:
-    """Decide. Raises `Conflict` that says what to do where the state does not allow it."""
+def turn_of(entry: Entry, resource: Resource, action: Action, now: int = 0) -> Turn:
+    """Decide. Raises `Conflict` that says what to do where the state does not allow it.
+
+    What is begun by hand, or goes on, is enough for every due time of its schedule up to ``now``.
+    """
     wish = wish_of(entry) or Wish(Desired.RUNNING, 1, resource.id)
     ended = over(entry)
+    scheduled = schedule_of(entry.definition) is not None
+    if scheduled and action is not Action.START:
+        ended = None  # it is about the runs to come as well
     state = "over" if ended is not None else wish.state.value
     found = _TURNS[action].get(state)
     if found is None:
@@ -67,7 +74,9 @@ def turn_of(entry: Entry, resource: Resource, action: Action) -> Turn:
     open_ = ended in (None, State.ERROR)
     change = next_run or (open_ and wish.state is not wanted)
     halt = wanted in (Desired.PAUSED, Desired.STOPPED) and open_
-    return Turn(Wish(wanted, run, resource.id), change, halt)
+    due = 0 if next_run else wish.due
+    since = now if scheduled and change and wanted is Desired.RUNNING else wish.since
+    return Turn(Wish(wanted, run, resource.id, due, since), change, halt)
 
 
 # By action and by where the resource stands: what is then wanted, and whether in the next run.
@@ -132,7 +141,7 @@ class Wishes:
         resource = entry.resource
         if resource is None:
             raise NotFound(f"there is no resource {entry.name}")
-        turn = turn_of(entry, resource, action)
+        turn = turn_of(entry, resource, action, int(self._desk.office.clock.wall()))
         if turn.change:
             written = await self._write(entry, resource, turn, action, avoid)
             if written is None:

@@ -24,6 +24,7 @@ from crawler.model import (
     PageState,
     Progress,
     Request,
+    RunRecord,
     Stamp,
     Visit,
 )
@@ -42,6 +43,7 @@ class Job:
     definition_revision: int
     node: str  # node id of the claimant, for events
     parts: int = 1  # how many parts the resource is divided into, for ever
+    due: int = 0  # the due time that began the run, in Unix seconds; 0: somebody did by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """What SQL remembers of a resource, so that a wiped etcd can be filled again."""
+    """What SQL remembers of a resource, so that a wiped etcd can be filled again. ``due`` is the
+    due time that began the run, ``since`` that up to which none begins another; 0: none."""
 
     id: str
     name: str
@@ -63,6 +66,8 @@ class Mirrored:
     definition: str | None
     desired: str
     run: int
+    due: int = 0
+    since: int = 0
 
 
 class Memo(Protocol):
@@ -80,6 +85,10 @@ class Memo(Protocol):
     def desired(self) -> str: ...
     @property
     def run(self) -> int: ...
+    @property
+    def due(self) -> int: ...
+    @property
+    def since(self) -> int: ...
 
 
 class Frontier(Protocol):
@@ -158,7 +167,9 @@ class Store(Protocol):
         """Raise the token to ``stamp`` and draw a claim number; `Fenced` if a newer one stands.
 
         The same stamp may be claimed again (a replaced child): the older claim is then fenced.
-        Creates what rows are missing. A stamp of a cluster that `open_epoch` never saw raises
+        Creates what rows are missing; earlier runs that were not over are then finished, as
+        replaced. A due time has one run: `Conflict` where ``job.due`` began another one, or the run
+        was begun otherwise. A stamp of a cluster that `open_epoch` never saw raises
         `StoreUnavailable`: the leader has yet to open it.
         """
 
@@ -200,8 +211,12 @@ class Store(Protocol):
     async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
         """Latest run and its counters, per resource ID that has one."""
 
-    async def runs(self, resource_id: str) -> Mapping[int, Progress]:
-        """The counters of the last thousand runs, by number, the first one first."""
+    async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
+        """The last thousand runs, by number, the first one first."""
+
+    async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
+        """By resource ID: the number of the run that its due time (Unix seconds) has begun, and the
+        highest number of any of its runs; 0 for none."""
 
     async def pages(
         self,

@@ -137,7 +137,8 @@ class Desired(Given):
 
 
 class Counters(Given):
-    """Counters of the latest run: known = done + failed + pending + excluded at every instant.
+    """Counters of a run, the latest unless said: at every instant
+    known = done + failed + pending + excluded.
 
     ``finished`` is the reason why it ended, empty while it goes on."""
 
@@ -210,8 +211,21 @@ class PageList(Given):
     next: str = Field(description="give it as `after` to go on; empty at the end")
 
 
+class Run(Counters):
+    """One run. Times are Unix seconds: ``due_at`` is the due time that began it (0: somebody did by
+    hand), ``finished_at`` is 0 while it goes on."""
+
+    due_at: int
+    started_at: float
+    finished_at: float
+
+
 class RunList(Given):
-    runs: tuple[Counters, ...]
+    runs: tuple[Run, ...]
+    next_due: int | None = Field(
+        description="Unix seconds of its schedule's next due time; null: none, or it is left alone"
+    )
+    timezone: str = Field(description="of the schedule; empty without one")
 
 
 class EventList(Given):

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, check_name
+from crawler.clock import Clock, SystemClock
+from crawler.definition import next_due, schedule_of
+from crawler.model import Event, ItemRecord, PageRecord, PageState, RunRecord, State, check_name
 from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
 from crawler.web.models import (
@@ -17,6 +19,7 @@ from crawler.web.models import (
     PageList,
     PageQuery,
     RecordQuery,
+    Run,
     RunList,
 )
 from crawler.web.resources import ONE, counters
@@ -25,6 +28,7 @@ from crawler.web.route import Answer, AnyRoute, Asked, Route, encode
 R = TypeVar("R", ItemRecord, Event)
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
+_LEFT_ALONE = {State.PAUSED, State.STOPPED}  # by its schedule
 
 
 class Records(Protocol):
@@ -42,8 +46,8 @@ class Records(Protocol):
     ) -> tuple[Sequence[PageRecord], str]:
         """Pages of one run (None: the latest), and the cursor for the next ("": the end)."""
 
-    async def runs(self, resource_id: str) -> Mapping[int, Progress]:
-        """The counters of the last thousand runs, by number."""
+    async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
+        """The last thousand runs, by number."""
 
     async def items(
         self, resource_id: str, *, run: int | None = None, after: int = 0, limit: int = 100
@@ -62,6 +66,7 @@ class Results:
 
     calls: MasterCalls
     records: Records
+    clock: Clock = SystemClock()  # noqa: RUF009 - without state
 
     def routes(self) -> tuple[AnyRoute, ...]:
         """All doors to records."""
@@ -71,7 +76,7 @@ class Results:
                 Nothing, ItemQuery, ItemList, check=check_name,
             ),
             Route(
-                "GET", f"{ONE}/runs", "Its last thousand runs with their counters", self.runs,
+                "GET", f"{ONE}/runs", "Its last thousand runs, and when the next is due", self.runs,
                 Nothing, Nothing, RunList, check=check_name,
             ),
             Route(
@@ -93,8 +98,19 @@ class Results:
         return Answer(ItemList(items=shown, next=_next(shown, found, asked.query.limit)))
 
     async def runs(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        found = await self.records.runs(await self._id(asked.name))
-        return Answer(RunList(runs=tuple(counters(run, each) for run, each in found.items())))
+        view = await self._view(asked.name)
+        found = await self.records.runs(view.id)
+        schedule, due = schedule_of(view.definition_json), None
+        if schedule is not None and view.state not in _LEFT_ALONE:
+            anchor = view.creation_time // 1_000_000_000
+            due = next_due(schedule, int(self.clock.wall()), anchor)
+        return Answer(
+            RunList(
+                runs=tuple(map(_run, found.values())),
+                next_due=due,
+                timezone=schedule.timezone if schedule is not None else "",
+            )
+        )
 
     async def events(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
         found = await self.records.events(
@@ -117,7 +133,20 @@ class Results:
 
     async def _id(self, name: str) -> str:
         """The resource's ID; `NotFound` where there is none."""
-        return (await self.calls.get_resource(control.NameRequest(name=name))).id
+        return (await self._view(name)).id
+
+    async def _view(self, name: str) -> control.ResourceView:
+        return await self.calls.get_resource(control.NameRequest(name=name))
+
+
+def _run(record: RunRecord) -> Run:
+    """As it goes out."""
+    return Run(
+        **dict(counters(record.run, record.progress)),
+        due_at=record.due_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+    )
 
 
 def _fitting(

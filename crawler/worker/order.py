@@ -52,6 +52,7 @@ class JobOrder:
     node: str  # node id of this worker
     part: int = 0
     parts: int = 1  # how many the resource is divided into
+    due: int = 0  # the due time that began the run, in Unix seconds; 0: somebody did by hand
     strikes: tuple[Strike, ...] = ()
 
     @property

@@ -129,6 +129,7 @@ def _order(entry: Entry, resource: Resource, me: Node, cluster: str) -> JobOrder
         node=me.id,
         part=entry.part,
         parts=entry.partitions,
+        due=entry.wish.due,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from crawler.errors import Conflict, StoreUnavailable
 from crawler.master.fence import Memo
@@ -21,6 +21,7 @@ class MemoryFence:
         self.fences: dict[tuple[str, int], tuple[int, int]] = {}
         self.buried: set[str] = set()
         self.memos: dict[str, Memo] = {}
+        self.runs: dict[str, dict[int, int]] = {}  # what was claimed: by resource ID, run to due
         self.events: list[tuple[str, Event]] = []
         self._news = asyncio.Event()
 
@@ -70,6 +71,15 @@ class MemoryFence:
         gone = [each for each in self.events if each[0] in self.buried][:limit]
         self.events = [each for each in self.events if each not in gone]
         return len(gone)
+
+    async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
+        self._reach()
+        found = {}
+        for resource_id, at in due.items():
+            runs = self.runs.get(resource_id, {})
+            holder = next((run for run, due_at in runs.items() if due_at == at), 0)
+            found[resource_id] = holder, max(runs, default=0)
+        return found
 
     async def mirrored(self) -> Sequence[Memo]:
         self._reach()

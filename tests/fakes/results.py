@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crawler.errors import StoreUnavailable
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord
 
 
 @dataclass
@@ -17,6 +17,7 @@ class FakeResults:
     item_records: dict[str, list[ItemRecord]] = field(default_factory=dict)
     page_records: dict[str, list[PageRecord]] = field(default_factory=dict)
     event_records: dict[str, list[Event]] = field(default_factory=dict)
+    run_records: dict[str, list[RunRecord]] = field(default_factory=dict)
     away: str = ""
 
     def _reach(self) -> None:
@@ -52,9 +53,9 @@ class FakeResults:
         self._reach()
         return [each for each in self.item_records.get(resource_id, []) if each.seq > after][:limit]
 
-    async def runs(self, resource_id: str) -> Mapping[int, Progress]:
+    async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         self._reach()
-        return dict([self.counters[resource_id]]) if resource_id in self.counters else {}
+        return {each.run: each for each in self.run_records.get(resource_id, [])}
 
     async def events(
         self, resource_id: str, *, after: int = 0, limit: int = 100

@@ -15,6 +15,7 @@ from crawler.store.cleaning import clean_text
 from crawler.store.contract import MAX_DETAIL, MAX_KIND, Job, Memo, Mirrored
 from crawler.store.fencing import Claim, Fence, Token, may_claim, may_raise
 from crawler.store.postgres.connection import Transaction
+from crawler.store.runs import check_due, check_run, replaced
 
 _SQL = statements.statements("postgres", "ledger")
 
@@ -38,7 +39,7 @@ async def open_epoch(tx: Transaction, cluster: str, revision: int) -> int:
 
 
 async def claim(tx: Transaction, stamp: Stamp, job: Job) -> Claim:
-    """Raise the token to ``stamp`` and draw a claim number. Raises `Fenced`."""
+    """Raise the token to ``stamp`` and draw a claim number. Raises `Fenced`, `Conflict`."""
     token = await _token(tx, stamp)
     if token[0] < await _newest_epoch(tx):
         raise Fenced("this assignment is of a cluster that was replaced")
@@ -139,6 +140,8 @@ async def mirror(tx: Transaction, entries: Sequence[Memo]) -> None:
             None if each.definition is None else clean_text(each.definition),
             each.desired,
             each.run,
+            each.due,
+            each.since,
         )
         for each in entries
     }
@@ -208,12 +211,18 @@ def _resource_row(stamp: Stamp, job: Job) -> dict[str, object]:
         "name": clean_text(job.name),
         "definition": clean_text(job.definition),
         "run": job.run,
+        "due": job.due,
     }
 
 
 async def _run_id(tx: Transaction, stamp: Stamp, job: Job) -> int:
-    await tx.run(_SQL["insert_run"], (stamp.resource_id, job.run))
-    row = await tx.one(_SQL["select_run"], (stamp.resource_id, job.run))
-    assert row is not None
-    await tx.run(_SQL["insert_counters"], (row[0], stamp.part))
-    return int(row[0])
+    other = await tx.one(_SQL["select_run_of_due"], (stamp.resource_id, job.due))
+    check_due(job, None if other is None else int(other[0]))
+    if await tx.run(_SQL["insert_run"], (stamp.resource_id, job.run, job.due, tx.now)):
+        row = {"resource_id": stamp.resource_id, "run": job.run, "now": tx.now}
+        await tx.run(_SQL["replace_runs"], {**row, "reason": replaced(job)})
+    found = await tx.one(_SQL["select_run"], (stamp.resource_id, job.run))
+    assert found is not None
+    check_run(job, found[1])
+    await tx.run(_SQL["insert_counters"], (found[0], stamp.part))
+    return int(found[0])

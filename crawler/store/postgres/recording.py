@@ -60,7 +60,7 @@ async def strike(tx: Transaction, claim: Claim, fingerprint: bytes, reason: str)
 async def finish(tx: Transaction, claim: Claim, reason: str, limit: bool) -> Progress:
     """End the run where it may end; the first reason stays."""
     text = clean_text(reason) or "finished"
-    row = {"run_id": claim.run_id, "reason": text, "at_limit": limit}
+    row = {"run_id": claim.run_id, "reason": text, "at_limit": limit, "now": tx.now}
     if await tx.run(_SQL["finish_run"], row):
         await note(tx, claim, "finished", text)
     return await progress(tx, claim.run_id)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord
 from crawler.store import statements
 from crawler.store.paging import bounded, item_of, no_run, page_of, pages_statement, seq_of
 from crawler.store.postgres.connection import Transaction
 from crawler.store.postgres.recording import as_progress
+from crawler.store.runs import run_of
 
 _SQL = statements.statements("postgres", "results")
 
@@ -58,10 +59,16 @@ async def events(tx: Transaction, resource_id: str, after: int, limit: int) -> l
     return [Event(*row) for row in await tx.all(_SQL["list_events"], asked)]
 
 
-async def runs(tx: Transaction, resource_id: str) -> dict[int, Progress]:
-    """Totals per run."""
+async def runs(tx: Transaction, resource_id: str) -> dict[int, RunRecord]:
+    """Runs with their totals."""
     rows = await tx.all(_SQL["select_runs_progress"], (resource_id,))
-    return {row[0]: as_progress(row[1:]) for row in rows}
+    return {row[0]: run_of(row, as_progress(row[1:-3])) for row in rows}
+
+
+async def due_runs(tx: Transaction, due: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """By resource ID the run of its due time and its highest run; one statement for all."""
+    rows = await tx.all(_SQL["select_due_runs"], (list(due), list(due.values())))
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 async def _run_id(tx: Transaction, resource_id: str, run: int | None) -> int | None:

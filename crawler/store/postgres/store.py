@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, Stamp
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, Stamp
 from crawler.store.contract import Job, Memo, Mirrored
 from crawler.store.postgres import ledger, purging, results, schema, server
 from crawler.store.postgres.budgets import PostgresBudgets
@@ -83,8 +83,11 @@ class PostgresStore:
     async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
         return await self._database.read(lambda tx: results.progress(tx, resource_ids))
 
-    async def runs(self, resource_id: str) -> Mapping[int, Progress]:
+    async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         return await self._database.read(lambda tx: results.runs(tx, resource_id))
+
+    async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
+        return await self._database.read(lambda tx: results.due_runs(tx, due))
 
     async def pages(
         self,

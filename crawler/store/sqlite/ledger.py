@@ -13,6 +13,7 @@ from crawler.store import statements
 from crawler.store.cleaning import clean_text
 from crawler.store.contract import MAX_DETAIL, MAX_KIND, Job, Memo, Mirrored
 from crawler.store.fencing import Claim, Fence, Token, may_claim, may_raise, outranks
+from crawler.store.runs import check_due, check_run, replaced
 from crawler.store.sqlite.claimants import Note, Notes, Process, end_stopped
 
 _SQL = statements.statements("sqlite", "ledger")
@@ -54,7 +55,7 @@ def _still_newest(known: tuple[int, int], newest: int, revision: int) -> int:
 def claim(
     connection: sqlite3.Connection, stamp: Stamp, job: Job, process: Process, now: float
 ) -> Claim:
-    """Raise the token to ``stamp`` and draw a claim number. Raises `Fenced`."""
+    """Raise the token to ``stamp`` and draw a claim number. Raises `Fenced`, `Conflict`."""
     token = _token(connection, stamp)
     if is_buried(connection, stamp.resource_id):
         raise Fenced(f"resource {stamp.resource_id} is deleted")
@@ -63,7 +64,7 @@ def claim(
     if not may_claim(standing_fence(connection, stamp), token):
         raise Fenced(f"a newer claim or fence stands for {stamp.resource_id}/{stamp.part}")
     number = _raise(connection, stamp, token, True, process, clean_text(job.node))
-    run_id = _run_id(connection, stamp, job)
+    run_id = _run_id(connection, stamp, job, now)
     detail = f"run {job.run}" + (f", part {stamp.part}" if job.parts > 1 else "")
     note(connection, stamp.resource_id, "claimed", detail, job.node, now)
     return Claim(
@@ -131,6 +132,8 @@ def mirror(connection: sqlite3.Connection, entries: Sequence[Memo]) -> None:
             "definition": None if each.definition is None else clean_text(each.definition),
             "desired": each.desired,
             "run": each.run,
+            "due": each.due,
+            "since": each.since,
         }
         for each in entries
     ]
@@ -187,18 +190,26 @@ def _raise(
     return int(number)
 
 
-def _run_id(connection: sqlite3.Connection, stamp: Stamp, job: Job) -> int:
+def _run_id(connection: sqlite3.Connection, stamp: Stamp, job: Job, now: float) -> int:
     resource = {
         "id": stamp.resource_id,
         "name": clean_text(job.name),
         "definition": clean_text(job.definition),
         "run": job.run,
+        "due": job.due,
     }
     connection.execute(_SQL["insert_resource"], resource)
-    connection.execute(_SQL["insert_run"], (stamp.resource_id, job.run))
-    row = connection.execute(_SQL["select_run"], (stamp.resource_id, job.run)).fetchone()
-    connection.execute(_SQL["insert_counters"], (row[0], stamp.part))
-    return int(row[0])
+    key = (stamp.resource_id, job.due)
+    other = connection.execute(_SQL["select_run_of_due"], key).fetchone()
+    check_due(job, None if other is None else int(other[0]))
+    new = connection.execute(_SQL["insert_run"], (stamp.resource_id, job.run, job.due, now))
+    if new.rowcount:
+        row = {"resource_id": stamp.resource_id, "run": job.run, "now": now}
+        connection.execute(_SQL["replace_runs"], {**row, "reason": replaced(job)})
+    run_id, due = connection.execute(_SQL["select_run"], (stamp.resource_id, job.run)).fetchone()
+    check_run(job, due)
+    connection.execute(_SQL["insert_counters"], (run_id, stamp.part))
+    return int(run_id)
 
 
 def _columns(process: Process) -> tuple[int, int, str]:

@@ -61,7 +61,7 @@ def finish(
 ) -> Progress:
     """End the run where it may end; the first reason stays."""
     text = clean_text(reason) or "finished"
-    row = {"run_id": claim.run_id, "reason": text, "limit": int(limit)}
+    row = {"run_id": claim.run_id, "reason": text, "limit": int(limit), "now": now}
     if connection.execute(_SQL["finish_run"], row).rowcount:
         note(connection, claim, "finished", text, now)
     return progress(connection, claim.run_id)

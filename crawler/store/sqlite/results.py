@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord
 from crawler.store import statements
 from crawler.store.paging import bounded, item_of, no_run, page_of, pages_statement, seq_of
+from crawler.store.runs import run_of
 from crawler.store.sqlite.recording import as_progress
 
 _SQL = statements.statements("sqlite", "results")
@@ -66,10 +67,16 @@ def events(connection: sqlite3.Connection, resource_id: str, after: int, limit: 
     return [Event(*row) for row in connection.execute(_SQL["list_events"], asked)]
 
 
-def runs(connection: sqlite3.Connection, resource_id: str) -> dict[int, Progress]:
-    """Totals per run."""
+def runs(connection: sqlite3.Connection, resource_id: str) -> dict[int, RunRecord]:
+    """Runs with their totals."""
     rows = connection.execute(_SQL["select_runs_progress"], (resource_id,))
-    return {row[0]: as_progress(row[1:]) for row in rows}
+    return {row[0]: run_of(row, as_progress(row[1:-3])) for row in rows}
+
+
+def due_runs(connection: sqlite3.Connection, due: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """By resource ID the run of its due time and its highest run; one statement for all."""
+    rows = connection.execute(_SQL["select_due_runs"], (json.dumps(dict(due)),))
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def _run_id(connection: sqlite3.Connection, resource_id: str, run: int | None) -> int | None:

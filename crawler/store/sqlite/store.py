@@ -10,7 +10,7 @@ from typing import Any
 
 from crawler.clock import Clock
 from crawler.errors import Misconfigured, StoreUnavailable
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, Stamp
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, Stamp
 from crawler.store.contract import Job, Memo, Mirrored
 from crawler.store.sqlite import ledger, purging, results, schema
 from crawler.store.sqlite.budgets import SqliteBudgets
@@ -128,8 +128,11 @@ class SqliteStore:
     async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
         return await self._reader.read(lambda c: results.progress(c, resource_ids))
 
-    async def runs(self, resource_id: str) -> Mapping[int, Progress]:
+    async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         return await self._reader.read(lambda c: results.runs(c, resource_id))
+
+    async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
+        return await self._reader.read(lambda c: results.due_runs(c, due))
 
     async def pages(
         self,

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from crawler.access import Access
-from crawler.clock import SystemClock
+from crawler.clock import Clock, SystemClock
 from crawler.coordination.catalog import Catalog, read_entry
 from crawler.coordination.election import DEFAULT_PREFIX, Election, election_value
 from crawler.coordination.entry import Entry
@@ -102,14 +102,15 @@ async def a_master(
     access: Access | None = None,
     rates: Rates | None = None,
     mark: str = "",
+    clock: Clock = CLOCK,
 ) -> AsyncIterator[Running]:
     """A master with its gRPC server, campaigning; the first one that is opened comes first.
     ``access``: who may call it, ``rates``: how often; ``mark``: of the calls that it sends
-    on."""
+    on; ``clock``: what it takes for the time."""
     channels = Channels()
     async with client(server) as etcd, open_session(etcd, ttl_s, CLOCK) as session:
         catalog = Catalog(etcd, CLOCK)
-        master = Master(etcd, catalog, fence, CLOCK)
+        master = Master(etcd, catalog, fence, clock)
         router = Router(master, channels, mark)
         services = (
             crawler_master(MasterService(router)),

@@ -24,5 +24,5 @@ async def test_the_last_thousand_runs_are_told(path: Path) -> None:
     direct.close()
     runs = await store.runs("a")
     assert list(runs) == list(range(MANY - 999, MANY + 1))
-    assert all(progress.known == 2 * number for number, progress in runs.items())
+    assert all(each.progress.known == 2 * number for number, each in runs.items())
     await store.close()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from crawler.app.alone import agree, hold_store, read_definitions
+from crawler.app.recrawl import Recrawl
 from crawler.app.reports import Reports
 from crawler.clock import SystemClock
 from crawler.config import sqlite_url
 from crawler.coordination.catalog import Entry, Status
-from crawler.definition import Definition, for_url
+from crawler.definition import Definition, for_url, from_data
 from crawler.errors import Conflict, Fenced, InvalidInput, Misconfigured
 from crawler.model import Desired, Node, Stamp, State
 from crawler.store import open_store
 from crawler.store.contract import Job, Mirrored, Store
 from crawler.worker.reconcile import Past, Situation, plan
+from tests.contract.rows import NOON, SetClock
 
 ME = Node("go.micro.server.worker-1", "go.micro.server.worker", "127.0.0.1:9090", revision=1)
 SHOP, NEWS = for_url("https://shop.example/"), for_url("https://news.example/")
@@ -126,6 +129,77 @@ async def test_reports_keep_the_latest_state(store: Store) -> None:
         status = Status(state, "", 1, resource.id, 2, ME.id, 1.0)
         assert not await reports.write_statuses([(resource, status)])
     assert await reports.words() == "shop finished: 0 of 0 pages, 0 items"
+
+
+class Board:
+    """What was reported, as the test says."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[str, Status] = {}
+
+    def status(self, name: str) -> Status | None:
+        return self.statuses.get(name)
+
+    def over(self, entry: Entry, at: float) -> None:
+        resource_id, run = id_and_run(entry)
+        status = Status(State.FINISHED, "finished", run, resource_id, 2, ME.id, at)
+        self.statuses[entry.name] = status
+
+
+def hourly(overlap: str) -> Definition:
+    data = {"start_urls": ["https://shop.example/"]}
+    return from_data({**data, "schedule": {"every": "1h", "overlap": overlap}})
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue", "replace"])
+async def test_a_schedule_needs_no_cluster(store: Store, overlap: str) -> None:
+    clock, board = SetClock(), Board()
+    made = await agree(store, ME, {"shop": hourly(overlap)}, clock)
+    recrawl = Recrawl(made, board, store, ME.id, clock)
+    first, version = made.entries["shop"], made.version
+    await store.claim(Stamp(made.cluster.uuid, id_and_run(first)[0], 0, 2), job_of(first))
+    clock.now += 3600
+    await recrawl.round()
+    await recrawl.round()
+    kinds = [event.kind for event in await store.events(id_and_run(first)[0])]
+    assert kinds.count("skipped") == (overlap == "skip")
+    assert id_and_run(made.entries["shop"])[1] == (2 if overlap == "replace" else 1)
+    board.over(made.entries["shop"], clock.now + 60)
+    clock.now += 3600 * 7
+    await recrawl.round()
+    await recrawl.round()
+    wish = made.entries["shop"].wish
+    assert wish is not None
+    assert wish.run == (3 if overlap == "replace" else 2)
+    assert (wish.due, wish.since) == (int(NOON) + 8 * 3600,) * 2
+    assert await made.changed(version) > version
+    # Its process ends before the claim: the next one goes on with that run, at that due time.
+    again = await agree(store, ME, {"shop": hourly(overlap)}, clock)
+    assert again.entries["shop"].wish == wish
+    assert started(again.entries, again.cluster.uuid) == ["shop"]
+
+
+async def test_what_came_due_while_no_worker_ran_begins_with_it_once(store: Store) -> None:
+    clock, board = SetClock(time.time()), Board()
+    made = await agree(store, ME, {"shop": hourly("skip")}, clock)
+    entry = made.entries["shop"]
+    frontier = await store.claim(
+        Stamp(made.cluster.uuid, id_and_run(entry)[0], 0, 2), job_of(entry)
+    )
+    await frontier.seed([])
+    await frontier.finish("finished", limit=True)
+    for hours, run in ((0, 1), (5, 2), (0, 2)):
+        clock.now += 3600 * hours
+        made = await agree(store, ME, {"shop": hourly("skip")}, clock)
+        if (status := made.entries["shop"].status) is not None:
+            board.statuses["shop"] = status
+        await Recrawl(made, board, store, ME.id, clock).round()
+        assert id_and_run(made.entries["shop"])[1] == run
+
+
+def job_of(entry: Entry) -> Job:
+    assert entry.wish is not None
+    return Job(entry.name, entry.wish.run, entry.definition or "", 2, ME.id, 1, entry.wish.due)
 
 
 def written(path: Path, text: str = 'start_urls = ["https://shop.example/"]') -> Path:

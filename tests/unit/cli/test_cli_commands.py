@@ -111,6 +111,42 @@ def test_a_state_that_says_it_all_is_not_said_twice(api: Api, run: Run, watch: R
     assert plain(watch("ls").out)[1].count("finished") == 1
 
 
+RUNS: dict[str, object] = {
+    "runs": [
+        {**RESOURCE["progress"], "run": 1, "finished": "finished", "started_at": 1.0},
+        {**RESOURCE["progress"], "run": 2, "due_at": 1795993200, "started_at": 1795993201.5},
+    ],
+    "next_due": 1796014800,
+    "timezone": "Europe/Berlin",
+}
+
+
+def test_runs_say_when_they_were_due_and_when_the_next_is(api: Api, run: Run, watch: Run) -> None:
+    api.answers["GET /crawler/resource/shop/runs"] = RUNS
+    ended = run("runs", "shop")
+    first, second = (line.split("\t") for line in ended.out.splitlines())
+    assert (first[0], first[1], first[3], first[-1]) == ("1", "by hand", "-", "finished")
+    assert second[:2] == ["2", "2026-11-30 00:00:00 Europe/Berlin"]
+    assert second[4:] == ["1,000", "990", "2", "-"]
+    assert ended.err == "next: 2026-11-30 06:00:00 Europe/Berlin\n"
+    told = json.loads(run("runs", "shop", "--json", "--limit", "1").out)
+    assert [each["run"] for each in told["runs"]] == [2]
+    assert told["next_due"] == 1796014800
+    assert "STARTED" in watch("runs", "shop").out
+
+
+def test_show_tells_the_schedule_and_the_next_run(api: Api, run: Run) -> None:
+    schedule = {"cron": "0 6 * * *", "timezone": "Europe/Berlin", "overlap": "queue"}
+    definition = {**RESOURCE["definition"], "schedule": schedule}
+    api.answers["GET /crawler/resource/shop"] = {**RESOURCE, "definition": definition}
+    api.answers["GET /crawler/resource/shop/runs"] = RUNS
+    lines = run("show", "shop").out.splitlines()
+    assert "schedule   0 6 * * *, Europe/Berlin, queue" in lines
+    assert "next run   2026-11-30 06:00:00 Europe/Berlin" in lines
+    api.answers["GET /crawler/resource/shop/runs"] = {"runs": []}  # paused, or an older master
+    assert "next run" not in run("show", "shop").out
+
+
 def test_filters_travel(api: Api, run: Run) -> None:
     run("ls", "--state", "paused")
     run("pages", "shop", "--status", "failed")

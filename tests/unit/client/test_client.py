@@ -27,7 +27,7 @@ from crawler.errors import (
     Unauthenticated,
     Unavailable,
 )
-from crawler.model import Event, PageState, Progress, State
+from crawler.model import Event, PageState, Progress, RunRecord, State
 from tests.fakes.api import FakeCluster
 from tests.fakes.clock import SleepClock
 from tests.fakes.control import CREATED_NS, FIRST_ID
@@ -135,6 +135,15 @@ async def test_records_are_read_to_the_end(cluster: FakeCluster, client: Client)
     assert [each.status async for each in failed] == [404] * 5
     assert len([each async for each in client.pages("a", status=200)]) == 5
     assert [each async for each in client.events("a")] == [event]
+    cluster.results.run_records[str(FIRST_ID)] = [
+        RunRecord(run, 1_700_000_000 * (run - 1), 5.0, 6.0, Progress(done=run)) for run in (1, 2)
+    ]
+    told = await client.runs("a")
+    assert [(each.run, each.due_at, each.done) for each in told.runs] == [
+        (1, 0, 1),
+        (2, 1_700_000_000, 2),
+    ]
+    assert (told.next_due, told.timezone) == (None, "")
 
 
 @pytest.mark.parametrize(

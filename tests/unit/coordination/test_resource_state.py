@@ -127,3 +127,25 @@ def test_a_part_without_a_key_of_this_resource_is_unassigned() -> None:
     assert one.resource == replace(RESOURCE, assignment=None, revision=0, part=1)
     assert (one.resource_revision, two.resource_revision) == (12, 0)
     assert [unit.unit for unit in units_of(two)] == ["shop/2"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "schedule", "state"),
+    [
+        (Desired.RUNNING, True, State.FINISHED),
+        (Desired.PAUSED, True, State.PAUSED),
+        (Desired.STOPPED, True, State.STOPPED),
+        (Desired.PAUSED, False, State.FINISHED),
+        (Desired.STOPPED, False, State.FINISHED),
+    ],
+)
+def test_between_two_runs_a_schedule_may_be_held(
+    wish: Desired, schedule: bool, state: State
+) -> None:
+    ended = replace(
+        ENTRY,
+        definition='{"schedule":{"every":"1h"}}' if schedule else "{}",
+        status=replace(STATUS, state=State.FINISHED),
+        wish=replace(WISH, state=wish),
+    )
+    assert state_of(ended, {"w1"})[0] is state

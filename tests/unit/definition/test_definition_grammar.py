@@ -254,3 +254,22 @@ def test_tables_of_any_shape_are_refused_in_our_words(kind: Any, table: Any) -> 
     rule = {"match": "**", "kind": kind, **table}
     with pytest.raises(InvalidInput):
         from_data({"start_urls": ["https://h/"], "rules": [rule]})
+
+
+@pytest.mark.parametrize(
+    "follow",
+    [
+        'css = "a", form = { key = "${secret:shop}" }',
+        'css = "a", json = { auth = ["x ${secret:shop}"] }',
+        'url = "https://api.example/?key=${secret:shop}"',
+    ],
+)
+def test_secrets_of_workers_are_refused_in_what_is_stored(follow: str) -> None:
+    with pytest.raises(InvalidInput, match=r"holds \$\{secret:NAME\}, which stands in headers"):
+        load_text(RULE + f"follow = [{{ {follow} }}]\n")
+
+
+def test_a_dollar_before_a_placeholder_is_a_dollar() -> None:
+    text = 'follow = [{ css = "a", form = { q = "${price}" }, carry = { price = "b" } }]\n'
+    form = load_text(RULE + text).rules[0].follow[0].form
+    assert form == {"q": "${price}"}

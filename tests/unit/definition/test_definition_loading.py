@@ -28,8 +28,8 @@ def test_every_example_loads_and_survives_the_wire(path: Path) -> None:
 
 
 def test_the_examples_are_there() -> None:
-    known = {"api", "articles", "bare", "docs", "list", "members", "news", "shop"}
-    assert known <= {path.stem for path in EXAMPLES}
+    named = {"api", "articles", "bare", "docs", "frontpage", "list", "members", "news", "shop"}
+    assert named <= {path.stem for path in EXAMPLES}
 
 
 def test_json_and_toml_say_the_same() -> None:

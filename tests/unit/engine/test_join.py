@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from crawler.engine.extract import Extractor
+from crawler.engine.extract.extractor import NOFOLLOW
 from crawler.engine.fetch import Page
 from crawler.engine.parts import UNFINISHED
 from crawler.errors import Fenced, FetchFailed
 from crawler.model import Item, PageState
 from tests.unit.engine.site import Answer, redirect, status
+from tests.unit.engine.test_sitemaps import urlset
 from tests.unit.engine.virtual import run
 from tests.unit.engine.world import FAST, A, World, definition, text
 
@@ -134,6 +137,70 @@ def test_a_page_that_is_known_from_elsewhere_does_not_lose_the_item() -> None:
     found = crawled(world(article(), start_urls=starts))
     bodies = sorted(item.fields["body"] for item in found)
     assert bodies == [["a", "b", "c", "d"], ["c", "d"], ["d"]]
+    assert not any(item.missing for item in found)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "<meta name=robots content=nofollow><h1>T</h1><p>c",
+        "<a class=next rel=nofollow href=/news3>more</a><h1>T</h1><p>c",
+    ],
+)
+def test_where_the_page_asks_not_to_follow_it_is_written_and_marked(last: str) -> None:
+    following = "" if "rel=" in last else "/news3"
+    site = article(news2=html("/news2", last, following))
+    made = world(site)
+    (item,) = crawled(made)
+    assert (item.fields["body"], item.missing) == (["a", "b", "c"], (UNFINISHED,))
+    assert f"{A}/news3" not in made.site.fetched()
+    (item,) = crawled(world(site, nofollow="ignore"))
+    assert (item.fields["body"], item.missing) == (["a", "b", "c", "d"], ())
+
+
+def test_a_header_that_says_nofollow_ends_it() -> None:
+    second = html("/news2", "<h1>T</h1><p>c", "/news3")
+    made = world(article(news2=replace(second, robots_tag="nofollow")))
+    (item,) = crawled(made)
+    assert (item.fields["body"], item.missing) == (["a", "b", "c"], (UNFINISHED,))
+    assert {row.reason for row in made.run.rows.values() if row.reason} == {NOFOLLOW}
+
+
+def test_a_trap_on_the_way_ends_it_and_is_told() -> None:
+    trap = "/news/ab/ab/ab/"
+    made = world(article(news2=html("/news2", "<h1>T</h1><p>c", trap)))
+    (item,) = crawled(made)
+    assert (item.fields["body"], item.missing) == (["a", "b", "c"], (UNFINISHED,))
+    assert made.run.urls(PageState.EXCLUDED) == {f"{A}{trap}"}
+    progress = made.run.progress()
+    assert progress.known == progress.done + progress.excluded
+
+
+def test_the_pages_on_the_way_are_tidy() -> None:
+    made = world(
+        article(news1=html("/news1", "<h1>T</h1><p>a", "/news2?ref=1")), drop_query=["ref"]
+    )
+    (item,) = crawled(made)
+    assert item.fields["body"] == ["a", "c", "d"]
+    assert made.site.fetched() == [f"{A}/news1", f"{A}/news2", f"{A}/news3"]
+
+
+def test_a_canonical_page_is_an_item_of_its_own_and_none_of_the_way() -> None:
+    link = "<link rel=canonical href=/news-all>"
+    site = article(news2=html("/news2", f"{link}<h1>T</h1><p>c<div>two</div><b>2</b>", "/news3"))
+    site[f"{A}/news-all"] = html("/news-all", "<h1>T</h1><p>abcd")
+    (item,) = crawled(world(site))
+    assert dict(item.fields) == WHOLE
+    found = crawled(world(site, canonical_links="follow"))
+    assert sorted(item.fields["body"] for item in found) == [["a", "b", "c", "d"], ["abcd"]]
+    assert not any(item.missing for item in found)
+
+
+def test_what_a_sitemap_lists_begins_items_of_its_own() -> None:
+    listing = f"{A}/sitemap.xml"
+    site = {**article(), listing: text(listing, urlset(f"{A}/news1", f"{A}/news3"))}
+    found = crawled(world(site, start_urls=[], sitemaps=[listing]))
+    assert sorted(item.fields["body"] for item in found) == [["a", "b", "c", "d"], ["d"]]
     assert not any(item.missing for item in found)
 
 

@@ -108,6 +108,31 @@ def test_requests_that_differ_in_what_they_send_are_different() -> None:
     assert [(each.body, reason) for each, reason in deep.excluded] == [(b"[]", "depth_limit")]
 
 
+def test_a_url_is_judged_once_whatever_is_sent_there_and_tidied_as_links_are() -> None:
+    judged: list[str] = []
+
+    def judge(url: str) -> str:
+        judged.append(url)
+        return "trap: x" if url.endswith("x") else ""
+
+    known = LinkFilter(Scope(definition()), 0, tidy=lambda url: url.rstrip("0"), judge=judge)
+    page = request(f"{A}/")
+    sent = [Link(f"{A}/{at}", method="POST", body=b"%d" % n) for at in "xy" for n in range(3)]
+    found = known.sort(page, None, [Link(f"{A}/y"), *sent, Link(f"{A}/z0", method="POST")])
+    assert [(each.method, each.url) for each in found.links] == [
+        ("GET", f"{A}/y"),
+        *[("POST", f"{A}/y")] * 3,
+        ("POST", f"{A}/z"),
+    ]
+    assert [(each.body, reason) for each, reason in found.excluded] == [
+        (b"%d" % n, "trap: x") for n in range(3)
+    ]
+    assert judged.count(f"{A}/y") == judged.count(f"{A}/z") == 1
+    again = known.sort(page, None, [*sent, Link(f"{A}/z", method="POST", body=b"1")])
+    assert ([each.body for each in again.links], again.excluded) == ([b"1"], [])
+    assert judged.count(f"{A}/z") == 1
+
+
 def test_another_query_is_the_same_request_with_another_url() -> None:
     known = LinkFilter(Scope(definition()), 1)
     page = Request(b"p" * 16, f"{A}/s", "a.example", depth=1, method="POST", body=b"[1]")

@@ -11,12 +11,15 @@ from crawler.master.wishes import Action, Turn, check_action, turn_of
 from crawler.model import Desired, Resource, State
 
 RESOURCE = Resource("7", "a", None, 1, revision=20)
+HOURLY = '{"schedule":{"every":"1h"}}'
 
 
-def turn(action: Action, wish: Desired | None, status: State | None = None) -> Turn:
+def turn(
+    action: Action, wish: Desired | None, status: State | None = None, definition: str = "{}"
+) -> Turn:
     report = None if status is None else Status(status, "", 3, "7", 20, "w", 0.0)
     wanted = None if wish is None else Wish(wish, 3, "7")
-    entry = Entry("a", RESOURCE, "{}", 1, wanted, 5, report, None, 20)
+    entry = Entry("a", RESOURCE, definition, 1, wanted, 5, report, None, 20)
     return turn_of(entry, RESOURCE, action)
 
 
@@ -66,6 +69,35 @@ def test_an_action_that_it_does_not(
 ) -> None:
     with pytest.raises(Conflict, match=said):
         turn(action, wish, status)
+
+
+@pytest.mark.parametrize(
+    ("action", "wish", "wanted", "change", "halt"),
+    [
+        (Action.PAUSE, Desired.RUNNING, Desired.PAUSED, True, True),
+        (Action.STOP, Desired.RUNNING, Desired.STOPPED, True, True),
+        (Action.STOP, Desired.PAUSED, Desired.STOPPED, True, True),
+        (Action.RESUME, Desired.PAUSED, Desired.RUNNING, True, False),
+        (Action.RESUME, Desired.RUNNING, Desired.RUNNING, False, False),
+    ],
+)
+def test_a_schedule_is_paused_and_stopped_between_two_runs(
+    action: Action, wish: Desired, wanted: Desired, change: bool, halt: bool
+) -> None:
+    found = turn(action, wish, State.FINISHED, HOURLY)
+    assert found == Turn(Wish(wanted, 3, "7"), change, halt)
+
+
+def test_what_is_begun_by_hand_or_goes_on_is_enough_for_all_due_times_before() -> None:
+    wish = Wish(Desired.PAUSED, 3, "7", due=50, since=50)
+    entry = Entry("a", RESOURCE, HOURLY, 1, wish, 5, None, None, 20)
+    resumed = turn_of(entry, RESOURCE, Action.RESUME, 99).wish
+    assert resumed == Wish(Desired.RUNNING, 3, "7", due=50, since=99)
+    stopped = turn_of(entry, RESOURCE, Action.STOP, 99).wish
+    assert stopped == Wish(Desired.STOPPED, 3, "7", due=50, since=50)
+    entry = Entry("a", RESOURCE, HOURLY, 1, stopped, 5, None, None, 20)
+    started = turn_of(entry, RESOURCE, Action.START, 99).wish
+    assert started == Wish(Desired.RUNNING, 4, "7", due=0, since=99)
 
 
 def test_a_resource_of_a_stranger_counts_as_wanted() -> None:

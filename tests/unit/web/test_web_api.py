@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
 import structlog
 
 from crawler.errors import Conflict, CrawlerError, NoLeader, OutcomeUnknown, StoreUnavailable
-from crawler.model import Event, PageState, Progress
+from crawler.model import Event, PageState, Progress, RunRecord
 from crawler.rpc.pb import control_pb2 as control
 from crawler.telemetry.health import Health
 from crawler.web.app import build_worker_app
@@ -392,3 +395,30 @@ async def test_a_fault_is_a_500_that_tells_nothing(
         status, body = await answer(response)
     assert (status, body["code"]) == (500, 13)
     assert "Expecting" not in body["message"]
+
+
+async def test_runs_come_with_their_times_and_the_next_due_time(
+    cluster: FakeCluster, http: aiohttp.ClientSession
+) -> None:
+    schedule = {"cron": "0 6 * * *", "timezone": "Europe/Berlin"}
+    async with http.put(f"{RESOURCE}/a", json={**SHOP, "schedule": schedule}) as response:
+        assert response.status == 200
+    record = RunRecord(2, 1795993200, 1795993201.5, 0.0, Progress(known=3, done=1))
+    cluster.results.run_records[str(FIRST_ID)] = [record]
+    async with http.get(f"{RESOURCE}/a/runs") as response:
+        status, body = await answer(response)
+    assert status == 200
+    (run,) = body["runs"]
+    times = {"run": 2, "due_at": 1795993200, "started_at": 1795993201.5, "finished_at": 0.0}
+    assert run == {**run, **times, "known": 3, "pending": 2, "finished": ""}
+    assert body["timezone"] == "Europe/Berlin"
+    due = datetime.fromtimestamp(body["next_due"], ZoneInfo("Europe/Berlin"))
+    assert (due.hour, due.minute, due.second) == (6, 0, 0)
+    assert 0 < body["next_due"] - time.time() <= 25 * 3600
+    await http.post(f"{RESOURCE}/a/pause")
+    async with http.get(f"{RESOURCE}/a/runs") as response:
+        assert (await answer(response))[1]["next_due"] is None
+    await http.put(f"{RESOURCE}/a", json=SHOP)
+    async with http.get(f"{RESOURCE}/a/runs") as response:
+        found = (await answer(response))[1]
+    assert (found["next_due"], found["timezone"]) == (None, "")

@@ -72,6 +72,14 @@ def key_of(entry: Entry) -> Key:
     return order.key
 
 
+def test_a_run_that_a_due_time_began_says_so_and_a_replaced_one_stops() -> None:
+    due = replace(entry(run=4), wish=Wish(Desired.RUNNING, 4, "id-shop", 1_700_000_000))
+    ((order, _),) = decide(due).starts
+    assert (order.run, order.due) == (4, 1_700_000_000)
+    replaced = replace(entry(revision=120), wish=Wish(Desired.RUNNING, 5, "id-shop", 1_700_003_600))
+    assert decide(replaced, running=order.key).stops == {"shop": "token rose"}
+
+
 def test_what_is_ours_and_wanted_starts() -> None:
     ((order, resource),) = decide(entry()).starts
     assert order == JobOrder("shop", "id-shop", 1, "{}", 90, "c1", 110, ME.id)

@@ -186,7 +186,7 @@ UPDATE runs SET seeded = true WHERE id = %s;
 -- name: finish_run
 -- Whoever commits meanwhile has a page that still counts as pending here: its completion and what
 -- it found become visible together.
-UPDATE runs SET finished = %(reason)s
+UPDATE runs SET finished = %(reason)s, finished_at = %(now)s
 WHERE id = %(run_id)s AND finished = '' AND (%(at_limit)s OR (seeded AND (
     SELECT sum(known - done - failed - excluded) FROM counters WHERE run_id = %(run_id)s
 ) = 0));

@@ -42,24 +42,25 @@ VALUES (%s, '', 0, NULL, 'deleted', 0, true)
 ON CONFLICT (id) DO UPDATE SET definition = NULL, desired = 'deleted', buried = true;
 
 -- name: insert_resource
-INSERT INTO resources (id, name, created_ns, definition, desired, run)
-VALUES (%(id)s, %(name)s, 0, %(definition)s, 'running', %(run)s)
+INSERT INTO resources (id, name, created_ns, definition, desired, run, due)
+VALUES (%(id)s, %(name)s, 0, %(definition)s, 'running', %(run)s, %(due)s)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: upsert_resources
 -- In the order of their keys, as everybody who locks several.
-INSERT INTO resources (id, name, created_ns, definition, desired, run)
+INSERT INTO resources (id, name, created_ns, definition, desired, run, due, since)
 SELECT * FROM unnest(
-    %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::bigint[]
-) AS new (id, name, created_ns, definition, desired, run)
+    %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
+    %s::bigint[]
+) AS new (id, name, created_ns, definition, desired, run, due, since)
 ORDER BY new.id
 ON CONFLICT (id) DO UPDATE SET
     name = excluded.name, created_ns = excluded.created_ns, definition = excluded.definition,
-    desired = excluded.desired, run = excluded.run
+    desired = excluded.desired, run = excluded.run, due = excluded.due, since = excluded.since
 WHERE NOT resources.buried;
 
 -- name: select_resources
-SELECT id, name, created_ns, definition, desired, run FROM resources WHERE NOT buried
+SELECT id, name, created_ns, definition, desired, run, due, since FROM resources WHERE NOT buried
 ORDER BY id COLLATE "C";
 
 -- name: select_fence
@@ -93,10 +94,19 @@ SELECT 1 FROM fences
 WHERE resource_id = %s AND part = %s AND epoch = %s AND revision = %s AND claim = %s AND open;
 
 -- name: insert_run
-INSERT INTO runs (resource_id, run) VALUES (%s, %s) ON CONFLICT (resource_id, run) DO NOTHING;
+INSERT INTO runs (resource_id, run, due_at, started_at) VALUES (%s, %s, %s, %s)
+ON CONFLICT (resource_id, run) DO NOTHING;
 
 -- name: select_run
-SELECT id FROM runs WHERE resource_id = %s AND run = %s;
+SELECT id, due_at FROM runs WHERE resource_id = %s AND run = %s;
+
+-- name: select_run_of_due
+SELECT run FROM runs WHERE resource_id = %s AND due_at = %s AND due_at > 0;
+
+-- name: replace_runs
+-- Earlier runs that were not over: nobody goes on with them.
+UPDATE runs SET finished = %(reason)s, finished_at = %(now)s
+WHERE resource_id = %(resource_id)s AND run < %(run)s AND finished = '';
 
 -- name: insert_counters
 INSERT INTO counters (run_id, part) VALUES (%s, %s) ON CONFLICT (run_id, part) DO NOTHING;

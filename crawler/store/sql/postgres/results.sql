@@ -7,10 +7,17 @@ ORDER BY run DESC LIMIT 1;
 
 -- name: select_runs_progress
 SELECT run, sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(excluded)::bigint,
-    sum(items)::bigint, sum(incomplete_items)::bigint, sum(fetched_bytes)::bigint, seeded, finished
+    sum(items)::bigint, sum(incomplete_items)::bigint, sum(fetched_bytes)::bigint, seeded, finished,
+    due_at, started_at, finished_at
 FROM (SELECT * FROM runs WHERE resource_id = %s ORDER BY run DESC LIMIT 1000) AS runs
 JOIN counters ON counters.run_id = runs.id
-GROUP BY runs.id, run, seeded, finished ORDER BY run;
+GROUP BY runs.id, run, seeded, finished, due_at, started_at, finished_at ORDER BY run;
+
+-- name: select_due_runs
+SELECT wanted.id, coalesce((
+    SELECT run FROM runs WHERE resource_id = wanted.id AND due_at = wanted.due AND due_at > 0
+), 0), coalesce((SELECT max(run) FROM runs WHERE resource_id = wanted.id), 0)
+FROM unnest(%s::text[], %s::bigint[]) AS wanted (id, due);
 
 -- name: select_latest_progress
 SELECT runs.resource_id, runs.run, sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint,

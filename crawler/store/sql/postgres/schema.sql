@@ -23,6 +23,8 @@ CREATE TABLE resources (
     definition TEXT,
     desired TEXT NOT NULL,
     run BIGINT NOT NULL,
+    due BIGINT NOT NULL DEFAULT 0,
+    since BIGINT NOT NULL DEFAULT 0,
     buried BOOLEAN NOT NULL DEFAULT false
 );
 
@@ -42,15 +44,22 @@ CREATE TABLE fences (
     PRIMARY KEY (resource_id, part)
 );
 
--- runs.id stands for (resource ID, run) in the keys of the large tables.
+-- runs.id stands for (resource ID, run) in the keys of the large tables. due_at is the due time that
+-- began it (0: none did).
 CREATE TABLE runs (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     resource_id TEXT NOT NULL,
     run BIGINT NOT NULL,
     seeded BOOLEAN NOT NULL DEFAULT false,
     finished TEXT NOT NULL DEFAULT '',
+    due_at BIGINT NOT NULL DEFAULT 0,
+    started_at DOUBLE PRECISION NOT NULL DEFAULT 0,
+    finished_at DOUBLE PRECISION NOT NULL DEFAULT 0,
     UNIQUE (resource_id, run)
 );
+
+-- A due time has one run, whatever its number.
+CREATE UNIQUE INDEX runs_due ON runs (resource_id, due_at) WHERE due_at > 0;
 
 -- What each part added to the run's counters; the totals are sums.
 CREATE TABLE counters (

@@ -111,7 +111,7 @@ SELECT seeded FROM runs WHERE id = ?;
 UPDATE runs SET seeded = 1 WHERE id = ?;
 
 -- name: finish_run
-UPDATE runs SET finished = :reason
+UPDATE runs SET finished = :reason, finished_at = :now
 WHERE id = :run_id AND finished = '' AND (:limit OR (seeded = 1 AND (
     SELECT sum(known - done - failed - excluded) FROM counters WHERE run_id = :run_id
 ) = 0));

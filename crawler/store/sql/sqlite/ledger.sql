@@ -56,26 +56,36 @@ VALUES (?, '', 0, NULL, 'deleted', 0, 1)
 ON CONFLICT (id) DO UPDATE SET definition = NULL, desired = 'deleted', buried = 1;
 
 -- name: insert_resource
-INSERT INTO resources (id, name, created_ns, definition, desired, run)
-VALUES (:id, :name, 0, :definition, 'running', :run)
+INSERT INTO resources (id, name, created_ns, definition, desired, run, due)
+VALUES (:id, :name, 0, :definition, 'running', :run, :due)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: upsert_resource
-INSERT INTO resources (id, name, created_ns, definition, desired, run)
-VALUES (:id, :name, :created_ns, :definition, :desired, :run)
+INSERT INTO resources (id, name, created_ns, definition, desired, run, due, since)
+VALUES (:id, :name, :created_ns, :definition, :desired, :run, :due, :since)
 ON CONFLICT (id) DO UPDATE SET
     name = excluded.name, created_ns = excluded.created_ns, definition = excluded.definition,
-    desired = excluded.desired, run = excluded.run
+    desired = excluded.desired, run = excluded.run, due = excluded.due, since = excluded.since
 WHERE buried = 0;
 
 -- name: select_resources
-SELECT id, name, created_ns, definition, desired, run FROM resources WHERE buried = 0 ORDER BY id;
+SELECT id, name, created_ns, definition, desired, run, due, since FROM resources WHERE buried = 0
+ORDER BY id;
 
 -- name: insert_run
-INSERT INTO runs (resource_id, run) VALUES (?, ?) ON CONFLICT (resource_id, run) DO NOTHING;
+INSERT INTO runs (resource_id, run, due_at, started_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (resource_id, run) DO NOTHING;
 
 -- name: select_run
-SELECT id FROM runs WHERE resource_id = ? AND run = ?;
+SELECT id, due_at FROM runs WHERE resource_id = ? AND run = ?;
+
+-- name: select_run_of_due
+SELECT run FROM runs WHERE resource_id = ? AND due_at = ? AND due_at > 0;
+
+-- name: replace_runs
+-- Earlier runs that were not over: nobody goes on with them.
+UPDATE runs SET finished = :reason, finished_at = :now
+WHERE resource_id = :resource_id AND run < :run AND finished = '';
 
 -- name: insert_counters
 INSERT INTO counters (run_id, part) VALUES (?, ?) ON CONFLICT (run_id, part) DO NOTHING;

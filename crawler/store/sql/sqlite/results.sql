@@ -6,10 +6,17 @@ ORDER BY run DESC LIMIT 1;
 
 -- name: select_runs_progress
 SELECT run, sum(known), sum(done), sum(failed), sum(excluded), sum(items), sum(incomplete_items),
-    sum(fetched_bytes), seeded, finished
+    sum(fetched_bytes), seeded, finished, due_at, started_at, finished_at
 FROM (SELECT * FROM runs WHERE resource_id = ? ORDER BY run DESC LIMIT 1000) AS runs
 JOIN counters ON counters.run_id = runs.id
 GROUP BY runs.id ORDER BY run;
+
+-- name: select_due_runs
+SELECT wanted.key, coalesce((
+    SELECT run FROM runs
+    WHERE resource_id = wanted.key AND due_at = wanted.value AND due_at > 0
+), 0), coalesce((SELECT max(run) FROM runs WHERE resource_id = wanted.key), 0)
+FROM json_each(?) AS wanted;
 
 -- name: select_latest_progress
 SELECT resource_id, run, sum(known), sum(done), sum(failed), sum(excluded), sum(items),

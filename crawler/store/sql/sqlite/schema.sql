@@ -28,6 +28,8 @@ CREATE TABLE resources (
     definition TEXT,
     desired TEXT NOT NULL,
     run INTEGER NOT NULL,
+    due INTEGER NOT NULL DEFAULT 0,
+    since INTEGER NOT NULL DEFAULT 0,
     buried INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
@@ -47,15 +49,22 @@ CREATE TABLE fences (
     PRIMARY KEY (resource_id, part)
 ) STRICT, WITHOUT ROWID;
 
--- runs.id stands for (resource ID, run) in the keys of the large tables.
+-- runs.id stands for (resource ID, run) in the keys of the large tables. due_at is the due time that
+-- began it (0: none did).
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     resource_id TEXT NOT NULL,
     run INTEGER NOT NULL,
     seeded INTEGER NOT NULL DEFAULT 0,
     finished TEXT NOT NULL DEFAULT '',
+    due_at INTEGER NOT NULL DEFAULT 0,
+    started_at REAL NOT NULL DEFAULT 0,
+    finished_at REAL NOT NULL DEFAULT 0,
     UNIQUE (resource_id, run)
 ) STRICT;
+
+-- A due time has one run, whatever its number.
+CREATE UNIQUE INDEX runs_due ON runs (resource_id, due_at) WHERE due_at > 0;
 
 -- What each part added to the run's counters; the totals are sums.
 CREATE TABLE counters (
