@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("FIELD", "VALUE", ">MATCHES", "SELECTOR", "PROBLEM")
 _MAX_LINKS = 20
+_MAX_MATCHES = 10
 _MAX_VALUE = 100
 
 
@@ -33,6 +35,8 @@ class Trace(Protocol):
     def value(self) -> Any: ...
     @property
     def problem(self) -> str: ...
+    @property
+    def match(self) -> int | None: ...
 
 
 class Link(Protocol):
@@ -42,6 +46,19 @@ class Link(Protocol):
     def url(self) -> str: ...
     @property
     def to(self) -> str | None: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def body(self) -> bytes | None: ...
+    @property
+    def carry(self) -> Mapping[str, Any]: ...
+
+
+class Part(Protocol):
+    """An item that goes on on the next page."""
+
+    @property
+    def fields(self) -> Mapping[str, Any]: ...
 
 
 class Extraction(Protocol):
@@ -57,6 +74,8 @@ class Extraction(Protocol):
     def errors(self) -> Sequence[str]: ...
     @property
     def trace(self) -> Sequence[Trace]: ...
+    @property
+    def part(self) -> Part | None: ...
 
 
 def try_page(
@@ -127,20 +146,45 @@ def _show(found: Extraction, definition: Definition) -> None:
     print(f"rule {terminal.safe(found.rule) or '(all pages)'}: {len(found.items)} items, "
           f"{len(found.links)} links")  # fmt: skip
     if found.trace:
-        rows = [
-            (each.field, _short(each.value), each.matched, each.selector, each.problem)
-            for each in found.trace
-        ]
-        terminal.console().print(terminal.make_table(COLUMNS, rows))
+        _show_trace(found.trace)
     else:
         for name, value in [pair for item in found.items for pair in item.fields.items()]:
             print(f"{terminal.safe(name)}: {terminal.safe(_short(value))}")
+    if found.part is not None:
+        print("the item goes on on the next page, and is written with the last")
     for link in found.links[:_MAX_LINKS]:
-        print(f"→ {terminal.safe(link.url)}" + (f"  to {link.to}" if link.to else ""))
+        print(_told(link))
     if len(found.links) > _MAX_LINKS:
         print(f"→ and {len(found.links) - _MAX_LINKS} more")
     for error in found.errors:
         print(f"! {terminal.safe(error)}")
+
+
+def _show_trace(trace: Sequence[Trace]) -> None:
+    """One table for the page, then one for each match."""
+    shown = 0
+    for match, entries in itertools.groupby(trace, key=lambda each: each.match):
+        shown += match is not None
+        if shown > _MAX_MATCHES:
+            print(f"and more matches; --json shows all (first {_MAX_MATCHES} here)")
+            return
+        if match is not None:
+            print(f"match {match}:")
+        rows = [
+            (each.field, _short(each.value), each.matched, each.selector, each.problem)
+            for each in entries
+        ]
+        terminal.console().print(terminal.make_table(COLUMNS, rows))
+
+
+def _told(link: Link) -> str:
+    sent = "" if link.method in ("GET", "") else f"{link.method} "
+    body = f"  {terminal.safe(_short(_text(link.body)))}" if link.body is not None else ""
+    return f"→ {sent}{terminal.safe(link.url)}{body}" + (f"  to {link.to}" if link.to else "")
+
+
+def _text(body: bytes | None) -> str | None:
+    return None if body is None else body.decode("utf-8", "replace")
 
 
 def _short(value: Any) -> str:
@@ -152,11 +196,22 @@ def _as_json(found: Extraction) -> dict[str, Any]:
     return {
         "rule": found.rule,
         "items": [dataclasses.asdict(item) for item in found.items],
-        "links": [{"url": link.url, "to": link.to} for link in found.links],
+        "unfinished": None if found.part is None else dict(found.part.fields),
+        "links": [
+            {
+                "url": link.url,
+                "to": link.to,
+                "method": link.method or "GET",
+                "body": _text(link.body),
+                "carry": dict(link.carry),
+            }
+            for link in found.links
+        ],
         "errors": list(found.errors),
         "fields": [
             {
                 "field": each.field,
+                "match": each.match,
                 "value": each.value,
                 "matched": each.matched,
                 "selector": each.selector,

@@ -11,8 +11,9 @@ from crawler.definition.loading import (
     override,
 )
 from crawler.definition.masking import masked
+from crawler.definition.rules import Follow, ItemField, Next, Rule, Value
 from crawler.definition.schedule import Schedule, latest_due, next_due, schedule_of
-from crawler.definition.schema import Definition, Follow, ItemField, Next, Rule, Value
+from crawler.definition.schema import Definition
 from crawler.definition.sinks import Sink, read_sinks
 
 __all__ = [

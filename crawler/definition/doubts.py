@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 import ada_url
@@ -18,6 +19,7 @@ def doubts(definition: Definition) -> tuple[str, ...]:
         *_unused_starts(definition),
         *_unused_sitemaps(definition),
         *_unreachable(definition),
+        *_dropped(definition),
     )
 
 
@@ -57,3 +59,16 @@ def _unreachable(definition: Definition) -> Iterator[str]:
     for at, rule in enumerate(definition.rules):
         if rule.match is None and rule.name not in targets:
             yield f"rules[{at}]: no follow leads to {rule.name} and it has no match: it is not used"
+
+
+def _dropped(definition: Definition) -> Iterator[str]:
+    """Parameters that a rule sets, and that are taken from links before these are followed."""
+    globs = [name.replace("[", "[[]") for name in definition.drop_query]
+    for at, rule in enumerate(definition.rules):
+        names = [("next.query", name) for name in (rule.next.query or ())] if rule.next else []
+        for which, link in enumerate(rule.follow):
+            query = (link.url or "").partition("?")[2]
+            names += [(f"follow[{which}].url", part.split("=")[0]) for part in query.split("&")]
+        for where, name in names:
+            if any(fnmatchcase(name, glob) for glob in globs):
+                yield f"rules[{at}].{where}: sets {name}, which drop_query takes from links"

@@ -11,23 +11,16 @@ from pydantic import BaseModel, ValidationError
 from crawler.definition.access import Auth, Basic, Limit
 from crawler.definition.checks import shortened, suggestion
 from crawler.definition.lines import Path, line_of
+from crawler.definition.rules import Change, Each, Follow, ItemField, Next, Rule, Value
 from crawler.definition.schedule import Schedule
-from crawler.definition.schema import (
-    ALIASES,
-    Definition,
-    Follow,
-    ItemField,
-    Next,
-    Rule,
-    Traps,
-    Value,
-)
+from crawler.definition.schema import ALIASES, Definition
+from crawler.definition.traps import Traps
 from crawler.errors import InvalidInput
 
 MAX_TOLD: Final = 10
 _MAX_SORTED: Final = 200  # of thousands, these are looked at
 # Values under these may be secrets and are not repeated.
-_UNTOLD: Final = frozenset({"headers", "cookies", "auth"})
+_UNTOLD: Final = frozenset({"headers", "cookies", "auth", "form", "json_body"})
 _SENTENCES: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "int_type": "must be a whole number",
@@ -120,6 +113,9 @@ def _written(loc: Path, data: object) -> Path:
     for depth, part in enumerate(loc):
         if isinstance(at, str):
             return loc[:depth]
+        if part == "json_body" and isinstance(at, Mapping) and part not in at:  # its short form
+            part = "json"
+            loc = (*loc[:depth], part, *loc[depth + 1 :])
         try:
             at = at[part]
         except (KeyError, IndexError, TypeError):
@@ -138,12 +134,13 @@ def _sentence(detail: Any, path: Path) -> str:
     if kind == "model_type" and len(path) > 2:  # below a rule
         sentence = "must be a selector in quotes or a table"
     told = sentence.format(**detail.get("ctx", {})) if kind in _SENTENCES else sentence
-    hidden = kind in _WITHOUT_VALUE or (path and path[0] in _UNTOLD)
+    hidden = kind in _WITHOUT_VALUE or not _UNTOLD.isdisjoint(path)
     return told if hidden else f"{told} (got {shortened(value)})"
 
 
 def _unknown_field(path: Path) -> str:
-    known = list(_model_at(path[:-1]).model_fields)
+    fields = _model_at(path[:-1]).model_fields
+    known = [info.alias or name for name, info in fields.items()]
     hint = suggestion(str(path[-1]), [*known, *(ALIASES if len(path) == 1 else ())])
     return f"unknown field{hint}" + (f"{_KNOWN}{', '.join(known)}" if not hint else "")
 
@@ -161,6 +158,10 @@ def _model_at(path: Path) -> type[BaseModel]:
         return Schedule
     if names[0] != "rules" or len(names) == 1:
         return Rule
-    if len(names) == 2:
-        return Next if names[1] == "next" else Follow
-    return ItemField if names[1] == "item" else Value
+    if names[1] == "item":
+        return ItemField
+    if names[1] == "follow":
+        return Value if "carry" in names else Follow
+    if names[1] == "next":
+        return Change if "query" in names else Next
+    return Each

@@ -1,7 +1,7 @@
 """What a crawl's definition may say, as frozen models: the law of DESIGN §4.
 
-Settings carry Scrapy's names and, unless politeness or safety asks for less, its values. Where a
-model stands for a selector, a bare string is CSS. Build these through `load_text`, `from_json`,
+Settings carry Scrapy's names and, unless politeness or safety asks for less, its values. What its
+rules may say stands in `rules`. Build these through `load_text`, `from_json`,
 `from_data` or `for_url`, which turn every refusal into `InvalidInput` with field and line.
 """
 
@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import ada_url
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import InitErrorDetails, ValidationError
 
 from crawler.definition import checks
 from crawler.definition.access import Auth, Limit
-from crawler.definition.checks import compiles, wrong
-from crawler.definition.patterns import compile_match
+from crawler.definition.checks import wrong
+from crawler.definition.rules import Flag, Model, Rule, Value
 from crawler.definition.schedule import Schedule, as_schedule
-from crawler.definition.selectors import compile_css, compile_regex, compile_xpath
 from crawler.definition.sinks import Sink
+from crawler.definition.traps import Traps, as_traps
 
 DEFAULT_USER_AGENT: Final = "crawler-cluster/0.1"
 # Scrapy's names for our limits.
@@ -32,191 +32,11 @@ ALIASES: Final[Mapping[str, str]] = {
 }
 _FOREVER_S: Final = 10 * 365 * 86_400
 
-ValueType = Literal["str", "int", "float", "decimal", "bool", "url", "datetime", "html"]
-Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000_000)]
-Priority = Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)]
-Css = Annotated[str, AfterValidator(compiles(compile_css))]
-XPath = Annotated[str, AfterValidator(compiles(compile_xpath))]
-Regex = Annotated[str, AfterValidator(compiles(compile_regex))]
-Match = Annotated[str, AfterValidator(compiles(compile_match))]
-JsonLd = Annotated[str, AfterValidator(checks.jsonld_path)]
-RuleName = Annotated[str, AfterValidator(checks.rule_name)]
-Label = Annotated[str, AfterValidator(checks.label)]
-FieldName = Annotated[str, AfterValidator(checks.field_name)]
 Seconds = Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)]
 Timeout = Annotated[float, Field(strict=True, ge=0, le=3_600, allow_inf_nan=False)]
 UserAgent = Annotated[str, Field(max_length=256), AfterValidator(checks.user_agent)]
 StatusCode = Annotated[int, Field(strict=True, ge=100, le=599)]
-
-
-class Model(BaseModel):
-    """A frozen table without unknown fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _as_css(value: Any) -> Any:
-    return {"css": value} if isinstance(value, str) else value
-
-
-class Selecting(Model):
-    """Where something is found on a page: one of ``css``, ``xpath`` and ``re``.
-
-    ``re`` beside another selector is applied to what that one finds, alone to the page's source.
-    """
-
-    sources: ClassVar[tuple[str, ...]] = ("css", "xpath")
-
-    css: Css | None = Field(default=None, description="CSS, with ::text and ::attr(name)")
-    xpath: XPath | None = Field(default=None, description="XPath 1.0")
-    re: Regex | None = Field(
-        default=None, description="RE2 with at most one group, which is the result"
-    )
-
-    @model_validator(mode="after")
-    def _check_sources(self) -> Selecting:
-        names = [name for name in self.sources if getattr(self, name) is not None]
-        if len(names) > 1:
-            raise wrong(f"has {' and '.join(names)}; keep one of them")
-        if not names and self.re is None:
-            raise wrong(f"needs one of {', '.join(self.sources)} or re")
-        return self
-
-
-class Value(Selecting):
-    """One value of a page, or one that was carried along."""
-
-    sources: ClassVar = ("css", "xpath", "carry", "jsonld")
-
-    carry: Label | None = Field(
-        default=None, description="the name of a value that a follow carries here"
-    )
-    jsonld: JsonLd | None = Field(
-        default=None,
-        description="names joined by dots in the page's JSON-LD; @ is the whole object",
-    )
-    type: ValueType | None = Field(
-        default=None, description="str unless said; carried and JSON-LD values keep their own"
-    )
-    many: Flag = Field(default=False, description="a list of all matches instead of the first")
-    default: Any = Field(default=None, description="what stands in for a value that is not found")
-
-    @model_validator(mode="after")
-    def _check_default(self) -> Value:
-        if self.default is not None:
-            keeps_type = (self.carry or self.jsonld) and not self.re
-            kind = self.type or (None if keeps_type else "str")
-            checks.check_default(kind, self.many, self.default)
-        return self
-
-
-class ItemField(Value):
-    """One field of the items that a rule yields."""
-
-    required: Flag = Field(
-        default=False, description="an item without this field counts as incomplete"
-    )
-
-    @model_validator(mode="after")
-    def _check_required(self) -> ItemField:
-        if self.required and self.default is not None:
-            raise wrong("required and default exclude each other; keep one of them")
-        return self
-
-
-Carried = Annotated[Value, BeforeValidator(_as_css, json_schema_input_type=str | Value)]
-ItemEntry = Annotated[ItemField, BeforeValidator(_as_css, json_schema_input_type=str | ItemField)]
-
-
-class Next(Selecting):
-    """Pagination: the first link found leads to more of the same, at the same depth."""
-
-    priority: Priority = Field(
-        default=0, description="pages with a higher number are fetched first"
-    )
-
-
-class Follow(Selecting):
-    """Links to other pages. A selector that finds elements takes their href (or src)."""
-
-    to: RuleName | None = Field(default=None, description="the rule that takes these pages")
-    priority: Priority = Field(
-        default=0, description="pages with a higher number are fetched first"
-    )
-    carry: Annotated[Mapping[Label, Carried], Field(max_length=50)] = Field(
-        default={}, description="values of this page that travel with the links"
-    )
-
-
-class Rule(Model):
-    """What is done with the pages it takes: those sent by ``to``, otherwise by ``match``."""
-
-    name: RuleName | None = Field(
-        default=None, description="what follow.to and items call this rule"
-    )
-    match: Match | None = Field(
-        default=None,
-        description="URL glob (* within /, ** anything) or re: with a regular expression",
-    )
-    follow: Annotated[
-        tuple[
-            Annotated[Follow, BeforeValidator(_as_css, json_schema_input_type=str | Follow)], ...
-        ],
-        Field(max_length=100),
-    ] = ()
-    next: Annotated[Next, BeforeValidator(_as_css, json_schema_input_type=str | Next)] | None = None
-    item: Annotated[Mapping[FieldName, ItemEntry], Field(max_length=200)] = Field(
-        default={}, description="field by field, what an item of this rule holds"
-    )
-
-    @model_validator(mode="after")
-    def _check_reachable(self) -> Rule:
-        if self.name is None and self.match is None:
-            raise wrong("takes no page: give it a match, or a name that a follow sends pages to")
-        return self
-
-
-class Traps(Model):
-    """When a URL is taken for one that a site makes up without end. 0: never."""
-
-    repeated_segments: Annotated[int, Field(strict=True, ge=0, le=1_000)] = Field(
-        default=3, description="a path repeats itself so often, /a/b/a/b/a/b"
-    )
-    path_segments: Annotated[int, Field(strict=True, ge=0, le=1_000)] = Field(
-        default=40, description="a path has more segments"
-    )
-    queries_per_path: Count = Field(
-        default=20_000, description="one path has more queries of several parameters"
-    )
-    calendar_years: Annotated[int, Field(strict=True, ge=0, le=1_000)] = Field(
-        default=5, description="a calendar page is so many years ahead, or before 1900"
-    )
-    session_ids: Flag = Field(
-        default=True, description="session ids (PHPSESSID and the like) are dropped from links"
-    )
-
-    def any(self) -> bool:
-        """Whether URLs are to be judged."""
-        return bool(
-            self.repeated_segments
-            or self.path_segments
-            or self.queries_per_path
-            or self.calendar_years
-        )
-
-
-_NO_TRAPS: Final = {
-    "repeated_segments": 0,
-    "path_segments": 0,
-    "queries_per_path": 0,
-    "calendar_years": 0,
-    "session_ids": False,
-}
-
-
-def _as_traps(value: Any) -> Any:
-    return (_NO_TRAPS if value is False else {}) if isinstance(value, bool) else value
 
 
 class Definition(Model):
@@ -296,8 +116,8 @@ class Definition(Model):
         description="parameters taken from links: names, with * for any characters; the word "
         "tracking stands for utm_*, fbclid, gclid and the like",
     )
-    traps: Annotated[Traps, BeforeValidator(_as_traps, json_schema_input_type=bool | Traps)] = (
-        Field(default=Traps(), description="false: none is looked for")
+    traps: Annotated[Traps, BeforeValidator(as_traps, json_schema_input_type=bool | Traps)] = Field(
+        default=Traps(), description="false: none is looked for"
     )
     user_agent: UserAgent = DEFAULT_USER_AGENT
     user_agents: Annotated[

@@ -7,7 +7,9 @@ strings in document order. The rules for CSS:
 * ``h1::text`` finds the text nodes that stand directly in each match, match by match;
 * ``h1 ::text`` (with a space) finds every text node below it, however deep;
 * arms with one ending are found in document order, arms with several endings
-  (``h1::text, meta[name=title]::attr(content)``) in the order written.
+  (``h1::text, meta[name=title]::attr(content)``) in the order written;
+* within an element, that element itself may be what is found, as in Scrapy: within ``a.card``,
+  ``a::attr(href)`` and ``::attr(href)`` find its own.
 """
 
 from __future__ import annotations
@@ -57,13 +59,20 @@ class Selector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Arm:
-    """One CSS selector list and what is taken of each match: element, text or an attribute."""
+    """One CSS selector list and what is taken of each match: element, text or an attribute.
+
+    ``within`` is the same for an element: which of its matches are outermost depends on it.
+    """
 
     matcher: query.Matcher
     take: str  # "element", "text", "all text" or "@" with an attribute's name
+    within: query.Matcher
 
     def find(self, node: Node) -> list[Found]:
-        matches = self.matcher.select(node, MAX_FOUND)
+        if isinstance(node, turbohtml.Element):
+            matches = self._matches_within(node)
+        else:
+            matches = self.matcher.select(node, MAX_FOUND)
         if self.take == "element":
             return list(matches)
         if self.take[0] == "@":
@@ -72,6 +81,12 @@ class _Arm:
         texts = _DIRECT_TEXT if self.take == "text" else _ALL_TEXT
         return [text for match in matches for text in _strings(texts(match))]
 
+    def _matches_within(self, scope: turbohtml.Element) -> list[turbohtml.Element]:
+        matches = self.within.select(scope, MAX_FOUND)
+        if self.within.match(scope):
+            matches = [scope, *matches]
+        return outermost(matches) if self.take == "all text" else matches
+
 
 @dataclass(frozen=True, slots=True)
 class CssSelector:
@@ -79,6 +94,11 @@ class CssSelector:
 
     text: str
     arms: tuple[_Arm, ...]
+
+    @property
+    def finds_elements(self) -> bool:
+        """Whether it finds elements and nothing else."""
+        return all(arm.take == "element" for arm in self.arms)
 
     def find(self, node: Node) -> Sequence[Found]:
         if len(self.arms) == 1:
@@ -127,18 +147,34 @@ class Regex:
 
 def compile_css(text: str) -> CssSelector:
     """Compile, or raise `InvalidInput` that says what is wrong with ``text``."""
-    _check_length(text)
+    check_length(text)
     grouped: dict[str, list[str]] = {}
+    plain: dict[str, list[str]] = {}
     for arm in _split_arms(text):
         selector, below, take = _split_ending(arm)
         _compile_matcher(selector, text)  # before :is() around it forgives everything
+        if take == "all text":
+            plain.setdefault(take, []).append(selector)
         if below and take == "all text":  # the outermost, so that no text node is found twice
             selector = f":is({selector}):not(:is({selector}) *)"
         elif below:
             selector = f":is({selector}), :is({selector}) *"
         grouped.setdefault(take, []).append(selector)
-    arms = (_Arm(_compile_matcher(", ".join(all_), text), take) for take, all_ in grouped.items())
+    arms = []
+    for take, all_ in grouped.items():
+        matcher = _compile_matcher(", ".join(all_), text)
+        within = _compile_matcher(", ".join(plain[take]), text) if take in plain else matcher
+        arms.append(_Arm(matcher, take, within))
     return CssSelector(text, tuple(arms))
+
+
+def outermost(matches: Sequence[turbohtml.Element]) -> list[turbohtml.Element]:
+    """Those that stand in none of the others; ``matches`` are in document order."""
+    kept: dict[turbohtml.Element, None] = {}
+    for match in matches:
+        if not any(above in kept for above in match.ancestors):
+            kept[match] = None
+    return list(kept)
 
 
 def compile_xpath(text: str) -> XPathSelector:
@@ -147,7 +183,7 @@ def compile_xpath(text: str) -> XPathSelector:
     turbohtml looks functions, prefixes and variables up only when it gets to them, so they are
     tried here one by one.
     """
-    _check_length(text)
+    check_length(text)
     try:
         path = turbohtml.XPath(text)
         _try_names(_XPATH_STRING.sub("''", text))
@@ -158,7 +194,7 @@ def compile_xpath(text: str) -> XPathSelector:
 
 def compile_regex(text: str) -> Regex:
     """Compile with at most one group, or raise `InvalidInput`."""
-    _check_length(text)
+    check_length(text)
     options = re2.Options()
     options.log_errors = False
     try:
@@ -178,7 +214,8 @@ def compile_regex(text: str) -> Regex:
     return Regex(text, pattern)
 
 
-def _check_length(text: str) -> None:
+def check_length(text: str) -> None:
+    """Refuse an empty selector, and one that nobody means."""
     if not text.strip():
         raise InvalidInput("is empty; write a selector")
     if len(text) > MAX_SELECTOR_CHARS:

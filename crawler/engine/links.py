@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
-from crawler.engine.hops import carried, one_more
+from crawler.engine.baggage import BEFORE, carried
+from crawler.engine.hops import one_more
+from crawler.engine.parts import Chain, chain_of
 from crawler.engine.sitemaps import MAX_ENTRIES, MAX_NESTED, is_sitemap
 from crawler.engine.urls import Scope, Tidy, canonical, fingerprint, host_of
 from crawler.engine.urls.memory import Recent
@@ -18,7 +21,10 @@ _MEMO = 200_000  # spellings and fingerprints each; about 25 MB at most
 
 
 class Link(Protocol):
-    """A link as extraction finds it: an absolute URL, not yet canonical."""
+    """A link as extraction finds it: an absolute URL, not yet canonical.
+
+    ``method`` "" is that of the page, with its body: the same request with another query.
+    """
 
     @property
     def url(self) -> str: ...
@@ -30,6 +36,10 @@ class Link(Protocol):
     def carry(self) -> Mapping[str, Any]: ...
     @property
     def is_next(self) -> bool: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def body(self) -> bytes | None: ...
 
 
 class Found:
@@ -73,6 +83,7 @@ class LinkFilter:
         self._known: Recent[bytes] = Recent(memo)  # requests that the store knows
         self._deep: Recent[bytes] = Recent(memo)  # known to it as excluded: a shorter way may come
         self._trapped: Recent[bytes] = Recent(memo)  # likewise, unless a sitemap lists them
+        self._sound: Recent[bytes] = Recent(memo)  # URLs that others than plain GETs go to
 
     def note(self, request: Request) -> None:
         """The store knows this request."""
@@ -82,8 +93,9 @@ class LinkFilter:
         """The scope has grown: what was out of it may be in now."""
         self._settled = Recent(self._memo)
 
-    def sort(self, page: Request, rule: str | None, links: Sequence[Link]) -> Found:
-        """The requests that ``page`` adds. ``rule``: the one it was taken by.
+    def sort(self, page: Request, rule: str | None, links: Sequence[Link], here: str = "") -> Found:
+        """The requests that ``page`` adds. ``rule``: the one it was taken by; ``here``: the digest
+        of what is on it, which the page after it is compared with.
 
         What a sitemap lists begins anew, as start URLs do, and is no trap: it has an end.
         """
@@ -93,50 +105,136 @@ class LinkFilter:
             links = links[:most]
         settled = self._settled
         for link in links:
-            if link.url not in settled:
+            if link.method != "GET":
+                self._take_other(found, page, rule, link, here)
+            elif link.url not in settled:
                 self._take(found, page, rule, link)
         return found
 
+    def onward(
+        self, found: Found, page: Request, rule: str | None, link: Link, chain: Chain
+    ) -> bool:
+        """Add the request for the page on which an item goes on; False where it may not be sent,
+        or was already. The page of a trap is excluded as what it is without the item."""
+        url = self._permitted(link)
+        if url is None:
+            return False
+        method, body = _sent(page, link)
+        mark = chain.mark(method, url, body)
+        longer = chain.onto(mark)
+        if longer is None:
+            return False
+        refusal = self._refusal(mark, url, page.depth, fingerprint("GET", url))
+        if refusal:
+            plain = fingerprint(method, url, body)
+            request = _request(plain, url, page, rule, link, page.depth, method, body)
+            found.excluded.append((request, refusal))
+        if refusal != "":
+            return False
+        request = _request(mark, url, page, rule, link, page.depth, method, body)
+        carry = {**request.carry, **longer.baggage()}
+        found.links.append(replace(request, carry=carry))
+        return True
+
     def _take(self, found: Found, page: Request, rule: str | None, link: Link) -> None:
-        try:
-            url = canonical(link.url)
-        except InvalidInput:
+        url = self._permitted(link)
+        if url is None:
             self._settled.add(link.url)
             return
-        if self._tidy is not None:
-            url = self._tidy(url)
-        mark = fingerprint("GET", url) if self._scope.allows(url) else None
-        if mark is None or mark in self._known:
+        mark = fingerprint("GET", url)
+        if mark in self._known:
             self._settled.add(link.url)
             return
         listed = is_sitemap(page.rule)
         depth = page.depth if link.is_next or listed else page.depth + 1
-        if self._depth_limit and depth > self._depth_limit:
-            if mark not in self._deep:
-                self._deep.add(mark)
-                found.excluded.append((_request(mark, url, page, rule, link, depth), TOO_DEEP))
+        refusal = self._refusal(mark, url, depth, None if listed else mark)
+        if refusal is None:
             return
-        if self._judge is not None and not listed:
-            if mark in self._trapped:
-                return
-            if trap := self._judge(url):
-                self._trapped.add(mark)
-                found.excluded.append((_request(mark, url, page, rule, link, depth), trap))
-                return
+        request = _request(mark, url, page, rule, link, depth)
+        if refusal:
+            found.excluded.append((request, refusal))
+            return
         self._known.add(mark)
         self._settled.add(link.url)
-        found.links.append(_request(mark, url, page, rule, link, depth))
+        found.links.append(request)
+
+    def _take_other(
+        self, found: Found, page: Request, rule: str | None, link: Link, here: str
+    ) -> None:
+        """A link of which the URL does not say everything."""
+        url = self._permitted(link)
+        if url is None:
+            return
+        method, body = _sent(page, link)
+        mark = fingerprint(method, url, body)
+        if mark in self._known:
+            return
+        depth = page.depth if link.is_next else page.depth + 1
+        refusal = self._refusal(mark, url, depth, fingerprint("GET", url))
+        if refusal is None:
+            return
+        request = _request(mark, url, page, rule, link, depth, method, body)
+        if here and link.is_next:
+            request = replace(request, carry={**request.carry, BEFORE: here})
+        if refusal:
+            found.excluded.append((request, refusal))
+            return
+        self._known.add(mark)
+        found.links.append(request)
+
+    def _permitted(self, link: Link) -> str | None:
+        """The canonical and tidy URL of a link; None where it is none, or out of scope."""
+        try:
+            url = canonical(link.url)
+        except InvalidInput:
+            return None
+        if self._tidy is not None:
+            url = self._tidy(url)
+        return url if self._scope.allows(url) else None
+
+    def _refusal(self, mark: bytes, url: str, depth: int, place: bytes | None) -> str | None:
+        """Why a new request is excluded: "": it is not; None: it is, and that was told before.
+
+        ``place`` is the mark of the URL alone, which is judged once however many requests go
+        there; None: it is not to be judged.
+        """
+        if self._depth_limit and depth > self._depth_limit:
+            if mark in self._deep:
+                return None
+            self._deep.add(mark)
+            return TOO_DEEP
+        if self._judge is None or place is None:
+            return ""
+        if mark in self._trapped:
+            return None
+        if place != mark and (place in self._known or place in self._sound):
+            return ""
+        trap = self._judge(url)
+        if trap:
+            self._trapped.add(mark)
+        elif place != mark:
+            self._sound.add(place)
+        return trap
 
     def redirect(self, page: Request, url: str, method: str, body: bytes | None) -> Request | None:
         """The request that a redirect to ``url`` asks for; None if the store knows it.
 
-        It inherits everything: depth, priority, rule and carried values; and knows how many
-        redirects led to it.
+        It inherits everything: depth, priority, rule, carried values and an unfinished item; and
+        knows how many redirects led to it.
         """
-        mark = fingerprint(method, url, body)
-        if mark in self._known:
-            return None
-        self._known.add(mark)
+        carry = one_more(page)
+        chain = chain_of(page)
+        if chain is not None:
+            mark = chain.mark(method, url, body)
+            longer = chain.onto(mark)
+            if longer is None:
+                return None
+            carry = {**carry, **longer.baggage()}
+        else:
+            mark = fingerprint(method, url, body)
+            if mark in self._known:
+                return None
+            self._known.add(mark)
         return Request(
             fingerprint=mark,
             url=url,
@@ -146,13 +244,24 @@ class LinkFilter:
             method=method,
             body=body,
             rule=page.rule,
-            carry=one_more(page),
+            carry=carry,
             parent=page.fingerprint,
         )
 
 
+def _sent(page: Request, link: Link) -> tuple[str, bytes | None]:
+    return (link.method, link.body) if link.method else (page.method, page.body)
+
+
 def _request(
-    mark: bytes, url: str, page: Request, rule: str | None, link: Link, depth: int
+    mark: bytes,
+    url: str,
+    page: Request,
+    rule: str | None,
+    link: Link,
+    depth: int,
+    method: str = "GET",
+    body: bytes | None = None,
 ) -> Request:
     to, carry = link.to, link.carry
     if link.is_next:  # more of the same: its rule, and what was carried to it
@@ -164,6 +273,8 @@ def _request(
         host=host_of(url),
         depth=depth,
         priority=link.priority,
+        method=method,
+        body=body,
         rule=to,
         carry=carry,
         parent=page.fingerprint,

@@ -21,6 +21,7 @@ from crawler.engine.fetch import (
 )
 from crawler.engine.hops import from_start, hops
 from crawler.engine.links import LinkFilter
+from crawler.engine.parts import LAST_STRIKES, chain_of, unfinished
 from crawler.engine.reading import Reader
 from crawler.engine.retry import Again, decide, refusal
 from crawler.engine.settings import Manners, keeps_cookies, own_name
@@ -107,9 +108,11 @@ class Pages:
     def refuse(self, request: Request, rules: Rules) -> Visit | None:
         """The end of a request that must not be sent; None if it may be."""
         if rules.failure is not None and rules.final:
-            return Visit(request, PageState.FAILED, rules.failure.reason, rules.failure.status)
+            return _lost(request, rules.failure.reason, rules.failure.status)
         if not rules.allows(request.url):
-            return Visit(request, PageState.EXCLUDED, ROBOTS)
+            return replace(_lost(request, ROBOTS), state=PageState.EXCLUDED)
+        if request.strikes >= LAST_STRIKES and chain_of(request) is not None:
+            return _lost(request, "killed its process")
         return None
 
     async def visit(self, request: Request, book: Book) -> Outcome:
@@ -176,10 +179,12 @@ class Pages:
             elapsed_s=page.elapsed_s,
         )
         if not self._scope.allows(target):
-            return replace(visit, reason="redirect out of scope")
+            return replace(visit, reason="redirect out of scope", items=unfinished(request))
         method, body = next_request(page.status, request.method, request.body)
         link = self._links.redirect(request, target, method, body)
-        return visit if link is None else replace(visit, links=(link,))
+        if link is None:
+            return replace(visit, items=unfinished(request))
+        return replace(visit, links=(link,))
 
     def _failed(self, request: Request, failure: FetchFailed) -> Outcome:
         decision = decide(failure, request.attempts, self._manners.retry_times, self._chance)
@@ -192,7 +197,12 @@ class Pages:
                 retry_after_s=decision.delay_s,
             )
             return Outcome(visit, decision.host_s)
-        return Outcome(Visit(request, PageState.FAILED, decision.reason, failure.status))
+        return Outcome(_lost(request, decision.reason, failure.status))
+
+
+def _lost(request: Request, reason: str, status: int = 0) -> Visit:
+    """The end of a request that came to no page. An item that was to go on there is written."""
+    return Visit(request, PageState.FAILED, reason, status, items=unfinished(request))
 
 
 _NO_RULES = Rules(until=float("inf"))

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
 
+from crawler.engine.baggage import carried
 from crawler.engine.extract.directives import header_forbids_links
 from crawler.engine.extract.extractor import NOFOLLOW
 from crawler.engine.extract.links import Link as FoundLink
 from crawler.engine.fetch import Page, product_token
-from crawler.engine.hops import carried
-from crawler.engine.links import MAX_LINKS, Link, LinkFilter
+from crawler.engine.harvest import Extraction, gather
+from crawler.engine.links import MAX_LINKS, LinkFilter
+from crawler.engine.parts import Part, chain_of
 from crawler.engine.settings import Manners
 from crawler.engine.sitemaps import Sitemaps, is_sitemap
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed, InvalidInput
 from crawler.failpoint import hit_sync
-from crawler.model import Item, PageState, Request, Visit
+from crawler.model import PageState, Request, Visit
 
 log = structlog.get_logger(__name__)
 
 _MAX_REASON = 300
-
-
-class Extraction(Protocol):
-    """What a page holds. ``rule``: the one that took it, None if there is none. ``canonical``: the
-    absolute URL that it names as its own, None if it names none."""
-
-    @property
-    def rule(self) -> str | None: ...
-    @property
-    def items(self) -> tuple[Item, ...]: ...
-    @property
-    def links(self) -> Sequence[Link]: ...
-    @property
-    def errors(self) -> Sequence[str]: ...
-    @property
-    def canonical(self) -> str | None: ...
 
 
 class Extracts(Protocol):
@@ -53,8 +39,13 @@ class Extracts(Protocol):
         charset: str | None,
         rule: str | None,
         carry: Mapping[str, Any],
+        part: Part | None,
     ) -> Extraction:
-        """Items and links of one page. Never awaits: a page is parsed in one go."""
+        """Items and links of one page. Never awaits: a page is parsed in one go.
+
+        ``part`` is the item that the page before left unfinished: it is among the items of this
+        one, or goes on in its ``part``.
+        """
 
 
 class Reader:
@@ -85,16 +76,18 @@ class Reader:
     def read(self, request: Request, page: Page) -> Visit:
         """The visit of a page that was fetched. Raises `FetchFailed` where it cannot be read."""
         extraction = self._extract(request, page)
-        links, said = extraction.links, list(extraction.errors)
-        if not extraction.items and all(link.is_next for link in links):
-            links = ()  # pagination ends with a page that has nothing on it
-        if links and self._forbidden(page) and not is_sitemap(request.rule):
-            links, said = (), [NOFOLLOW, *said]
+        said = list(extraction.errors)
+        besides: tuple[FoundLink, ...] = ()
+        forbidden = bool(extraction.links) and self._forbids_links(request, page)
+        if forbidden:
+            said.insert(0, NOFOLLOW)
         if extraction.canonical and (elsewhere := self._elsewhere(extraction.canonical, page)):
             said.append(f"canonical elsewhere: {elsewhere}")
             if self._follows_canonical:
-                links = (*links, FoundLink(elsewhere, to=extraction.rule, is_next=True))
-        found = self._links.sort(request, extraction.rule, links)
+                besides = (FoundLink(elsewhere, to=extraction.rule, is_next=True),)
+        items, found = gather(
+            request, extraction, self._links, forbidden=forbidden, besides=besides
+        )
         if found.cut:
             said.insert(0, f"{found.cut} links left out: more than {MAX_LINKS} on the page")
         if extraction.errors:
@@ -109,15 +102,16 @@ class Reader:
             size_bytes=page.size_bytes,
             elapsed_s=page.elapsed_s,
             rule=extraction.rule or "",
-            items=extraction.items,
+            items=items,
             links=tuple(found.links),
             excluded=tuple(found.excluded),
         )
 
-    def _forbidden(self, page: Page) -> bool:
-        """Whether the answer's header asks not to follow its links."""
+    def _forbids_links(self, request: Request, page: Page) -> bool:
+        """Whether the answer's header asks not to follow its links, which a sitemap's cannot."""
         return (
             bool(page.robots_tag)
+            and not is_sitemap(request.rule)
             and self._obeys_nofollow
             and header_forbids_links(page.robots_tag, self._agent)
         )
@@ -131,6 +125,7 @@ class Reader:
         return url if url != page.url and self._scope.allows(url) else ""
 
     def _extract(self, request: Request, page: Page) -> Extraction:
+        chain = chain_of(request)
         self._parsing(request.fingerprint)
         try:
             hit_sync("engine.in_parse")
@@ -143,6 +138,7 @@ class Reader:
                 charset=page.charset,
                 rule=request.rule,
                 carry=carried(request),
+                part=None if chain is None else chain.part,
             )
         except FetchFailed as failure:  # no sitemap
             raise FetchFailed(failure.reason, retry=failure.retry, status=page.status) from failure

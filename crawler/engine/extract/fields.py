@@ -8,34 +8,41 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from crawler.definition.schema import Selecting, Value
+from crawler.definition.jmes import compile_json
+from crawler.definition.rules import Selecting, Value
 from crawler.definition.selectors import (
     MAX_FOUND,
     compile_css,
     compile_regex,
     compile_xpath,
 )
-from crawler.engine.extract.page import Page
+from crawler.engine.extract.page import Located, storable
 from crawler.engine.extract.text import readable_text
 from crawler.engine.extract.values import as_text, convert, link_of
 
 MAX_VALUES: Final = 10_000  # of one field with many = true
 
 Carry = Mapping[str, Any]
-Source = Callable[[Page, Carry], Sequence[Any]]
+# Of a page, and of what is looked at on it: an element, a JSON value, or the page's `root`.
+Source = Callable[[Located, Any, Carry], Sequence[Any]]
 
 
 class Reading(NamedTuple):
-    """What one field came to on one page. ``found`` is everything its selector matched."""
+    """What one field came to on one page. ``found`` is everything its selector matched;
+    ``absent``: nothing of it is a value, and ``value`` is what stands in."""
 
     found: Sequence[Any]
     value: Any
     problem: str = ""
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A compiled `Value`: ``selector`` is what it was written as, for people."""
+    """A compiled `Value`: ``selector`` is what it was written as, for people.
+
+    ``machine``: what it finds are JSON values, written by a program and not yet `storable`.
+    """
 
     name: str
     selector: str
@@ -44,15 +51,22 @@ class Field:
     many: bool
     default: Any
     required: bool
+    machine: bool
+    carried: bool  # it is not from this page
 
-    def read(self, page: Page, carry: Carry) -> Reading:
-        """The value on this page; the default (None, or an empty list) where there is none."""
-        absent: Any = [] if self.many and self.default is None else self.default
-        found, problem = _evaluate(self.source, page, carry)
+    @property
+    def stand_in(self) -> Any:
+        """What there is where nothing is found: the default, None or an empty list."""
+        return [] if self.many and self.default is None else self.default
+
+    def read(self, page: Located, scope: Any, carry: Carry) -> Reading:
+        """The value within ``scope``, or `stand_in`."""
+        found, problem = evaluate(self.source, page, scope, carry)
         values: list[Any] = []
         for entry in islice(found, MAX_VALUES):
             try:
-                value = convert(entry, self.kind, page)
+                entry = storable(entry) if self.machine else entry
+                value = convert(entry, self.kind, page, machine=self.machine)
             except ValueError as error:
                 problem = problem or str(error)
                 if not self.many:
@@ -63,7 +77,7 @@ class Field:
                 if not self.many:
                     break
         if not values:
-            return Reading(found, absent, problem)
+            return Reading(found, self.stand_in, problem, absent=True)
         return Reading(found, values if self.many else values[0], problem)
 
 
@@ -76,57 +90,62 @@ class LinkField:
     source: Source
     from_source: bool  # a regex over the page's source finds URLs as HTML spells them
 
-    def read(self, page: Page) -> Reading:
-        """``value`` is the list of references, as the page spells them."""
-        found, problem = _evaluate(self.source, page, {})
+    def read(self, page: Located, scope: Any) -> Reading:
+        """``value`` is the list of references within ``scope``, as the page spells them."""
+        found, problem = evaluate(self.source, page, scope, {})
         may_follow = page.followed(found)
         links = [link for entry in may_follow if (link := link_of(entry)) is not None]
         if self.from_source:
             links = [html.unescape(link) for link in links]
         if may_follow and not links:
-            problem = "what it finds has neither href nor src"
+            problem = "what it finds leads nowhere: no text, no href and no src"
         return Reading(found, links, problem)
 
 
 def compile_field(name: str, value: Value, *, required: bool = False) -> Field:
     """The field ready to read pages."""
-    keeps_type = (value.carry or value.jsonld) and not value.re
     return Field(
         name=name,
-        selector=_written(value),
-        source=_compile_source(value),
-        kind=value.type or (None if keeps_type else "str"),
+        selector=written(value),
+        source=compile_source(value),
+        kind=value.kind,
         many=value.many,
         default=value.default,
         required=required,
+        machine=value.json_ is not None and value.re is None,
+        carried=value.carry is not None,
     )
 
 
 def compile_links(name: str, links: Selecting) -> LinkField:
     """The selector of links ready to read pages."""
-    alone = links.re is not None and links.css is None and links.xpath is None
-    return LinkField(name, _written(links), _compile_source(links), alone)
+    alone = links.re is not None and not links.given()
+    return LinkField(name, written(links), compile_source(links), alone)
 
 
-def _evaluate(source: Source, page: Page, carry: Carry) -> tuple[Sequence[Any], str]:
-    # XPath finds out about wrong argument types only when it gets there.
+def evaluate(source: Source, page: Located, scope: Any, carry: Carry) -> tuple[Sequence[Any], str]:
+    """What a source finds, and what went wrong ("": nothing)."""
+    # XPath and JMESPath find out about wrong argument types only when they get there.
     try:
-        return source(page, carry), ""
+        return source(page, scope, carry), ""
     except (ValueError, TypeError) as error:
         return (), str(error)
 
 
-def _compile_source(value: Selecting) -> Source:
+def compile_source(value: Selecting) -> Source:
+    """What a selector and its ``re`` find."""
     source = _compile_selector(value)
     if value.re is None:
         assert source is not None, "the schema asks for one"
         return source
     regex = compile_regex(value.re)
     if source is None:
-        return lambda page, _carry: list(islice(regex.find(page.source), MAX_FOUND))
+        return lambda page, _scope, _carry: list(islice(regex.find(page.source), MAX_FOUND))
 
-    def refined(page: Page, carry: Carry) -> Sequence[str]:
-        texts = (_raw_text(found).encode("utf-8", "replace") for found in source(page, carry))
+    def refined(page: Located, scope: Any, carry: Carry) -> Sequence[str]:
+        texts = (
+            _raw_text(found).encode("utf-8", "replace") for found in source(page, scope, carry)
+        )
         matches = (match for text in texts for match in regex.find(text))
         return list(islice(matches, MAX_FOUND))
 
@@ -136,16 +155,19 @@ def _compile_source(value: Selecting) -> Source:
 def _compile_selector(value: Selecting) -> Source | None:
     if value.css is not None:
         css = compile_css(value.css)
-        return lambda page, _carry: css.find(page.document)
+        return lambda _page, scope, _carry: css.find(scope)
     if value.xpath is not None:
         xpath = compile_xpath(value.xpath)
-        return lambda page, _carry: xpath.find(page.document)
+        return lambda _page, scope, _carry: xpath.find(scope)
+    if value.json_ is not None:
+        path = compile_json(value.json_)
+        return lambda _page, scope, _carry: path.find(scope)
     if isinstance(value, Value) and value.carry is not None:
         name = value.carry
-        return lambda _page, carry: _as_list(carry.get(name))
+        return lambda _page, _scope, carry: _as_list(carry.get(name))
     if isinstance(value, Value) and value.jsonld is not None:
         steps = () if value.jsonld == "@" else tuple(value.jsonld.split("."))
-        return lambda page, _carry: list(_walk(page.jsonld, steps))
+        return lambda page, _scope, _carry: list(_walk(page.jsonld, steps))
     return None
 
 
@@ -167,14 +189,14 @@ def _as_list(value: Any) -> list[Any]:
 def _raw_text(found: Any) -> str:
     if isinstance(found, str):
         return found
-    return readable_text(found) if hasattr(found, "html") else as_text(found)
+    return readable_text(found) if hasattr(found, "html") else as_text(storable(found))
 
 
-def _written(value: Selecting) -> str:
+def written(value: Selecting) -> str:
     """``h1::text``, ``xpath: //a``, ``.price | re: …``."""
     parts = [
         text if name == "css" else f"{name}: {text}"
         for name in (*value.sources, "re")
-        if (text := getattr(value, name)) is not None
+        if (text := value.source(name)) is not None
     ]
     return " | ".join(parts)

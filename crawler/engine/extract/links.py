@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from crawler.engine.extract.page import Page
+from crawler.engine.extract.page import Located
 
 MAX_LINKS: Final = 10_000
 MAX_URL_CHARS: Final = 2_048
+MAX_LOAD: Final = 4_000_000  # characters that all links of a page carry and send together
 NOTHING: Final[Mapping[str, Any]] = {}  # a plain dict, for it is written as JSON
 
 
@@ -16,7 +17,8 @@ class Link(NamedTuple):
     """A link in absolute form, not yet canonical. A tuple, for a page has thousands.
 
     ``to`` is the label of the rule it is sent to; None: the first rule whose match fits.
-    ``is_next``: pagination, which keeps depth, rule and carried values.
+    ``is_next``: pagination, which keeps depth, rule and carried values. ``method`` "" is that of
+    the page, with its body.
     """
 
     url: str
@@ -24,22 +26,29 @@ class Link(NamedTuple):
     priority: int = 0
     carry: Mapping[str, Any] = NOTHING
     is_next: bool = False
+    method: str = "GET"
+    body: bytes | None = None
 
 
 class Links:
-    """The links of one page, each URL once: the first to name it wins."""
+    """The links of one page, each request once: the first to name it wins."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Located) -> None:
         self._page = page
         self._seen: dict[str, str | None] = {}  # reference -> URL, for those resolved already
         self._links: dict[str, Link] = {}
+        self._others: dict[tuple[str, str, bytes | None], Link] = {}  # all but plain GETs
         self._refused = 0
+        self._overloaded = 0
+        self._load = 0
 
-    def add(self, references: Iterable[str], like: Link, *, only_first: bool = False) -> str:
+    def add(
+        self, references: Iterable[str], like: Link, *, only_first: bool = False, load: int = 0
+    ) -> str:
         """Add what references lead to, with the other parts of ``like``; the first URL of them
-        ("": none) is returned."""
+        ("": none) is returned. ``load``: characters that each of them carries and sends."""
         seen, links, first = self._seen, self._links, ""
-        _, to, priority, carry, is_next = like
+        _, to, priority, carry, is_next, method, body = like
         for reference in dict.fromkeys(references):
             url = seen.get(reference, "")
             if url == "":  # not resolved yet
@@ -49,22 +58,57 @@ class Links:
             if len(url) > MAX_URL_CHARS or (len(links) >= MAX_LINKS and url not in links):
                 self._refused += 1
                 continue
+            if load and not self._loads(url, like, load):
+                continue
             first = first or url
-            if url not in links:
+            if method != "GET":
+                self._others.setdefault((method, url, body), like._replace(url=url))
+            elif url not in links:
                 links[url] = Link(url, to, priority, carry, is_next)
             if only_first:
                 break
         return first
 
+    def end(self) -> None:
+        """Leave pagination out."""
+        self._links = {url: link for url, link in self._links.items() if not link.is_next}
+        self._others = {key: link for key, link in self._others.items() if not link.is_next}
+
+    def _loads(self, url: str, like: Link, load: int) -> bool:
+        """Whether there is room for what one more link carries; a known one is none."""
+        known = (
+            url in self._links
+            if like.method == "GET"
+            else (like.method, url, like.body) in self._others
+        )
+        if known:
+            return True
+        if self._load + load > MAX_LOAD or len(self._others) >= MAX_LINKS:
+            self._overloaded += 1
+            return False
+        self._load += load
+        return True
+
     def collect(self) -> tuple[Link, ...]:
-        """All links in the order found."""
-        return tuple(self._links.values())
+        """All links in the order found, but for those of another method, which come last unless
+        they are pagination."""
+        if not self._others:
+            return tuple(self._links.values())
+        others = sorted(self._others.values(), key=lambda link: not link.is_next)
+        at = sum(link.is_next for link in others)
+        return (*others[:at], *self._links.values(), *others[at:])
 
     def complaint(self) -> str:
         """How many links were left out and why; "": none."""
-        if not self._refused:
-            return ""
-        return (
-            f"{self._refused} links left out: more than {MAX_LINKS} on the page, "
-            f"or longer than {MAX_URL_CHARS} characters"
-        )
+        told = []
+        if self._refused:
+            told.append(
+                f"{self._refused} links left out: more than {MAX_LINKS} on the page, "
+                f"or longer than {MAX_URL_CHARS} characters"
+            )
+        if self._overloaded:
+            told.append(
+                f"{self._overloaded} links left out: all links of a page carry and send at most "
+                f"{MAX_LOAD} characters together"
+            )
+        return "; ".join(told)

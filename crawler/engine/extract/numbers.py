@@ -21,14 +21,19 @@ _NUMBER: Final = re.compile(
 _MACHINE: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
 
 
-def read_decimal(text: str) -> Decimal:
+def read_decimal(text: str, *, machine: bool = False) -> Decimal:
     """The first number in ``text``; `ValueError` where there is none.
+
+    With ``machine``, a text that a program would write is read as programs do (``1.299`` is
+    1.299), any other text like the following.
 
     ``1.299,00 €``, ``$1,299.00``, ``1 299,00`` and ``1'299.00`` are all 1299.00. Where both marks
     occur, the last one is the decimal mark. One that occurs several times groups thousands. One
     that occurs once groups thousands where exactly three digits follow it and one to three digits
     other than a lone 0 stand before it (``1.299`` is 1299); otherwise it is the decimal mark.
     """
+    if machine and len(text) <= _MAX_DIGITS and _MACHINE.fullmatch(text):
+        return Decimal(text)
     match = _NUMBER.search(text[:_MAX_CHARS].translate(_ARABIC_MARKS))
     if match is None or len(match["digits"]) > _MAX_DIGITS:
         raise ValueError(f"no number in {text[:60]!r}")
@@ -47,9 +52,9 @@ def read_float(text: str) -> float:
     return number
 
 
-def read_int(text: str) -> int:
+def read_int(text: str, *, machine: bool = False) -> int:
     """Like `read_decimal`, but only whole numbers: ``1,299 reviews`` is 1299."""
-    number = read_decimal(text)
+    number = read_decimal(text, machine=machine)
     if number != number.to_integral_value():
         raise ValueError(f"{number} is not a whole number")
     return int(number)

@@ -1,4 +1,4 @@
-"""A fetched page, parsed once from its bytes; what selectors work on."""
+"""A fetched page, parsed once from its bytes: HTML or JSON; what selectors work on."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from crawler.engine.extract.directives import canonical_reference, is_marked, ma
 
 _MAX_JSONLD: Final = 1_000
 _MAX_DEPTH: Final = 32
+# Empty lists, the smallest values, take 56 bytes each.
+MAX_JSON_VALUES: Final = 2_000_000
 # References that mean the same wherever they are resolved but for the part that is put before.
 _ROOTED: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 _RELATIVE: Final = re.compile(r"[A-Za-z0-9_][!-9;-\[\]-~]*")  # no colon: it has no scheme
@@ -25,27 +27,80 @@ _ORIGIN: Final = re.compile(r"(https?://[^/?#]+)(/(?:[^?#]*/)?)")
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
-class Page:
+class Located:
+    """A page of any kind: where it is, and where its references lead.
+
+    ``root`` is what selectors begin with. References are resolved against ``base``.
+    ``left_alone`` counts the links that the page asks not to follow.
+    """
+
+    def __init__(self, url: str, base: str, root: Any) -> None:
+        self.url = url
+        self.root = root
+        self.left_alone = 0
+        self.base = base if base.startswith(("http://", "https://")) else url
+        origin = _ORIGIN.match(self.base)
+        self._origin = origin[1] if origin else ""
+        self._folder = origin[0] if origin else ""
+
+    @property
+    def source(self) -> bytes:
+        """The page's text as UTF-8, for regular expressions; none where these have no use."""
+        return b""
+
+    @property
+    def jsonld(self) -> Sequence[Mapping[str, Any]]:
+        """The JSON-LD objects of the page."""
+        return ()
+
+    @property
+    def canonical(self) -> str | None:
+        """The absolute URL that the page names as its own; None if it names none."""
+        return None
+
+    def followed(self, found: Sequence[Any]) -> Sequence[Any]:
+        """Of what a selector of links found, what may be followed."""
+        return found
+
+    def resolve(self, reference: str) -> str | None:
+        """The absolute URL without fragment that a reference leads to, not yet canonical; None
+        for the page itself, for other schemes than http and https, and for what is no URL."""
+        reference = reference.partition("#")[0].strip(" \t\r\n\f")
+        if not reference:
+            return None
+        if self._origin and "./" not in reference:
+            if _ROOTED.fullmatch(reference):
+                return self._origin + reference
+            if _RELATIVE.fullmatch(reference):
+                return self._folder + reference
+        if _ABSOLUTE.fullmatch(reference):
+            return reference
+        url = self.join(reference)
+        return url if url is not None and url.startswith(("http://", "https://")) else None
+
+    def join(self, reference: str) -> str | None:
+        """The absolute URL of any scheme for a reference; None for what is no URL."""
+        try:
+            return ada_url.join_url(self.base, reference)
+        except ValueError:
+            return None
+
+
+class Page(Located):
     """A parsed page. ``charset`` is what the HTTP header said, None if nothing.
 
     The encoding is decided as the WHATWG says: byte-order mark, header, meta, then UTF-8 where the
     bytes are valid, otherwise windows-1252. An unknown charset counts as none.
 
-    ``obeys_nofollow``: links marked so are left alone; ``left_alone`` counts them.
+    ``obeys_nofollow``: links marked so are left alone.
     """
 
     def __init__(
         self, body: bytes, url: str, charset: str | None = None, *, obeys_nofollow: bool = False
     ) -> None:
-        self.url = url
-        self.left_alone = 0
         self._body = body
         self.document = _parse(body, charset)
-        base = self.document.base_url(url)
-        self.base = base if base.startswith(("http://", "https://")) else url
-        origin = _ORIGIN.match(self.base)
-        self._origin = origin[1] if origin else ""
-        self._folder = origin[0] if origin else ""
+        super().__init__(url, self.document.base_url(url), self.document)
         self._looks_at_marks = obeys_nofollow and marks_links(self.document)
 
     @cached_property
@@ -86,28 +141,19 @@ class Page:
         self.left_alone += len(found) - len(kept)
         return kept
 
-    def resolve(self, reference: str) -> str | None:
-        """The absolute URL without fragment that a reference leads to, not yet canonical; None
-        for the page itself, for other schemes than http and https, and for what is no URL."""
-        reference = reference.partition("#")[0].strip(" \t\r\n\f")
-        if not reference:
-            return None
-        if self._origin and "./" not in reference:
-            if _ROOTED.fullmatch(reference):
-                return self._origin + reference
-            if _RELATIVE.fullmatch(reference):
-                return self._folder + reference
-        if _ABSOLUTE.fullmatch(reference):
-            return reference
-        url = self.join(reference)
-        return url if url is not None and url.startswith(("http://", "https://")) else None
 
-    def join(self, reference: str) -> str | None:
-        """The absolute URL of any scheme for a reference; None for what is no URL."""
-        try:
-            return ada_url.join_url(self.base, reference)
-        except ValueError:
-            return None
+class JsonPage(Located):
+    """A parsed JSON document: UTF-8 unless the HTTP header or the bytes themselves say otherwise.
+
+    Raises `ValueError` that says why the body cannot be read: no JSON, more than `MAX_JSON_VALUES`
+    values, nested deeper than Python goes. ``NaN`` and the infinities, which are no JSON but
+    written by some, count as null.
+    """
+
+    def __init__(self, body: bytes, url: str, charset: str | None = None) -> None:
+        if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_JSON_VALUES:
+            raise ValueError(f"the body holds more than {MAX_JSON_VALUES} values")
+        super().__init__(url, url, _parse_json(body, charset))
 
 
 def storable(value: Any, depth: int = 0) -> Any:
@@ -138,3 +184,22 @@ def _parse(body: bytes, charset: str | None) -> turbohtml.Document:
         except (LookupError, ValueError):
             pass
     return turbohtml.parse(body, positions=False)
+
+
+def _parse_json(body: bytes, charset: str | None) -> Any:
+    encoding: str = json.detect_encoding(body)
+    if charset and encoding == "utf-8" and charset != "utf-8":
+        encoding = f"whatwg-{charset}"
+    try:
+        text = body.decode(encoding, "replace")
+    except LookupError:
+        text = body.decode("utf-8", "replace")
+    try:
+        return json.loads(text, parse_constant=lambda _: None)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise ValueError(f"the body is not JSON: {error.msg} ({place})") from error
+    except RecursionError as error:
+        raise ValueError("the body is nested too deeply") from error
+    except ValueError as error:
+        raise ValueError("the body holds a number of too many digits") from error

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-from crawler.definition import Rule, Value
-from crawler.engine.extract.fields import Carry, Field, LinkField, compile_field, compile_links
+from crawler.definition import Next, Rule, Value
+from crawler.definition.kinds import STRUCTURED
+from crawler.engine.extract.fields import (
+    Carry,
+    LinkField,
+    Reading,
+    compile_field,
+    compile_links,
+)
+from crawler.engine.extract.following import Following
+from crawler.engine.extract.joining import brings_nothing, is_too_long, join
 from crawler.engine.extract.links import Link, Links
 from crawler.engine.extract.notes import Notes, is_absent
-from crawler.engine.extract.page import Page, as_json
+from crawler.engine.extract.page import Located, Page, as_json
+from crawler.engine.extract.queries import QueryField
+from crawler.engine.extract.scopes import Scopes
+from crawler.engine.extract.structured import read_structured
+from crawler.engine.parts import MAX_CHARS, Part
 from crawler.model import Item
 
 PAGE_LABEL: Final = "page"
-MAX_CARRY_CHARS: Final = 16_384
+MAX_EACH_CHARS: Final = 10_000_000  # of the items of one page
+
+
+class Yield(NamedTuple):
+    """What a page yields. ``part``: its item goes on where the first link leads."""
+
+    items: tuple[Item, ...]
+    links: Links
+    part: Part | None = None
 
 
 class Plan(Protocol):
     """What is done with the pages of one rule."""
 
-    def read(self, page: Page, carry: Carry, notes: Notes) -> tuple[tuple[Item, ...], Links]: ...
+    def joins(self, rule: str, /) -> bool:
+        """Whether its pages go on with an item of this rule."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Following:
-    """A compiled `Follow`: where links are, and what all of them have in common."""
-
-    links: LinkField
-    like: Link
-    carry: Mapping[str, Field]
+    def read(self, page: Located, carry: Carry, notes: Notes, part: Part | None, /) -> Yield: ...
 
 
 class RulePlan:
@@ -40,68 +54,145 @@ class RulePlan:
         self._item = tuple(
             compile_field(name, value, required=value.required) for name, value in rule.item.items()
         )
-        self._next = compile_links("next", rule.next) if rule.next else None
-        self._next_priority = rule.next.priority if rule.next else 0
+        self._each = Scopes(rule.each) if rule.each else None
+        self._structured = rule.structured
+        self._join = rule.next is not None and rule.next.join
+        self._next = _compile_next(rule.next) if rule.next else None
+        self._more = Link(
+            "",
+            label,
+            rule.next.priority if rule.next else 0,
+            is_next=True,
+            method="" if isinstance(self._next, QueryField) else "GET",
+        )
         self._follow = tuple(
-            _Following(
-                links=compile_links(f"follow[{at}]", follow),
-                like=Link("", follow.to, follow.priority),
-                carry={
-                    name: compile_field(f"follow[{at}].carry.{name}", value)
-                    for name, value in follow.carry.items()
-                },
-            )
-            for at, follow in enumerate(rule.follow)
+            Following(f"follow[{at}]", follow) for at, follow in enumerate(rule.follow)
         )
 
-    def read(self, page: Page, carry: Carry, notes: Notes) -> tuple[tuple[Item, ...], Links]:
-        items = self._read_item(page, carry, notes)
-        links = Links(page)
-        if self._next is not None:
-            reading = self._next.read(page)
-            like = Link("", self._label, self._next_priority, carry, is_next=True)
-            notes.note(self._next, reading, links.add(reading.value, like, only_first=True))
-        for follow in self._follow:
-            reading, like = follow.links.read(page), follow.like
-            if follow.carry and reading.value:
-                like = like._replace(carry=_read_carry(follow.carry, page, carry, notes))
-            notes.note(follow.links, reading, links.add(reading.value, like))
-        return items, links
+    def joins(self, rule: str) -> bool:
+        return self._join and rule == self._label
 
-    def _read_item(self, page: Page, carry: Carry, notes: Notes) -> tuple[Item, ...]:
-        values: dict[str, Any] = {}
-        missing = []
+    def read(self, page: Located, carry: Carry, notes: Notes, part: Part | None) -> Yield:
+        if self._join:
+            return self._read_joined(page, carry, notes, part)
+        links = Links(page)
+        if self._each is not None:
+            self._read_next(page, carry, notes, links)
+            return Yield(self._read_matches(self._each, page, carry, notes, links), links)
+        item = self._read_item(page, page.root, carry, notes)
+        self._read_next(page, carry, notes, links)
+        for follow in self._follow:
+            follow.read(page, page.root, carry, notes, links)
+        return Yield(() if item is None else (item,), links)
+
+    def _read_matches(
+        self, each: Scopes, page: Located, carry: Carry, notes: Notes, links: Links
+    ) -> tuple[Item, ...]:
+        """Item and links of every match by itself."""
+        reading = each.read(page)
+        notes.note_matches(each, reading)
+        items, room = [], MAX_EACH_CHARS
+        for at, scope in enumerate(reading.value, 1):
+            notes.match = at
+            item = self._read_item(page, scope, carry, notes) if self._item else None
+            if item is not None:
+                room -= len(as_json(item.fields))
+                if room < 0:
+                    left = len(reading.value) - at + 1
+                    notes.add(
+                        f"{self._label}: {left} matches left out: the items of a page hold at "
+                        f"most {MAX_EACH_CHARS} characters"
+                    )
+                    break
+                items.append(item)
+            for follow in self._follow:
+                follow.read(page, scope, carry, notes, links)
+        notes.match = None
+        return tuple(items)
+
+    def _read_joined(self, page: Located, carry: Carry, notes: Notes, part: Part | None) -> Yield:
+        """The item, or as much of it as there is where it goes on on another page."""
+        own: dict[str, Any] = {}
         for field in self._item:
-            reading = field.read(page, carry)
+            reading = field.read(page, page.root, carry)
+            notes.note(field, reading)
+            if not reading.absent:
+                own[field.name] = reading.value
+        others: Mapping[str, Any] = {}
+        if self._structured:
+            others = self._read_structured(page, notes) if part is None else {STRUCTURED: None}
+        links = Links(page)
+        before = page.left_alone
+        more = self._read_next(page, carry, notes, links)
+        is_whole = bool(more) or page.left_alone == before
+        for follow in self._follow:
+            follow.read(page, page.root, carry, notes, links)
+        if part is None and not own and not any(others.values()):
+            item = self._finish({field.name: field.stand_in for field in self._item}, notes)
+            return Yield(() if item is None else (item,), links)
+        if part is not None and brings_nothing(part, own):
+            links.end()
+            return Yield((part.finished(),), links)
+        joined = join(self._label, self._item, part, own, others)
+        if more and more != page.url and not is_too_long(joined):
+            return Yield((), links, joined)
+        links.end()
+        if not is_too_long(joined):
+            return Yield((joined.finished() if is_whole else joined.unfinished(),), links)
+        notes.add(f"{self._label}: an item that goes on holds at most {MAX_CHARS} characters")
+        return Yield((joined.unfinished(),), links)
+
+    def _read_item(self, page: Located, scope: Any, carry: Carry, notes: Notes) -> Item | None:
+        values: dict[str, Any] = {}
+        for field in self._item:
+            reading = field.read(page, scope, carry)
             notes.note(field, reading)
             values[field.name] = reading.value
-            if field.required and is_absent(reading.value):
-                missing.append(field.name)
+        if self._structured:
+            values |= self._read_structured(page, notes)
+        return self._finish(values, notes)
+
+    def _finish(self, values: Mapping[str, Any], notes: Notes) -> Item | None:
+        """The item of these values; None where there is none of them."""
         if not values:
-            return ()
+            return None
+        missing = tuple(
+            field.name for field in self._item if field.required and is_absent(values[field.name])
+        )
         if not missing and all(is_absent(value) for value in values.values()):
-            notes.add(f"{self._label}: no field of the item was found")
-            return ()
-        return (Item(self._label, values, tuple(missing)),)
+            which = "" if notes.match is None else f" (match {notes.match})"
+            notes.add(f"{self._label}: no field of the item was found{which}")
+            return None
+        return Item(self._label, values, missing)
+
+    def _read_structured(self, page: Located, notes: Notes) -> Mapping[str, Any]:
+        if not isinstance(page, Page):
+            return {}
+        found, said = read_structured(page)
+        notes.note_links(_STRUCTURED, Reading(list(found), [], said), found or None)
+        return {STRUCTURED: found or None}
+
+    def _read_next(self, page: Located, carry: Carry, notes: Notes, links: Links) -> str:
+        """Where pagination goes on; "" where it ends."""
+        if self._next is None:
+            return ""
+        if isinstance(self._next, QueryField):
+            field, reading = self._next.field, self._next.read(page)
+        else:
+            field, reading = self._next, self._next.read(page, page.root)
+        like = self._more._replace(carry=carry)
+        first = links.add(reading.value, like, only_first=True)
+        notes.note_links(field, reading, first)
+        return first
 
 
-def _read_carry(
-    fields: Mapping[str, Field], page: Page, carry: Carry, notes: Notes
-) -> Mapping[str, Any]:
-    """The values that travel with the links of one follow; what is not there does not travel."""
-    carried: dict[str, Any] = {}
-    room = MAX_CARRY_CHARS
-    for name, field in fields.items():
-        reading = field.read(page, carry)
-        notes.note(field, reading)
-        if is_absent(reading.value):
-            continue
-        room -= len(as_json(reading.value))
-        if room < 0:
-            notes.add(f"{field.name}: carries more than {MAX_CARRY_CHARS} characters; left out")
-            break
-        carried[name] = reading.value
-    return carried
+_STRUCTURED: Final = LinkField(STRUCTURED, "structured = true", lambda *_: (), False)
+
+
+def _compile_next(more: Next) -> LinkField | QueryField:
+    if more.query is not None:
+        return QueryField("next", more.query)
+    return compile_links("next", more)
 
 
 class WholePage:
@@ -115,16 +206,19 @@ class WholePage:
         )
         self._links = compile_links("follow[0]", Value(css="a[href], area[href]"))
 
-    def read(self, page: Page, carry: Carry, notes: Notes) -> tuple[tuple[Item, ...], Links]:
+    def joins(self, _rule: str) -> bool:
+        return False
+
+    def read(self, page: Located, carry: Carry, notes: Notes, _part: Part | None) -> Yield:
         values: dict[str, Any] = {"url": page.url}
         for field in (self._title, self._description):
-            reading = field.read(page, carry)
+            reading = field.read(page, page.root, carry)
             notes.note(field, reading)
             values[field.name] = reading.value
-        body = page.document.select_one("body")
+        body = page.root.select_one("body")
         values["text"] = body.to_text().strip() if body is not None else ""
         values["jsonld"] = list(page.jsonld)
-        reading = self._links.read(page)
+        reading = self._links.read(page, page.root)
         links = Links(page)
-        notes.note(self._links, reading, links.add(reading.value, Link("")))
-        return (Item(PAGE_LABEL, values),), links
+        notes.note_links(self._links, reading, links.add(reading.value, Link("")))
+        return Yield((Item(PAGE_LABEL, values),), links)

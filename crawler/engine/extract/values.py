@@ -9,19 +9,20 @@ import turbohtml
 
 from crawler.engine.extract.dates import read_datetime
 from crawler.engine.extract.numbers import read_decimal, read_float, read_int
-from crawler.engine.extract.page import Page, as_json
+from crawler.engine.extract.page import Located, as_json
 from crawler.engine.extract.text import one_line, readable_text
 
 _TRUE: Final = frozenset({"true", "yes", "on", "1", "y", "t"})
 _FALSE: Final = frozenset({"false", "no", "off", "0", "n", "f"})
-_LINK_ATTRIBUTES: Final = ("href", "src", "content", "data")
+_LINK_ATTRIBUTES: Final = ("href", "src", "action", "content", "data")
 
 
-def convert(found: Any, kind: str | None, page: Page) -> Any:
-    """The value of type ``kind`` (None: as it is, for carried and JSON-LD values).
+def convert(found: Any, kind: str | None, page: Located, *, machine: bool = False) -> Any:
+    """The value of type ``kind`` (None: as it is, for carried, JSON and JSON-LD values).
 
     ``found`` is an element, a string or a JSON value. Blank text is None: nothing was found.
-    Decimals come as strings, datetimes as ISO 8601. Raises `ValueError` that says why not.
+    Decimals come as strings, datetimes as ISO 8601. ``machine``: a program wrote it, so its
+    numbers are read as programs do. Raises `ValueError` that says why not.
     """
     if kind == "html":
         return found.html if isinstance(found, turbohtml.Element) else as_text(found) or None
@@ -30,7 +31,12 @@ def convert(found: Any, kind: str | None, page: Page) -> Any:
     if kind is None and not isinstance(found, str):
         return found
     text = as_text(found)
-    return _FROM_TEXT[kind or "str"](text) if text else None
+    if not text:
+        return None
+    if kind in _NUMBERS:
+        machine = machine or isinstance(found, int | float)
+        return _NUMBERS[kind](text, machine=machine)
+    return _FROM_TEXT[kind or "str"](text)
 
 
 def as_text(found: Any) -> str:
@@ -52,7 +58,7 @@ def link_of(found: Any) -> str | None:
     return next((link for name in _LINK_ATTRIBUTES if (link := found.attr(name)) is not None), None)
 
 
-def _as_url(found: Any, page: Page) -> str | None:
+def _as_url(found: Any, page: Located) -> str | None:
     reference = link_of(found)
     if reference is None:
         if isinstance(found, turbohtml.Element):
@@ -73,11 +79,17 @@ def _read_bool(text: str) -> bool:
     return word in _TRUE
 
 
+def _read_decimal(text: str, *, machine: bool) -> str:
+    return format(read_decimal(text, machine=machine), "f")
+
+
+_NUMBERS: Final[Mapping[str | None, Callable[..., Any]]] = {
+    "int": read_int,
+    "decimal": _read_decimal,
+}
 _FROM_TEXT: Final[Mapping[str, Callable[[str], Any]]] = {
     "str": str,
-    "int": read_int,
     "float": read_float,
-    "decimal": lambda text: str(read_decimal(text)),
     "bool": _read_bool,
     "datetime": read_datetime,
 }

@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from crawler.definition.access import Auth
 from crawler.definition.secrets import Secret, fill, names_secret, within
+from crawler.engine.bodies import content_type_of
 from crawler.engine.fetch.coding import OFFERED
 from crawler.engine.settings import Manners
 from crawler.engine.urls import Scope, host_of, name_of
@@ -51,13 +52,17 @@ class Headers:
             key=lambda pair: -len(pair[0]),  # the closest domain counts
         )
 
-    def for_url(self, url: str) -> CIMultiDict[str]:
-        """Not to be changed by the caller."""
+    def for_request(self, url: str, body: bytes | None = None) -> CIMultiDict[str]:
+        """What goes to this URL beside ``body``, the type of which is told unless the definition
+        does. Not to be changed by the caller."""
         which = 0 if len(self._public) == 1 else self._agent(url)
         headers = self._full[which] if self._scope.trusts(url) else self._public[which]
         if self._auth and (value := self._authorization(url)):
             headers = headers.copy()
             headers["Authorization"] = value
+        if body is not None and "Content-Type" not in headers:
+            headers = headers.copy()
+            headers["Content-Type"] = content_type_of(body)
         return headers
 
     def _agent(self, url: str) -> int:

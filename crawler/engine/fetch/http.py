@@ -198,7 +198,7 @@ class HttpFetch:
             method,
             URL(url, encoded=True),
             data=body,
-            headers=self._headers.for_url(url),
+            headers=self._headers.for_request(url, body),
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=total_s, connect=self._connect_s),
             middlewares=(once(),),

@@ -55,7 +55,8 @@ class Fetch(Protocol):
         truncate: bool = False,
     ) -> Page:
         """Fetch a canonical URL. None: the limits of the definition. A body above ``max_bytes``
-        is cut off there with ``truncate``, and fails otherwise.
+        is cut off there with ``truncate``, and fails otherwise. What the ``body`` that is sent is
+        follows from itself, see `crawler.engine.bodies`.
 
         Raises `FetchFailed`; a status of any kind is an answer, not a failure.
         """

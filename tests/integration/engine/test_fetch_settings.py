@@ -144,6 +144,25 @@ async def test_secrets_stand_in_headers_and_cookies_for_trusted_hosts_only() -> 
     assert seen.all_of("Cookie") == [f"own={CANARY}", None]
 
 
+async def test_what_a_body_is_stands_beside_secrets_and_with_no_other_request() -> None:
+    seen = Seen()
+    async with serving(seen.handle) as origin:
+        headers = {"X-Shop": "key ${secret:here}"}
+        auth = [{"domain": "127.0.0.1", "bearer": "${secret:here}"}]
+        async with fetching(origin, headers=headers, auth=auth) as fetch:
+            await fetch.get(f"{origin}/", method="POST", body=b"a=1")
+            other = origin.replace("127.0.0.1", "localhost")
+            await fetch.get(f"{other}/", method="POST", body=b"[1]")
+            await fetch.get(f"{origin}/")
+        own = {"Content-Type": "application/x-own"}
+        async with fetching(origin, headers=own) as fetch:
+            await fetch.get(f"{origin}/", method="POST", body=b"[1]")
+    form, json = "application/x-www-form-urlencoded", "application/json"
+    assert seen.all_of("Content-Type") == [form, json, None, "application/x-own"]
+    assert seen.all_of("X-Shop") == [f"key {CANARY}", None, f"key {CANARY}", None]
+    assert seen.all_of("Authorization") == [f"Bearer {CANARY}", None, f"Bearer {CANARY}", None]
+
+
 @pytest.mark.parametrize(
     ("settings", "field", "said"),
     [

@@ -29,6 +29,26 @@ START = "https://shop.example/"
             },
             "sitemaps: no rule has a match",
         ),
+        (
+            {
+                "drop_query": ["tracking", "p[*"],
+                "rules": [{"match": "**", "next": {"query": {"p[x]": "+1", "page": "+1"}}}],
+            },
+            "rules[0].next.query: sets p[x], which drop_query takes from links",
+        ),
+        (
+            {
+                "drop_query": ["ref"],
+                "rules": [
+                    {
+                        "match": "**",
+                        "kind": "json",
+                        "follow": [{"url": "/items?id={id}&ref=1"}, {"url": "/ref/{id}"}],
+                    }
+                ],
+            },
+            "rules[0].follow[0].url: sets ref, which drop_query takes from links",
+        ),
     ],
 )
 def test_doubts_name_the_field(more: dict[str, Any], said: str) -> None:

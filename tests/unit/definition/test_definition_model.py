@@ -171,6 +171,42 @@ def test_credentials_are_masked_where_a_definition_is_shown() -> None:
     assert masked({"headers": 7, "cookies": None}) == {"headers": 7, "cookies": None}
 
 
+@pytest.mark.threat(24)
+def test_secrets_that_requests_send_are_masked_and_not_repeated() -> None:
+    form = {"user": "me", "password": "q7", "csrf_token": "{t}"}
+    follow = {"css": "form", "carry": {"t": "input"}, "form": form}
+    login = {"css": "a", "json": {"login": {"api_key": "q7", "n": [{"token": 5}]}, "name": "x"}}
+    rules = [{"match": "**", "follow": [follow, login, "a"]}]
+    shown = masked(
+        json.loads(from_data({"start_urls": ["https://h/"], "rules": rules}).canonical())
+    )
+    assert "q7" not in str(shown)
+    first, second, _ = shown["rules"][0]["follow"]
+    assert first["form"] == {"user": "me", "password": "***", "csrf_token": "{t}"}
+    assert second["json_body"] == {
+        "login": {"api_key": "***", "n": [{"token": "***"}]},
+        "name": "x",
+    }
+
+
+@pytest.mark.threat(24)
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"form": {"password": "***"}}, "write it out"),
+        ({"json": ["***"]}, "write it out"),
+        ({"form": {"password": "q7{"}}, "a lone {"),
+        ({"form": {"a": ["q7"]}}, "must be a string"),
+        ({"json": ["{q7"]}, "a lone {"),
+    ],
+)
+def test_a_refused_body_is_not_repeated(body: dict[str, Any], said: str) -> None:
+    rule = {"match": "**", "follow": [{"css": "a", **body}]}
+    with pytest.raises(InvalidInput, match=said) as caught:
+        from_data({"start_urls": ["https://h/"], "rules": [rule]})
+    assert "q7" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "url", ["https://me:q7@a b/", "https://me:q7@[::x]/", "ftp://me:q7@a/", "https://me:q7@a/"]
 )

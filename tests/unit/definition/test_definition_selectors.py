@@ -6,7 +6,7 @@ import pytest
 import turbohtml
 
 from crawler.definition.patterns import Routes, compile_match
-from crawler.definition.schema import Rule
+from crawler.definition.rules import Rule
 from crawler.definition.selectors import compile_css, compile_regex, compile_xpath
 from crawler.errors import InvalidInput
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from crawler.clock import Clock
 from crawler.engine.fetch import Page
+from crawler.engine.parts import Part
 from crawler.engine.urls import host_of
 from crawler.errors import FetchFailed
 from crawler.model import Item
@@ -28,6 +29,8 @@ class Link:
     priority: int = 0
     carry: Mapping[str, Any] = field(default_factory=dict)
     is_next: bool = False
+    method: str = "GET"
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Extraction:
     items: tuple[Item, ...]
     links: tuple[Link, ...]
     errors: tuple[str, ...] = ()
+    part: Part | None = None
     canonical: str | None = None
 
 
@@ -53,6 +57,7 @@ class JsonExtractor:
         charset: str | None,
         rule: str | None,
         carry: Mapping[str, Any],
+        part: Part | None,
     ) -> Extraction:
         data = json.loads(body)
         return Extraction(

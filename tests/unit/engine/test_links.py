@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from crawler.engine.baggage import carried
 from crawler.engine.links import MAX_LINKS, LinkFilter
 from crawler.engine.sitemaps import SITEMAP
 from crawler.engine.urls import Scope, canonical, fingerprint, host_of
@@ -82,6 +83,64 @@ def test_what_is_forgotten_is_sent_again_not_lost() -> None:
         assert known.sort(page, None, links(f"{A}/{n}")).links
     assert known.sort(page, None, links(f"{A}/0")).links
     assert not known.sort(page, None, links(f"{A}/99")).links
+
+
+def test_requests_that_differ_in_what_they_send_are_different() -> None:
+    known = LinkFilter(Scope(definition()), 1)
+    page = request(f"{A}/")
+    sent = [
+        Link(f"{A}/s"),
+        Link(f"{A}/s", method="POST"),
+        Link(f"{A}/s", method="POST", body=b"a=1"),
+        Link(f"{A}/s#x", method="POST", body=b"a=1"),
+        Link("https://b.example/", method="POST"),
+        Link("mailto:x", method="POST"),
+    ]
+    found = known.sort(page, None, sent).links
+    assert [(each.method, each.body) for each in found] == [
+        ("GET", None),
+        ("POST", None),
+        ("POST", b"a=1"),
+    ]
+    assert len({each.fingerprint for each in found}) == 3
+    assert not known.sort(page, None, sent).links
+    deep = known.sort(found[2], None, [Link(f"{A}/t", method="POST", body=b"[]")])
+    assert [(each.body, reason) for each, reason in deep.excluded] == [(b"[]", "depth_limit")]
+
+
+def test_a_url_is_judged_once_whatever_is_sent_there_and_tidied_as_links_are() -> None:
+    judged: list[str] = []
+
+    def judge(url: str) -> str:
+        judged.append(url)
+        return "trap: x" if url.endswith("x") else ""
+
+    known = LinkFilter(Scope(definition()), 0, tidy=lambda url: url.rstrip("0"), judge=judge)
+    page = request(f"{A}/")
+    sent = [Link(f"{A}/{at}", method="POST", body=b"%d" % n) for at in "xy" for n in range(3)]
+    found = known.sort(page, None, [Link(f"{A}/y"), *sent, Link(f"{A}/z0", method="POST")])
+    assert [(each.method, each.url) for each in found.links] == [
+        ("GET", f"{A}/y"),
+        *[("POST", f"{A}/y")] * 3,
+        ("POST", f"{A}/z"),
+    ]
+    assert [(each.body, reason) for each, reason in found.excluded] == [
+        (b"%d" % n, "trap: x") for n in range(3)
+    ]
+    assert judged.count(f"{A}/y") == judged.count(f"{A}/z") == 1
+    again = known.sort(page, None, [*sent, Link(f"{A}/z", method="POST", body=b"1")])
+    assert ([each.body for each in again.links], again.excluded) == ([b"1"], [])
+    assert judged.count(f"{A}/z") == 1
+
+
+def test_another_query_is_the_same_request_with_another_url() -> None:
+    known = LinkFilter(Scope(definition()), 1)
+    page = Request(b"p" * 16, f"{A}/s", "a.example", depth=1, method="POST", body=b"[1]")
+    more = Link(f"{A}/s?page=2", method="", is_next=True)
+    (following,) = known.sort(page, "list", [more], "digest").links
+    assert (following.method, following.body, following.depth) == ("POST", b"[1]", 1)
+    assert following.rule == "list"
+    assert carried(following) == {}
 
 
 def test_recent_remembers_what_is_used_and_stays_small() -> None:

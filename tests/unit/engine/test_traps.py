@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crawler.definition.schema import Traps as Bounds
+from crawler.definition.traps import Traps as Bounds
 from crawler.engine.urls import Traps
 from crawler.engine.urls.traps import repeats
 from tests.unit.engine.world import A
