@@ -11,6 +11,7 @@ from pydantic_core import ValidationError
 
 from crawler.definition import checks
 from crawler.definition.checks import shortened, wrong
+from crawler.definition.secrets import names_secret
 
 _STEP: Final = re.compile(r"\w[\w.-]{0,99}")
 _MAX_STEPS: Final = 5
@@ -32,6 +33,16 @@ def _file_path(text: str) -> str:
     return text
 
 
+def _headers(values: Mapping[str, str]) -> Mapping[str, str]:
+    """As those of requests, but written out: the secrets of workers are for crawled domains."""
+    for name, value in values.items():
+        if names_secret(value):
+            raise wrong(
+                f"the value of {name} is sent as it stands; ${{secret:NAME}} is not replaced"
+            )
+    return checks.headers(values)
+
+
 class Sink(BaseModel):
     """One receiver of all items. Its name is what its place in the stream is kept under: another
     url under the same name goes on where the first one was."""
@@ -45,8 +56,8 @@ class Sink(BaseModel):
     url: Annotated[str, AfterValidator(checks.start_url)] | None = Field(
         default=None, description="webhook: where JSON lines are posted"
     )
-    headers: Annotated[Mapping[str, str], Field(max_length=20), AfterValidator(checks.headers)] = (
-        Field(default={}, description="webhook: sent along, and stored in clear")
+    headers: Annotated[Mapping[str, str], Field(max_length=20), AfterValidator(_headers)] = Field(
+        default={}, description="webhook: sent along, and stored in clear"
     )
     path: Annotated[str, AfterValidator(_file_path)] | None = Field(
         default=None, description="file: below DIR/<resource> of the workers' --sinks DIR"
