@@ -173,7 +173,11 @@ def schedule_of(definition: str | None) -> Schedule | None:
 
 def next_due(schedule: Schedule, after: int, anchor: int) -> int | None:
     """The first due time later than ``after``; None: it never comes. ``anchor`` is what intervals
-    are counted from."""
+    are counted from.
+
+    Where clocks are put back by less than an hour (Lord Howe Island's), cronsim 2.8 may pass over
+    a time of the two hours that follow, if it begins to look before that.
+    """
     if schedule.every is not None:
         step = _seconds(schedule.every)
         return anchor + ((after - anchor) // step + 1) * step

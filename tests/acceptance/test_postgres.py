@@ -71,7 +71,8 @@ async def test_deaths_of_a_worker_and_of_the_leader(cluster: Cluster, small_shop
     began = time.monotonic()
     before = await wait_done(cluster, "1", 0, 10)
     await wait_done(cluster, "1", before + 6, 4 * cluster.ttl_s)
-    assert time.monotonic() - began <= cluster.ttl_s + 2 + GRACE_S
+    # Nobody knows when the dead one asked the host last: its heir waits one delay more.
+    assert time.monotonic() - began <= cluster.ttl_s + 2 + DELAY_S + GRACE_S
     leader = await cluster.leader()
     assert leader is not None
     cluster.masters[leader].kill_group()

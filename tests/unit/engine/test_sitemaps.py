@@ -223,7 +223,8 @@ def test_hostile_sitemaps_end_soon(body: bytes) -> None:
 
 
 @pytest.mark.threat(16)
-def test_what_is_not_read_to_its_end_is_told() -> None:
-    found = read(urlset(f"{A}/1").replace("</urlset>", "<url/>" * 2_000_000 + "</urlset>"))
+def test_what_is_not_read_to_its_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sitemaps, "_MAX_ELEMENTS", 2_000)
+    found = read(urlset(f"{A}/1").replace("</urlset>", "<url/>" * 2_000 + "</urlset>"))
     assert [link.url for link in found.links] == [f"{A}/1"]
-    assert found.errors == ("not read to its end: more than 2000000 elements",)
+    assert found.errors == ("not read to its end: more than 2000 elements",)
