@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 REMEMBER_S = 300.0  # an id that did not vanish within this is trusted at once
 PROBATION_S = 10.0  # how long one that did must stay up; doubled for every further time
 SETTLE_S = 0.3  # an orphan waits this long for others to vanish too, which trips the breaker
+# The same for one that is absent when a term begins: what ended the last term may have ended its
+# registration too, and it is back within a second.
+SETTLE_ANEW_S = 1.0
 TOGETHER_S = 1.0  # workers that vanish within this vanish together
 LEAST = 2  # one worker alone never trips the breaker
 PATIENCE_TTLS = 3  # times to live, after which a worker that cannot work is given up
@@ -35,6 +38,7 @@ class Members:
         self._live: frozenset[str] = frozenset()
         self._since: dict[str, float] = {}
         self._gone_at: dict[str, float] = {}
+        self._settled_at: dict[str, float] = {}  # of those that are gone
         self._flaps: dict[str, list[float]] = {}
         self._ailing: dict[str, float] = {}
         self._hold: Hold | None = None
@@ -50,7 +54,7 @@ class Members:
         ``returned``: those of them that registered anew since they were given these: whatever
         ended them, and the last term, may have ended the absent ones too."""
         self._live = frozenset(live)
-        self._lose(frozenset(assigned) - self._live, now)
+        self._lose(frozenset(assigned) - self._live, now, SETTLE_ANEW_S)
         self._gone_at.update(dict.fromkeys(returned, now))
         self._trip("were absent when this term began", now)
 
@@ -63,7 +67,7 @@ class Members:
         for node_id in back:
             self._since[node_id] = now
         self._go_on_waiting(back, now)
-        self._lose(gone, now)
+        self._lose(gone, now, SETTLE_S)
         self._trip("vanished within a second", now)
         self._forget(now)
         return True
@@ -83,7 +87,7 @@ class Members:
 
     def settling(self, now: float) -> frozenset[str]:
         """Workers that vanished a moment ago and are still away."""
-        return self._lately(SETTLE_S, now) - self._live
+        return frozenset(each for each, at in self._settled_at.items() if at > now) - self._live
 
     def hold(self, now: float) -> Hold | None:
         """The breaker, while it holds."""
@@ -91,7 +95,7 @@ class Members:
 
     def next_change(self, now: float) -> float | None:
         """When any of these answers changes by time alone; None: never."""
-        times = [at + SETTLE_S for at in self._gone_at.values()]
+        times = list(self._settled_at.values())
         times += [self._trusted_at(node_id, now) for node_id in self._live]
         times += [since + self._patience_s for since in self._ailing.values()]
         if self._hold is not None:
@@ -108,9 +112,10 @@ class Members:
     def _lately(self, seconds: float, now: float) -> frozenset[str]:
         return frozenset(node_id for node_id, at in self._gone_at.items() if at > now - seconds)
 
-    def _lose(self, gone: frozenset[str], now: float) -> None:
+    def _lose(self, gone: frozenset[str], now: float, settle_s: float) -> None:
         for node_id in gone:
             self._gone_at[node_id] = now
+            self._settled_at[node_id] = now + settle_s
             self._flaps.setdefault(node_id, []).append(now)
 
     def _trip(self, what: str, now: float) -> None:
@@ -142,5 +147,8 @@ class Members:
         self._flaps = {node_id: ats for node_id, ats in kept if ats}
         self._gone_at = {
             node_id: at for node_id, at in self._gone_at.items() if at > now - TOGETHER_S
+        }
+        self._settled_at = {
+            node_id: at for node_id, at in self._settled_at.items() if node_id in self._gone_at
         }
         self._since = {node_id: self._since[node_id] for node_id in self._since.keys() & self._live}

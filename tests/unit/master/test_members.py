@@ -103,6 +103,15 @@ def test_half_absent_to_a_new_leader_trip_it_too() -> None:
     assert begun(["w1", "w2", "w3"], ALL).hold(0.0) is None
 
 
+def test_one_that_is_absent_when_a_term_begins_gets_a_second() -> None:
+    members = begun(ALL[1:], ALL)
+    assert members.settling(0.9) == {"w1"}
+    assert members.next_change(0.9) == 1.0
+    assert members.settling(1.0) == frozenset()
+    members.observe(ALL, 0.5)
+    assert members.settling(0.9) == frozenset()
+
+
 def test_those_that_returned_before_the_term_began_count() -> None:
     members = Members(10.0)
     members.begin(ALL[1:], ALL, 0.0, returned=["w2"])
