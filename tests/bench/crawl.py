@@ -52,11 +52,16 @@ def execute(contestant: Contestant, site: Served, home: Path) -> Run:
         command = contestant.command(site, home)
         process = subprocess.Popen(command, stdout=output, stderr=output)
     ended = 0.0
-    if contestant.ended:
-        _await_line(log, contestant.ended, process)
-        ended = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        if contestant.ended:
+            _await_line(log, contestant.ended, process)
+            ended = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        process.kill()  # a crawl that is not measured to its end is not left behind
+        process.wait()
+        raise
     process.returncode = status
     ended = ended or time.monotonic()
     if status:
@@ -68,7 +73,6 @@ def _await_line(log: Path, line: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while line not in log.read_text(errors="replace"):
         if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
             raise RuntimeError(f"no {line!r}: {log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.02)
 
@@ -112,8 +116,7 @@ class Databases:
 def contest(
     contestants: Sequence[Contestant], site: Served, home: Path, rounds: int
 ) -> Mapping[str, Sequence[Run]]:
-    """All in turn, ``rounds`` times, after one fetch of every page by nobody in particular, so that
-    the first does not find a cold cache."""
+    """All in turn, ``rounds`` times."""
     runs: dict[str, list[Run]] = {each.name: [] for each in contestants}
     for number in range(rounds):
         for contestant in contestants:
@@ -161,6 +164,7 @@ def main() -> int:
     parser.add_argument("--hosts", choices=("one", "many"), default="one")
     parser.add_argument("--postgres", action="store_true", help="a worker on it, too")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and nothing is left behind
     hosts = ONE_HOST if arguments.hosts == "one" else MANY_HOSTS
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="crawler-bench-"))

@@ -12,9 +12,6 @@ from tests.acceptance.nemesis.faults import FAULTS, Group
 ETCD_SLACK_S = 3.0  # an election in etcd re-arms every lease (FAULTS 0.9)
 STORE_SLACK_S = 5.0
 MASTER_SLACK_S = 2.5
-# What a machine adds that starts three masters for one fault and runs other tests meanwhile; `make
-# recovery` measures both without it.
-NOISE_TTLS = 0.5
 ALL_ANEW = "leader-armed"
 IN_FLIGHT = 4 + 10  # of a crawl: requests under way, and what was claimed with them
 
@@ -43,8 +40,8 @@ def bounds_for(thrown: Sequence[Thrown], ttl_s: int, crawls: int, units: int) ->
     struck = Counter(each.group for each in thrown)
     movers = struck[Group.WORKERS] + struck[Group.ETCD] + struck[Group.LINES]
     return Bounds(
-        leaderless_s=1.0 + (1 + NOISE_TTLS) * ttl_s,
-        orphaned_s=2.0 + (1 + NOISE_TTLS) * ttl_s,
+        leaderless_s=1.0 + ttl_s,
+        orphaned_s=2.0 + ttl_s,
         moves=2 * units * movers,
         overlaps=IN_FLIGHT * crawls * (movers + struck[Group.SQL]),
         converged_s=2 * ttl_s + 10,

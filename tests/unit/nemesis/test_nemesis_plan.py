@@ -41,7 +41,7 @@ def test_a_plan_is_about_as_long_as_asked() -> None:
 
 def test_bounds_are_those_of_the_faults() -> None:
     quiet = bounds_for((), 4, 2, 10)
-    assert (quiet.leaderless_s, quiet.orphaned_s, quiet.converged_s) == (7.0, 8.0, 18)
+    assert (quiet.leaderless_s, quiet.orphaned_s, quiet.converged_s) == (5.0, 6.0, 18)
     assert (quiet.moves, quiet.overlaps) == (0, 0)
     assert len(quiet.no_leader) + len(quiet.no_owner) == 0
     thrown = (
