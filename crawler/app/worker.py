@@ -124,6 +124,7 @@ async def follow_cluster(
 
     async def follow(session: Session) -> NoReturn:
         await warn_of_login(etcd, config)
+        await supervisor.ready()  # who is registered is given work
         registration = await register(etcd, session, node, seal)
         writer = EtcdWriter(etcd, session.lease, node.id)
         await supervisor.follow(session, registration, catalog, writer)

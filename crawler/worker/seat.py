@@ -100,6 +100,7 @@ class Seat:
         self._beaten = False
         self._draining = False
         self.active = 0  # pages in work, as of the last beat
+        self.up = asyncio.Event()  # a child is there that takes orders
         self.vacated = asyncio.Event()  # no child lives
         self.vacated.set()
 
@@ -204,6 +205,7 @@ class Seat:
             return cause
         finally:
             self._child, self.active = None, 0
+            self.up.clear()
             await bounded(child.end(), _REAP_S, f"end child {child.pid}")
             self.vacated.set()
 
@@ -237,6 +239,7 @@ class Seat:
     def _heed(self, report: object) -> None:
         if isinstance(report, Beat):
             self._silent_s, self._beaten, self.active = 0.0, True, report.active
+            self.up.set()
         elif isinstance(report, Started | Ended):
             slot = self._numbers.get(report.number)
             if slot is not None:

@@ -1,7 +1,7 @@
 """The process that holds the lease: it runs in children exactly what the cluster assigned to it.
 
-It never parses a page and never waits for a child. The jobs outlive sessions: `Supervisor.follow`
-is one session's work, `Supervisor.run_children` the process's.
+It never parses a page and waits for no child but the first to come up. The jobs outlive sessions:
+`Supervisor.follow` is one session's work, `Supervisor.run_children` the process's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import itertools
 import json
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from typing import Any, NoReturn, Protocol
 
 import structlog
@@ -121,12 +122,27 @@ class Supervisor:
     # -- the process's life
 
     async def run_children(self) -> NoReturn:
-        """Keep the children until cancelled; they are killed and reaped then."""
+        """Keep the children until cancelled; they are killed and reaped then.
+
+        They come up one after another: on a busy machine the first one is there sooner.
+        """
         async with asyncio.TaskGroup() as group:
             self._group = group
             for number, seat in enumerate(self._seats):
                 start_loop(group, f"child {number}", seat.run())
+                await self._first_beat(seat)
         raise AssertionError("unreachable")
+
+    async def ready(self) -> None:
+        """Return when orders can be taken. A child that does not come up is waited for no longer
+        than one may take to start: then people should at least see the worker, and its trouble."""
+        if not any(seat.up.is_set() for seat in self._seats):
+            await self._first_beat(self._seats[0])
+
+    async def _first_beat(self, seat: Seat) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.start_limit_s):
+                await seat.up.wait()
 
     async def drain(self) -> None:
         """Stop all crawls in order, what is done committed, within ``drain_limit_s``.

@@ -204,12 +204,25 @@ class Cluster:
         bases = [f"http://{self.place(each).address}:{n}" for each, n in self._http.items()]
         return bases, [f"{self.place(each).address}:{n}" for each, n in self._ports.items()]
 
-    async def candidates(self) -> list[str]:
-        """Ids of the masters that stand for election, by the keys in etcd, the leader's first."""
+    async def candidates(self, after: int = 0) -> list[str]:
+        """Ids of the masters that stand for election, by the keys in etcd, the leader's first.
+
+        A master that died stands on until its lease ends: ``after`` a revision, only those count
+        that came to stand later.
+        """
         async with self.client() as etcd:
             kvs = (await etcd.range("/resources/election/")).kvs
-        values = [kv.value.decode() for kv in sorted(kvs, key=lambda kv: kv.create_revision)]
-        return [value.partition("-")[0].removeprefix("master") for value in values]
+        later = sorted((kv.create_revision, kv.value.decode()) for kv in kvs)
+        return [
+            value.partition("-")[0].removeprefix("master")
+            for revision, value in later
+            if revision > after
+        ]
+
+    async def revision(self) -> int:
+        """How far etcd is."""
+        async with self.client() as etcd:
+            return (await etcd.range("/resources/election/")).revision
 
     async def leader(self) -> str | None:
         """The id of the master that leads."""

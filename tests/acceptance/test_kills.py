@@ -58,6 +58,7 @@ async def test_ten_kills_of_the_busy_worker_in_one_crawl(cluster: Cluster, shop:
     kills = 10
     took = []
     for turn in range(kills):
+        await cluster.wait_workers(4)  # who is to take over must not have to start first
         worker = await _busy(cluster)
         killed = time.time()
         if turn % 2:

@@ -20,7 +20,7 @@ from tests.lab.network import Fault as Broken
 from tests.lab.tunnel import Disturbance
 from tests.processes import GONE, STOPPED, state_of
 
-STAND_S = 60.0  # until all masters stand as candidates, whatever else is thrown meanwhile
+STAND_S = 60.0  # until a master stands as a candidate, whatever else is thrown meanwhile
 REACH_S = 15.0  # until an armed place must have been reached
 HOUR_S = 3600.0
 BAD_LINE = Disturbance(latency_s=0.05, jitter_s=0.02, duplicates=0.05, losses=0.02)
@@ -166,16 +166,16 @@ async def _arm_leader(arena: Arena, place: str) -> AsyncIterator[str]:
     leader = await leader_of(arena)
     armed = [host for host in MASTERS if host != leader]
     for host in armed:
-        arena.process(host).kill_group()
-        arena.start(host, CRAWLER_FAILPOINTS=place)
-    await eventually(partial(_all_stand, arena), "three candidates", STAND_S)
+        await _stand_anew(arena, host, CRAWLER_FAILPOINTS=place)
     arena.process(leader).kill_group()
     try:
         async with _reached(arena, armed, place) as note:
             arena.start(leader)
             yield f"{' or '.join(armed)} at {place}{note}"
     finally:
-        await _disarm(arena, *armed)
+        await _let_go(arena, *armed)
+        for host in armed:
+            await _stand_anew(arena, host)
 
 
 @asynccontextmanager
@@ -190,7 +190,9 @@ async def _arm_worker(arena: Arena, place: str) -> AsyncIterator[str]:
             arena.process(host).pause()
             yield f"{host} at {place}{note}"
     finally:
-        await _disarm(arena, host)
+        await _let_go(arena, host)
+        arena.process(host).kill_group()
+        arena.start(host)
 
 
 @asynccontextmanager
@@ -208,19 +210,31 @@ async def _reached(arena: Arena, hosts: list[str], place: str) -> AsyncIterator[
         yield ""
 
 
-async def _disarm(arena: Arena, *hosts: str) -> None:
-    """Let them do what they were about to do, and start them anew without the place."""
+async def _let_go(arena: Arena, *hosts: str) -> None:
+    """Let them do what they were about to do when they stood still."""
     for host in hosts:
         arena.process(host).resume()
     await asyncio.sleep(arena.ttl_s / 3)
-    for host in hosts:
-        arena.process(host).kill_group()
-        arena.start(host)
 
 
-async def _all_stand(arena: Arena) -> bool | None:
+async def _stand_anew(arena: Arena, host: str, **environment: str) -> None:
+    """Kill a master, start it again and wait until it stands: one at a time, so that there is
+    always one that can lead."""
+    before = await eventually(partial(_revision, arena), "answer of etcd", STAND_S)
+    arena.process(host).kill_group()
+    arena.start(host, **environment)
+    await eventually(partial(_stands, arena, host, before), f"candidate {host}", STAND_S)
+
+
+async def _revision(arena: Arena) -> int | None:
     with suppress(CrawlerError):
-        return len(await arena.candidates()) == len(MASTERS) or None
+        return await arena.revision()
+    return None
+
+
+async def _stands(arena: Arena, host: str, after: int) -> bool | None:
+    with suppress(CrawlerError):
+        return host[1:] in await arena.candidates(after) or None
     return None
 
 

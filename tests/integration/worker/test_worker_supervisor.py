@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from crawler.clock import SystemClock
 from crawler.coordination.catalog import Load
 from crawler.model import State
+from crawler.worker.supervisor import Supervisor
 from tests.integration.worker.scene import (
     PAGE,
     PARENT,
@@ -26,6 +28,7 @@ from tests.integration.worker.scene import (
     end,
     gone,
     playing,
+    settings,
 )
 
 
@@ -393,3 +396,28 @@ async def test_a_crashing_job_becomes_an_error_and_leaves_the_others_alone(scene
     assert "ZeroDivisionError" in reason
     assert len(scene.witness.told("claim", name="shop")) == 5
     assert len(scene.witness.told("claim", name="other")) == 1
+
+
+async def test_it_is_ready_with_its_first_child_and_the_others_follow(tmp_path: Path) -> None:
+    async with playing(tmp_path, processes=3) as scene:
+        await scene.boss.ready()
+        assert len(scene.boss.child_pids) < 3, "all came up at once"
+        for _ in range(600):
+            if len(scene.boss.child_pids) == 3:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("the others did not come up")
+
+
+async def test_a_child_that_never_comes_up_is_not_waited_for_for_ever() -> None:
+    stuck = (sys.executable, "-c", "import time; time.sleep(60)")
+    boss = Supervisor(settings(start_limit_s=1.0), stuck, {}, SystemClock())
+    living = asyncio.create_task(boss.run_children())
+    try:
+        began = time.monotonic()
+        async with asyncio.timeout(10):
+            await boss.ready()
+        assert time.monotonic() - began >= 1.0
+    finally:
+        await end(living)
+    assert boss.child_pids == ()
