@@ -65,7 +65,7 @@ class Trial:
         size = int(length_of(self._plan) / DELAY_S * BUSY)
         self._trees = [arena.tree(site, size, seed) for site in range(CRAWLS)]
         self._called = [arena.tree(CRAWLS + site, CALLED_SIZE, seed) for site in range(CALLED)]
-        self._seed = seed
+        self._seed, self._length_s = seed, length_s
         self._thrown: list[Thrown] = []
         self._trees_by_spec: dict[str, Tree] = {}
 
@@ -124,16 +124,20 @@ class Trial:
         return len(crawling) == CRAWLS or None
 
     async def _throw_all(self) -> list[Call]:
-        """Throw everything, while callers ask for what they like; their calls."""
+        """Throw what is planned, while callers ask for what they like; their calls. Faults take
+        longer than planned to strike and to mend: what is beyond the time is left out."""
         variants = [[tree.definition(delay_s) for delay_s in (0.02, 0.03)] for tree in self._called]
         for tree, definitions in zip(self._called, variants, strict=True):
             self._trees_by_spec |= {canonical(each): tree for each in definitions}
         masters = [self._arena.url(host[1:]) for host in MASTERS]
         callers = Callers(masters, variants, self._seed)
         calling = asyncio.create_task(callers.run())
+        over_at = time.monotonic() + self._length_s
         await self._throw_phase(self._plan[0])
         await self._meet()
-        for phase in self._plan[1:]:
+        for number, phase in enumerate(self._plan[1:]):
+            if number > 0 and time.monotonic() >= over_at:
+                break
             await self._throw_phase(phase)
         callers.stop()
         await calling
