@@ -243,6 +243,26 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class HostWait:
+    """``queued``: requests at hand. ``reason``: why the next of them waits ("": it does not)."""
+
+    host: str
+    queued: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRecord:
+    """How a crawl goes at this moment. ``active``: requests under way. ``waiting``: why the next
+    request waits ("": it does not). ``hosts``: those for which most requests are at hand."""
+
+    active: int
+    pages_per_s: float
+    waiting: str
+    hosts: tuple[HostWait, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HostGrant:
     """The answer to one host reservation.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import NoReturn
 
 from crawler.app.node import (
@@ -85,6 +86,7 @@ async def run_master(config: MasterConfig) -> None:
             access=access,
             rates=rates,
             definition_schema=json_schema(),
+            workers=partial(Channels, pair),
         )
         http = await serve_http(stack, app, config, access)
         grpc = Listen(config.grpc.host, rpc.port)

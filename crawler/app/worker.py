@@ -40,7 +40,8 @@ from crawler.model import WORKER_SERVICE, Node
 from crawler.rates import Rates
 from crawler.rpc import server as rpc_server
 from crawler.rpc.greeting import Greeter
-from crawler.rpc.services import greeter
+from crawler.rpc.lives import Lives
+from crawler.rpc.services import crawler_worker, greeter
 from crawler.tasks import start_loop, until
 from crawler.telemetry.health import Health
 from crawler.web.app import build_worker_app
@@ -70,7 +71,7 @@ async def run_worker(config: WorkerConfig) -> None:
             settings, CHILD_COMMAND, _hello(config), clock, trouble=lambda: wellness.trouble
         )
         access, rates, pair = open_access(config, clock), Rates(clock), open_pair(config)
-        services = (greeter(Greeter()),)
+        services = (greeter(Greeter()), crawler_worker(Lives(supervisor.live)))
         rpc = await stack.enter_async_context(
             rpc_server.serve(str(config.grpc), services, access=access, rates=rates, pair=pair)
         )

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crawler.cli import options, terminal
 from crawler.cli.calls import as_json, connect, short_node
 from crawler.cli.runs import told_next
+from crawler.errors import NotFound
 from crawler.model import SinkRecord, State
+
+if TYPE_CHECKING:
+    from crawler.client import SyncClient
+    from crawler.client.results import LiveStatus
 
 _RUNS_SHOWN = 10
 
@@ -26,9 +31,12 @@ def show(
         schedule = (found.definition or {}).get("schedule")
         more = (found.run > 1 or schedule) and not json_
         runs = client.runs(name) if more else None
+        lives = _lives(client, name) if found.state == State.RUNNING else ()
         sinks = client.sinks(name) if found.definition and found.definition.get("sinks") else ()
     if json_:
-        terminal.print_json({**as_json(found), "sinks": [as_json(each) for each in sinks]})
+        more_json = {"sinks": [as_json(each) for each in sinks]}
+        more_json["live"] = [as_json(each) for each in lives]
+        terminal.print_json({**as_json(found), **more_json})
         return
     lines = {
         "name": found.name,
@@ -54,6 +62,8 @@ def show(
     for number, part in enumerate(found.parts):
         owner = short_node(part.assigned_node) or "nobody"
         lines[f"part {number}"] = f"{owner}: {_state(part.state, part.reason)}"
+    for live in lives:
+        lines |= _going(live, divided=bool(found.parts))
     for sink in sinks:
         lines[f"sink {sink.sink}, run {sink.run}"] = sink_line(sink)
     if schedule:
@@ -82,6 +92,29 @@ def sink_line(sink: SinkRecord) -> str:
     elif sink.lag and not sink.holder:
         rest += "; no worker sends just now"
     return f"{sink.delivered:,} items delivered, {rest}"
+
+
+def _lives(client: SyncClient, name: str) -> tuple[LiveStatus, ...]:
+    """Nothing where an older master does not know, or where it has just gone."""
+    try:
+        return client.live(name)
+    except NotFound:
+        return ()
+
+
+def _going(told: LiveStatus, *, divided: bool) -> dict[str, str]:
+    """Lines of what a worker tells of the crawl at this moment."""
+    label = f"part {told.part} now" if divided else "now"
+    if told.live is None:
+        return {label: f"unknown: {told.trouble}"}
+    live = told.live
+    going = f"{live.pages_per_s:,.1f} pages/s, {live.active:,} requests under way"
+    waits = {
+        f"at {each.host}": f"{each.queued:,} requests at hand; {each.reason}"
+        for each in live.hosts
+        if each.reason
+    }
+    return {label: f"{going}; {live.waiting}" if live.waiting else going, **waits}
 
 
 def _state(state: State, reason: str) -> str:

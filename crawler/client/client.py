@@ -12,6 +12,7 @@ from crawler.client.results import (
     EVENTS,
     EXPORT,
     ITEMS,
+    LIVES,
     NODES,
     PAGES,
     PLACEMENT,
@@ -22,6 +23,7 @@ from crawler.client.results import (
     WISHED,
     Change,
     Export,
+    LiveStatus,
     NodeStatus,
     Placement,
     ResourceStatus,
@@ -195,6 +197,10 @@ class Client:
     async def runs(self, name: str) -> RunPage:
         """Its last thousand runs, and when the next one is due."""
         return RUNS.read(await self._send("GET", _path(name, "/runs")))
+
+    async def live(self, name: str) -> tuple[LiveStatus, ...]:
+        """How it goes at this moment, as the workers tell that crawl it: part by part."""
+        return LIVES.read(await self._send("GET", _path(name, "/live"))).parts
 
     async def sinks(self, name: str) -> tuple[SinkRecord, ...]:
         """How far its sinks have got: those of the latest run and those still behind, the latest

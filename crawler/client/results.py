@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from crawler.errors import OutcomeUnknown
-from crawler.model import Event, ItemRecord, PageRecord, SinkRecord, State
+from crawler.model import Event, ItemRecord, LiveRecord, PageRecord, SinkRecord, State
 
 T = TypeVar("T")
 
@@ -130,6 +130,22 @@ class NodeStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveStatus:
+    """How one part of a crawl goes at this moment. ``live`` is None where its worker, ``node``, did
+    not tell, for ``trouble``."""
+
+    part: int
+    node: str
+    live: LiveRecord | None
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class LivePage:
+    parts: tuple[LiveStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ResourcePage:
     """One answer of a list; ``next`` is the cursor, "" at the end. So are the other pages."""
 
@@ -229,5 +245,6 @@ PAGES = Shape(PagePage)
 EVENTS = Shape(EventPage)
 EXPORT = Shape(Export)
 RUNS = Shape(RunPage)
+LIVES = Shape(LivePage)
 SINKS = Shape(SinkPage)
 NODES = Shape(NodePage)

@@ -12,6 +12,7 @@ from crawler.client.client import DEFAULT_MASTER, PAGE_SIZE, Client, Definition
 from crawler.client.results import (
     Change,
     Export,
+    LiveStatus,
     NodeStatus,
     Placement,
     ResourceStatus,
@@ -156,6 +157,10 @@ class SyncClient:
     def runs(self, name: str) -> RunPage:
         """See `Client.runs`."""
         return self._run(self._client.runs(name))
+
+    def live(self, name: str) -> tuple[LiveStatus, ...]:
+        """See `Client.live`."""
+        return self._run(self._client.live(name))
 
     def sinks(self, name: str) -> tuple[SinkRecord, ...]:
         """See `Client.sinks`."""

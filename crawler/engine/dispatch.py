@@ -16,14 +16,14 @@ from crawler.engine.fetch import Rules
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.lanes import Lane, Lanes
 from crawler.engine.limits import allowance, reached
-from crawler.engine.live import MOST_HOSTS, HostWait, Live, Rate
+from crawler.engine.live import MOST_HOSTS, Live, Rate
 from crawler.engine.pages import Pages
 from crawler.engine.settings import EngineSettings, Manners
 from crawler.engine.supply import Supply
 from crawler.engine.throttle import NEVER, AutoThrottle, Limit
 from crawler.engine.turns import TurnKeeper
 from crawler.errors import OutcomeUnknown, StoreUnavailable
-from crawler.model import PageState, Progress, Request, Visit
+from crawler.model import HostWait, PageState, Progress, Request, Visit
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +112,7 @@ class Dispatcher:
             HostWait(lane.host, len(lane.queue), lane.wait.sentence(now))
             for lane in self._lanes.longest(MOST_HOSTS)
         )
-        return Live(self._lanes.active, rate, self._waiting(), self._progress, hosts)
+        return Live(self._lanes.active, rate, self._waiting(), hosts, self._progress)
 
     async def tell(self, report: Callable[[Live], None]) -> NoReturn:
         """Report again and again, until cancelled."""

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from crawler.model import Progress
+from crawler.model import LiveRecord, Progress
 
 MOST_HOSTS = 5
 _SPAN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class HostWait:
-    """``queued``: requests at hand. ``reason``: why the next of them waits ("": it does not)."""
+class Live(LiveRecord):
+    """With the counters. ``hosts`` are at most `MOST_HOSTS`."""
 
-    host: str
-    queued: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """``active``: requests under way. ``waiting``: why the next request waits ("": it does not).
-    ``hosts``: those for which most requests are at hand, at most `MOST_HOSTS`."""
-
-    active: int
-    pages_per_s: float
-    waiting: str
-    progress: Progress
-    hosts: tuple[HostWait, ...] = ()
+    progress: Progress = field(default_factory=Progress)
 
 
 class Rate:

@@ -1,4 +1,4 @@
-"""Calls to a master: each with a deadline, over one kept channel per address.
+"""Calls to a node: each with a deadline, over one kept channel per address.
 
 gRPC's own retry policy is off on purpose: after it, a failure to connect could hide an earlier try
 that was sent, and nobody could say any more whether the call had an effect.
@@ -23,8 +23,9 @@ from crawler.rpc.errors import from_rpc_error
 from crawler.rpc.incoming import HOP_KEY, MARK_KEY
 from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
 from crawler.rpc.pb import control_pb2 as control
-from crawler.rpc.pb import control_pb2_grpc, crawler_pb2_grpc
+from crawler.rpc.pb import control_pb2_grpc, crawler_pb2_grpc, worker_pb2_grpc
 from crawler.rpc.pb import crawler_pb2 as crawler
+from crawler.rpc.pb import worker_pb2 as worker
 from crawler.tls import Pair
 
 Q = TypeVar("Q", bound=Message)
@@ -110,8 +111,8 @@ _HOPELESS = (
 )
 
 
-class MasterCalls:
-    """What can be asked of one master. ``hop`` 1 marks forwarded calls: they go no further;
+class Calls:
+    """Calls to the node at one address. ``hop`` 1 marks forwarded calls: they go no further;
     ``mark`` is that of the master that makes them, and has counted them.
 
     Every method raises errors of ours: `Unavailable` where the call was definitely without effect,
@@ -134,42 +135,6 @@ class MasterCalls:
         marks = ((HOP_KEY, str(hop) if hop else ""), (MARK_KEY, mark))
         self._metadata = tuple((key, value) for key, value in marks if value)
         self._clock = clock or SystemClock()
-
-    async def add_resource(
-        self, request: crawler.ResourceSpec, *, timeout_s: float | None = None
-    ) -> crawler.NodeSpec:
-        return await self._call(lambda c: _master(c).AddResource, request, timeout_s)
-
-    async def delete_resource(
-        self, request: crawler.ResourceSpec, *, timeout_s: float | None = None
-    ) -> Empty:
-        return await self._call(lambda c: _master(c).DeleteResource, request, timeout_s)
-
-    async def put_resource(
-        self, request: control.PutRequest, *, timeout_s: float | None = None
-    ) -> control.PutReply:
-        return await self._call(lambda c: _control(c).PutResource, request, timeout_s)
-
-    async def set_desired(
-        self, request: control.DesireRequest, *, timeout_s: float | None = None
-    ) -> control.DesireReply:
-        return await self._call(lambda c: _control(c).SetDesired, request, timeout_s)
-
-    async def list_resources(self, *, timeout_s: float | None = None) -> control.ResourceList:
-        return await self._call(lambda c: _control(c).ListResources, Empty(), timeout_s)
-
-    async def get_resource(
-        self, request: control.NameRequest, *, timeout_s: float | None = None
-    ) -> control.ResourceView:
-        return await self._call(lambda c: _control(c).GetResource, request, timeout_s)
-
-    async def list_nodes(self, *, timeout_s: float | None = None) -> control.NodeList:
-        return await self._call(lambda c: _control(c).ListNodes, Empty(), timeout_s)
-
-    async def drain_node(
-        self, request: control.DrainRequest, *, timeout_s: float | None = None
-    ) -> Empty:
-        return await self._call(lambda c: _control(c).DrainNode, request, timeout_s)
 
     async def _call(
         self,
@@ -210,6 +175,55 @@ class MasterCalls:
             raise from_rpc_error(error) from error
 
 
+class MasterCalls(Calls):
+    """What can be asked of a master."""
+
+    async def add_resource(
+        self, request: crawler.ResourceSpec, *, timeout_s: float | None = None
+    ) -> crawler.NodeSpec:
+        return await self._call(lambda c: _master(c).AddResource, request, timeout_s)
+
+    async def delete_resource(
+        self, request: crawler.ResourceSpec, *, timeout_s: float | None = None
+    ) -> Empty:
+        return await self._call(lambda c: _master(c).DeleteResource, request, timeout_s)
+
+    async def put_resource(
+        self, request: control.PutRequest, *, timeout_s: float | None = None
+    ) -> control.PutReply:
+        return await self._call(lambda c: _control(c).PutResource, request, timeout_s)
+
+    async def set_desired(
+        self, request: control.DesireRequest, *, timeout_s: float | None = None
+    ) -> control.DesireReply:
+        return await self._call(lambda c: _control(c).SetDesired, request, timeout_s)
+
+    async def list_resources(self, *, timeout_s: float | None = None) -> control.ResourceList:
+        return await self._call(lambda c: _control(c).ListResources, Empty(), timeout_s)
+
+    async def get_resource(
+        self, request: control.NameRequest, *, timeout_s: float | None = None
+    ) -> control.ResourceView:
+        return await self._call(lambda c: _control(c).GetResource, request, timeout_s)
+
+    async def list_nodes(self, *, timeout_s: float | None = None) -> control.NodeList:
+        return await self._call(lambda c: _control(c).ListNodes, Empty(), timeout_s)
+
+    async def drain_node(
+        self, request: control.DrainRequest, *, timeout_s: float | None = None
+    ) -> Empty:
+        return await self._call(lambda c: _control(c).DrainNode, request, timeout_s)
+
+
+class WorkerCalls(Calls):
+    """What can be asked of a worker."""
+
+    async def get_live(
+        self, request: worker.UnitRequest, *, timeout_s: float | None = None
+    ) -> worker.LiveView:
+        return await self._call(lambda c: _worker(c).GetLive, request, timeout_s)
+
+
 def _identity() -> tuple[tuple[str, str], ...]:
     """The caller for whose sake this call is made; the other side looks at its token again."""
     header = acting_for.get()
@@ -222,3 +236,7 @@ def _master(channel: grpc.aio.Channel) -> crawler_pb2_grpc.CrawlerMasterAsyncStu
 
 def _control(channel: grpc.aio.Channel) -> control_pb2_grpc.CrawlerControlAsyncStub:
     return control_pb2_grpc.CrawlerControlStub(channel)
+
+
+def _worker(channel: grpc.aio.Channel) -> worker_pb2_grpc.CrawlerWorkerAsyncStub:
+    return worker_pb2_grpc.CrawlerWorkerStub(channel)

@@ -30,6 +30,8 @@ from crawler.rpc.pb import (
     crawler_pb2_grpc,
     greeter_pb2,
     greeter_pb2_grpc,
+    worker_pb2,
+    worker_pb2_grpc,
 )
 
 log = structlog.get_logger(__name__)
@@ -75,6 +77,13 @@ def crawler_control(servicer: control_pb2_grpc.CrawlerControlServicer) -> Servic
     """What masters of ours offer beyond that."""
     return Service(
         MASTER_SERVICE, control_pb2.DESCRIPTOR.services_by_name["CrawlerControl"], servicer
+    )
+
+
+def crawler_worker(servicer: worker_pb2_grpc.CrawlerWorkerServicer) -> Service:
+    """What workers of ours tell of themselves."""
+    return Service(
+        WORKER_SERVICE, worker_pb2.DESCRIPTOR.services_by_name["CrawlerWorker"], servicer
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -18,11 +18,12 @@ from crawler.access import Access, Role, acting_for
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, Refused
 from crawler.rates import Rates
-from crawler.rpc.calls import MasterCalls
+from crawler.rpc.calls import Channels, MasterCalls
 from crawler.telemetry.health import Health
 from crawler.web import greeter, probe
 from crawler.web.errors import answer_error, answer_fault, answer_refusal
 from crawler.web.guard import SAFE, refusal
+from crawler.web.lives import Lives
 from crawler.web.nodes import Nodes
 from crawler.web.openapi import document
 from crawler.web.resources import Counts, Resources
@@ -59,14 +60,16 @@ def build_app(
     access: Access | None = None,
     rates: Rates | None = None,
     definition_schema: Mapping[str, Any] | None = None,
+    workers: Callable[[], Channels] = Channels,
 ) -> web.Application:
     """A master's API. ``calls`` go to this master's own gRPC server; ``loopback`` says that the
     server listens on loopback only, ``access`` who may call what (None: everybody everything) and
-    ``rates`` how often."""
+    ``rates`` how often. ``workers`` opens channels to those of the cluster."""
     access = access or Access()
     routes = (
         *Resources(calls, store).routes(),
         *Results(calls, store).routes(),
+        *Lives(calls, workers).routes(),
         *Nodes(calls).routes(),
         *greeter.routes(),
         *probe.Probes(health, access).routes(),

@@ -19,7 +19,16 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from crawler.errors import InvalidInput
-from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State, check_name
+from crawler.model import (
+    Event,
+    ItemRecord,
+    LiveRecord,
+    PageRecord,
+    PageState,
+    SinkRecord,
+    State,
+    check_name,
+)
 
 MAX_LIMIT = 1000
 
@@ -205,6 +214,20 @@ class ResourceDetail(Resource):
 class ResourceList(Given):
     resources: tuple[Resource, ...]
     next: str = Field(description="give it as `after` to go on; empty at the end")
+
+
+class Live(Given):
+    """How one part of a crawl goes at this moment, as ``node``, which crawls it, tells. ``live`` is
+    null where it does not, and ``trouble`` says why."""
+
+    part: int
+    node: str
+    live: LiveRecord | None
+    trouble: str
+
+
+class LiveList(Given):
+    parts: tuple[Live, ...] = Field(description="those that a worker has")
 
 
 class ItemList(Given):

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from crawler.model import HostWait, LiveRecord
 from crawler.worker.order import JobOrder, Strike
 
 MAX_LINE_BYTES = 16 << 20  # a definition is at most 1.5 MiB in etcd; JSON in JSON escapes it
@@ -84,6 +85,14 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Going:
+    """How the job goes at this moment."""
+
+    number: int
+    live: LiveRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The job's task is gone."""
 
@@ -93,9 +102,9 @@ class Ended:
 
 
 Order = Hello | Start | Stop | Drain
-Report = Beat | Started | Ended
+Report = Beat | Started | Going | Ended
 _TYPES: dict[str, type[Any]] = {
-    each.__name__.lower(): each for each in (Hello, Start, Stop, Drain, Beat, Started, Ended)
+    each.__name__.lower(): each for each in (Hello, Start, Stop, Drain, Beat, Started, Going, Ended)
 }
 
 
@@ -107,6 +116,11 @@ def _known(kind: type[T], values: Mapping[str, Any]) -> T:
 def _order(values: Mapping[str, Any]) -> JobOrder:
     strikes = tuple(_known(Strike, each) for each in values.get("strikes", ()))
     return _known(JobOrder, {**values, "strikes": strikes})
+
+
+def _live(values: Mapping[str, Any]) -> LiveRecord:
+    hosts = tuple(_known(HostWait, each) for each in values.get("hosts", ()))
+    return _known(LiveRecord, {**values, "hosts": hosts})
 
 
 def encode(message: Order | Report) -> bytes:
@@ -123,6 +137,8 @@ def decode(line: bytes) -> Order | Report | None:
         return None
     if kind is Start:
         values["order"] = _order(values["order"])
+    if kind is Going:
+        values["live"] = _live(values["live"])
     if kind is Ended:
         values["outcome"] = Outcome(values["outcome"])
     message: Order | Report = _known(kind, values)

@@ -16,12 +16,14 @@ from typing import Any, Protocol
 import structlog
 
 from crawler.errors import CrawlerError, Fenced, OutcomeUnknown, Unavailable
+from crawler.model import LiveRecord
 from crawler.tasks import start_loop
 from crawler.worker.channel import (
     Beat,
     Channel,
     Drain,
     Ended,
+    Going,
     Hello,
     Order,
     Outcome,
@@ -40,21 +42,13 @@ _ORPHAN_GRACE_S = 0.3
 _GRAVITY = (Outcome.FENCED, Outcome.CRASHED, Outcome.ERROR, Outcome.AGAIN)
 
 
-class Live(Protocol):
-    """What a running crawl tells of itself."""
-
-    @property
-    def active(self) -> int:
-        """Pages in work."""
-
-
 class JobReport(Protocol):
     """How a job talks to its supervisor. Neither call waits."""
 
     def started(self) -> None:
         """The claim stands, and the strikes of the order are committed under it."""
 
-    def live(self, live: Live) -> None:
+    def live(self, live: LiveRecord) -> None:
         """How it goes."""
 
 
@@ -146,8 +140,10 @@ class _Job:
     def started(self) -> None:
         self.channel.send(Started(self.number))
 
-    def live(self, live: Live) -> None:
+    def live(self, live: LiveRecord) -> None:
         self.active = live.active
+        if self.channel.unsent_bytes == 0:  # nothing piles up before a supervisor that is paused
+            self.channel.send(Going(self.number, _plain(live)))
 
 
 class _Jobs:
@@ -216,6 +212,11 @@ async def _attempt(
             log.exception("job crashed")
             return outcome, f"internal error: {error!r}"
         return outcome, str(error)
+
+
+def _plain(live: LiveRecord) -> LiveRecord:
+    """Without what a crawl tells beyond it: counters come from the store."""
+    return LiveRecord(live.active, live.pages_per_s, live.waiting, live.hosts)
 
 
 def outcome_of(error: BaseException) -> Outcome:

@@ -17,9 +17,9 @@ import structlog
 
 from crawler.clock import Backoff, Clock
 from crawler.errors import Unavailable
-from crawler.model import Resource
+from crawler.model import LiveRecord, Resource
 from crawler.tasks import bounded
-from crawler.worker.channel import Beat, Drain, Ended, Outcome, Report, Start, Started, Stop
+from crawler.worker.channel import Beat, Drain, Ended, Going, Outcome, Report, Start, Started, Stop
 from crawler.worker.children import Child, describe_exit
 from crawler.worker.memory import SLOTS
 from crawler.worker.order import JobOrder, Strike
@@ -59,6 +59,7 @@ class Job:
     attempts: int = 0  # failed tries in a row
     ordered_at: float = 0.0
     patience_s: float = 0.0  # how much longer a stop may take
+    live: LiveRecord | None = None  # as its child told last
 
 
 class Listener(Protocol):
@@ -127,7 +128,7 @@ class Seat:
         """Order a job that waits; without a child it goes on waiting."""
         if self._child is None or job.phase is not Phase.WAITING or self._draining:
             return
-        job.phase, job.ordered_at = Phase.ORDERED, self._clock.elapsed()
+        job.phase, job.ordered_at, job.live = Phase.ORDERED, self._clock.elapsed(), None
         order = job.order.with_strikes(job.strikes)
         self._child.channel.send(Start(job.number, self._numbers[job.number], order))
 
@@ -240,7 +241,7 @@ class Seat:
         if isinstance(report, Beat):
             self._silent_s, self._beaten, self.active = 0.0, True, report.active
             self.up.set()
-        elif isinstance(report, Started | Ended):
+        elif isinstance(report, Started | Going | Ended):
             slot = self._numbers.get(report.number)
             if slot is not None:
                 self._hear(self._jobs[slot], report)
@@ -251,6 +252,8 @@ class Seat:
             if job.phase is Phase.ORDERED:
                 job.phase = Phase.RUNNING
                 self._listener.job_started(job)
+        elif isinstance(report, Going):
+            job.live = report.live
         elif isinstance(report, Ended):
             again = report.outcome in (Outcome.AGAIN, Outcome.CRASHED)
             if again and job.phase is not Phase.STOPPING:

@@ -18,7 +18,7 @@ import structlog
 
 from crawler.clock import Backoff, Clock
 from crawler.coordination.catalog import Cluster, Entry, Load, Status, all_units
-from crawler.model import Node, Resource, State
+from crawler.model import LiveRecord, Node, Resource, State
 from crawler.tasks import start_loop
 from crawler.worker.channel import Outcome
 from crawler.worker.order import JobOrder, Key, Strike
@@ -113,6 +113,11 @@ class Supervisor:
         """How busy this worker is."""
         active = sum(seat.active for seat in self._seats)
         return Load(active, len(self._jobs), self._trouble())
+
+    def live(self, unit: str) -> LiveRecord | None:
+        """How that crawl goes; None where it does not run here, or has told nothing yet."""
+        job = self._jobs.get(unit)
+        return job.live if job is not None and job.phase is Phase.RUNNING else None
 
     @property
     def child_pids(self) -> tuple[int, ...]:

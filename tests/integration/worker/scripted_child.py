@@ -15,20 +15,15 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crawler.errors import Fenced, InvalidInput, StoreUnavailable
+from crawler.model import LiveRecord
 from crawler.worker.child import CrawlJob, JobReport, Parsing, serve_child
 from crawler.worker.order import JobOrder
 
 HOUR_S = 3600.0
-
-
-@dataclass(frozen=True)
-class Pages:
-    active: int
 
 
 class Script:
@@ -55,7 +50,7 @@ class Script:
         if strikes and "die_once" in script:
             self._die_once(Path(script["die_once"]))
         report.started()
-        report.live(Pages(script.get("active", 1)))
+        report.live(LiveRecord(script.get("active", 1), 2.5, script.get("waiting", "")))
         self._parse(action, page, parsing, order)
         print("a print must not disturb the channel")
         if action == "finish":

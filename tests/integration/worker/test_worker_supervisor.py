@@ -17,7 +17,7 @@ import pytest
 
 from crawler.clock import SystemClock
 from crawler.coordination.catalog import Load
-from crawler.model import State
+from crawler.model import LiveRecord, State
 from crawler.worker.supervisor import Supervisor
 from tests.integration.worker.scene import (
     PAGE,
@@ -82,6 +82,17 @@ async def test_what_is_assigned_runs_and_is_reported(scene: Scene) -> None:
     assert await scene.writer.see_status("shop", State.RUNNING) == ""
     assert scene.writer.statuses == [("shop", State.RUNNING, "", token)]
     await scene.writer.see(lambda: Load(5, 1) in scene.writer.loads)
+
+
+async def test_it_knows_how_a_job_goes(scene: Scene) -> None:
+    assert scene.boss.live("shop") is None
+    scene.catalog.assign("shop", {"do": "crawl", "active": 5, "waiting": "reading robots.txt"})
+    await scene.writer.see_status("shop", State.RUNNING)
+    for _ in range(200):
+        if scene.boss.live("shop") is not None:
+            break
+        await asyncio.sleep(0.05)
+    assert scene.boss.live("shop") == LiveRecord(5, 2.5, "reading robots.txt")
 
 
 async def test_what_is_taken_away_stops_in_order(scene: Scene) -> None:

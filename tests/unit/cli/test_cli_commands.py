@@ -97,6 +97,24 @@ def test_show_tells_all(api: Api, run: Run) -> None:
         assert said in out
 
 
+def test_show_tells_how_it_goes_and_which_host_waits_why(api: Api, run: Run) -> None:
+    hosts = [
+        {"host": "shop.example", "queued": 1200, "reason": "next in 0.7 s, because Crawl-delay"},
+        {"host": "quick.example", "queued": 3, "reason": ""},
+    ]
+    live = {"active": 3, "pages_per_s": 41.52, "waiting": "", "hosts": hosts}
+    part = {"part": 0, "node": "go.micro.server.worker-2", "live": live, "trouble": ""}
+    api.answers["GET /crawler/resource/shop/live"] = {"parts": [part]}
+    out = run("show", "shop").out
+    assert "now        41.5 pages/s, 3 requests under way\n" in out
+    assert "at shop.example 1,200 requests at hand; next in 0.7 s, because Crawl-delay\n" in out
+    assert "quick.example" not in out
+    assert json.loads(run("show", "shop", "--json").out)["live"] == [part]
+    gone = {**part, "live": None, "trouble": "cannot connect to 127.0.0.1:9089"}
+    api.answers["GET /crawler/resource/shop/live"] = {"parts": [gone]}
+    assert "now        unknown: cannot connect to 127.0.0.1:9089\n" in run("show", "shop").out
+
+
 def test_a_state_that_says_it_all_is_not_said_twice(api: Api, run: Run, watch: Run) -> None:
     finished = {**RESOURCE, "run": 3, "state": "finished", "reason": "finished"}
     api.answers["GET /crawler/resource/shop"] = finished

@@ -10,7 +10,7 @@ from crawler.cli import terminal
 from crawler.cli.run import told_hosts
 from crawler.cli.terminal import difference, duration
 from crawler.cli.top import Rates
-from crawler.engine.live import HostWait
+from crawler.model import HostWait
 
 
 def test_the_difference_shows_what_changes() -> None:

@@ -16,9 +16,10 @@ from crawler.access import Access, Role, line_of
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.rpc.greeting import Greeter
+from crawler.rpc.lives import Lives
 from crawler.rpc.pb import control_pb2, control_pb2_grpc, crawler_pb2, crawler_pb2_grpc
 from crawler.rpc.server import serve as serve_grpc
-from crawler.rpc.services import greeter
+from crawler.rpc.services import crawler_worker, greeter
 from crawler.telemetry.health import Health
 from crawler.web.app import build_app, build_worker_app
 from crawler.web.server import serve
@@ -155,12 +156,14 @@ async def test_every_rpc_asks(cluster: FakeCluster, token: str | None) -> None:
 async def test_a_workers_rpcs_ask_too(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text(line_of(TOKENS[Role.READ], "r", Role.READ))
+    services = (greeter(Greeter()), crawler_worker(Lives(lambda _: None)))
     async with (
-        serve_grpc("127.0.0.1:0", (greeter(Greeter()),), access=Access(file), grace_s=0.1) as at,
+        serve_grpc("127.0.0.1:0", services, access=Access(file), grace_s=0.1) as at,
         grpc.aio.insecure_channel(at.address) as channel,
     ):
         offered = await offered_rpcs(channel, TOKENS[Role.READ])
         assert {"Greeter/Hello", f"{WORKER_SERVICE}.Greeter/Hello"} <= set(offered)
+        assert "CrawlerWorker/GetLive" in offered
         for token in (NOBODY, STRANGER):
             await each_refuses(channel, offered, token)
 

@@ -24,6 +24,7 @@ PATHS = {
     "/crawler/resource/{name}/resume": {"post"},
     "/crawler/resource/{name}/stop": {"post"},
     "/crawler/resource/{name}/start": {"post"},
+    "/crawler/resource/{name}/live": {"get"},
     "/crawler/resource/{name}/items": {"get"},
     "/crawler/resource/{name}/pages": {"get"},
     "/crawler/resource/{name}/runs": {"get"},

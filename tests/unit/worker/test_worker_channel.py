@@ -8,11 +8,13 @@ import socket
 
 import pytest
 
+from crawler.model import HostWait, LiveRecord
 from crawler.worker.channel import (
     Beat,
     Channel,
     Drain,
     Ended,
+    Going,
     Hello,
     Order,
     Outcome,
@@ -43,6 +45,7 @@ MESSAGES: tuple[Order | Report, ...] = (
     Drain(1.0),
     Beat(4),
     Started(1),
+    Going(1, LiveRecord(3, 41.5, "", (HostWait("a.example", 7, "next in 0.7 s"),))),
     Ended(1, Outcome.FENCED, "newer claim"),
 )
 
