@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from crawler.config import sqlite_url
 from crawler.definition import Definition, for_url
 from crawler.definition.secrets import read_secrets
 from crawler.delivery.courier import Courier
-from crawler.delivery.post import open_post
+from crawler.delivery.post import Post, open_post
 from crawler.engine import single
 from crawler.engine.crawl import Crawl
 from crawler.engine.extract import Extraction, Extractor
@@ -126,7 +126,8 @@ async def crawl_here(
             report=on_live,
             clock=clock,
         )
-        delivering = _delivering(store, data_dir, allow_private, hosts) if sinks else nullcontext()
+        post = open_post(allow_private, data_dir / SINKS, hosts, secrets=settings.secrets)
+        delivering = _delivering(store, post) if sinks else nullcontext()
         async with delivering:
             await crawl.run()
         return await frontier.progress()
@@ -136,10 +137,10 @@ async def crawl_here(
 
 @asynccontextmanager
 async def _delivering(
-    store: Store, data_dir: Path, allow_private: Sequence[str], hosts: Sequence[str]
+    store: Store, opening: AbstractAsyncContextManager[Post]
 ) -> AsyncIterator[None]:
     """Feed the sinks while the block runs, then with all that can be delivered at once."""
-    async with open_post(allow_private, data_dir / SINKS, hosts) as post:
+    async with opening as post:
         courier = Courier(store.outbox(LOCAL), post, SystemClock())
         delivery = asyncio.create_task(courier.run(), name="delivery")
         try:  # no group: an error of the crawl comes out as it is
@@ -153,12 +154,17 @@ async def _delivering(
 
 
 async def deliver_here(
-    data_dir: Path, *, allow_private: Sequence[str] = (), hosts: Sequence[str] = ()
+    data_dir: Path,
+    *,
+    allow_private: Sequence[str] = (),
+    hosts: Sequence[str] = (),
+    entrusted: Mapping[str, Any] = MappingProxyType({}),
 ) -> Sequence[SinkRecord]:
     """Send what the sinks of the crawl in ``data_dir`` have yet to get, as far as they take it; how
-    far they are then."""
+    far they are then. ``entrusted``: see `crawl_here`."""
+    secrets = read_secrets(entrusted.get("secrets", {}))
     async with open_kept(local_url(data_dir)) as store:
-        async with open_post(allow_private, data_dir / SINKS, hosts) as post:
+        async with open_post(allow_private, data_dir / SINKS, hosts, secrets=secrets) as post:
             await Courier(store.outbox(LOCAL), post, SystemClock()).drain()
         return await store.sinks(LOCAL)
 

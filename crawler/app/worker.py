@@ -34,6 +34,7 @@ from crawler.coordination.registry import node_id, register
 from crawler.coordination.scope import scope_of
 from crawler.coordination.session import Session
 from crawler.coordination.signing import read_seal
+from crawler.definition.secrets import read_secrets
 from crawler.delivery.courier import Courier
 from crawler.delivery.post import open_post
 from crawler.model import WORKER_SERVICE, Node
@@ -82,7 +83,14 @@ async def run_worker(config: WorkerConfig) -> None:
             config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
         )
         watch_store(health, store)
-        post = await stack.enter_async_context(open_post(config.allow_private, config.sinks))
+        post = await stack.enter_async_context(
+            open_post(
+                config.allow_private,
+                config.sinks,
+                secrets=read_secrets(config.secrets),
+                clock=clock,
+            )
+        )
         courier = Courier(store.outbox(node.id), post, clock)
         follow: Callable[[], Coroutine[Any, Any, NoReturn]]
         if config.cluster:

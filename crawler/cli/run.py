@@ -92,7 +92,7 @@ def run(
         except KeyboardInterrupt:
             print(f"stopped; the same command goes on. {_kept_in(home)}", file=sys.stderr)
             raise
-        _tell_sinks(definition, home, networks)
+        _tell_sinks(definition, home, networks, entrusted)
         _export(home, output, definition)
         _tell_failed(home, progress)
     if progress.failed and not progress.done:
@@ -167,7 +167,12 @@ def _crawl(
     return progress
 
 
-def _tell_sinks(definition: Definition, home: Path, networks: tuple[str, ...]) -> None:
+def _tell_sinks(
+    definition: Definition,
+    home: Path,
+    networks: tuple[str, ...],
+    entrusted: Mapping[str, Any],
+) -> None:
     """Deliver what sinks have yet to get, also of a crawl that was over before, and say how far
     they are."""
     if not definition.sinks:
@@ -179,7 +184,8 @@ def _tell_sinks(definition: Definition, home: Path, networks: tuple[str, ...]) -
     from crawler.cli.show import sink_line
 
     hosts = loopback_hosts(definition.hosts())
-    for each in uvloop.run(deliver_here(home, allow_private=networks, hosts=hosts)):
+    delivering = deliver_here(home, allow_private=networks, hosts=hosts, entrusted=entrusted)
+    for each in uvloop.run(delivering):
         print(f"sink {each.sink}: {terminal.safe(sink_line(each))}", file=sys.stderr)
     if any(sink.kind == "file" for sink in definition.sinks):
         print(f"files of sinks are in {home / SINKS}", file=sys.stderr)

@@ -30,6 +30,11 @@ def names_secret(text: str) -> bool:
     return _REFERENCE.search(text) is not None
 
 
+def is_reference(text: str) -> bool:
+    """Whether the text is a reference to a secret and nothing else."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
 def is_well_formed(text: str) -> bool:
     """Whether whatever looks like a reference in the text is one."""
     return "${" not in _REFERENCE.sub("", text)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic_core import ValidationError
 
 from crawler.definition import checks
 from crawler.definition.checks import shortened, wrong
-from crawler.definition.secrets import names_secret
+from crawler.definition.secrets import is_reference
 
 _STEP: Final = re.compile(r"\w[\w.-]{0,99}")
 _MAX_STEPS: Final = 5
 # What each kind needs, and what it may have besides.
-_FIELDS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "webhook": ("url", ("headers",)),
-    "file": ("path", ()),
+_FIELDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "webhook": (("url",), ("headers",)),
+    "file": (("path",), ()),
+    "s3": (("url", "region", "access_key_id", "secret_access_key"), ()),
 }
 
 
@@ -33,14 +35,22 @@ def _file_path(text: str) -> str:
     return text
 
 
-def _headers(values: Mapping[str, str]) -> Mapping[str, str]:
-    """As those of requests, but written out: the secrets of workers are for crawled domains."""
-    for name, value in values.items():
-        if names_secret(value):
-            raise wrong(
-                f"the value of {name} is sent as it stands; ${{secret:NAME}} is not replaced"
-            )
-    return checks.headers(values)
+def _bucket_url(text: str) -> str:
+    """Where objects are put, without query: ``https://s3.REGION.amazonaws.com/BUCKET/PREFIX``."""
+    url = urlsplit(checks.start_url(text))
+    if url.query or url.fragment or not url.path.strip("/"):
+        raise wrong(
+            "must name a bucket and nothing behind its prefix, like "
+            f"https://s3.eu-central-1.amazonaws.com/bucket/prefix (got {shortened(text)})"
+        )
+    return text
+
+
+def _key(text: str) -> str:
+    """A secret of the workers, by name only."""
+    if not is_reference(text):
+        raise wrong("must be ${secret:NAME}, a secret of the workers: a key is not stored in clear")
+    return text
 
 
 class Sink(BaseModel):
@@ -52,12 +62,22 @@ class Sink(BaseModel):
     name: Annotated[str, AfterValidator(checks.rule_name)] = Field(
         description="what it is called, and its place in the stream is kept under"
     )
-    kind: Literal["webhook", "file"]
+    kind: Literal["webhook", "file", "s3"]
     url: Annotated[str, AfterValidator(checks.start_url)] | None = Field(
-        default=None, description="webhook: where JSON lines are posted"
+        default=None,
+        description="webhook: where JSON lines are posted; s3: the bucket's, with a prefix",
     )
-    headers: Annotated[Mapping[str, str], Field(max_length=20), AfterValidator(_headers)] = Field(
-        default={}, description="webhook: sent along, and stored in clear"
+    headers: Annotated[Mapping[str, str], Field(max_length=20), AfterValidator(checks.headers)] = (
+        Field(default={}, description="webhook: sent along, stored in clear but for ${secret:NAME}")
+    )
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] | None = Field(
+        default=None, description="s3: the bucket's, like eu-central-1"
+    )
+    access_key_id: Annotated[str, AfterValidator(checks.credential)] | None = Field(
+        default=None, description="s3: whose key it is; may be ${secret:NAME}"
+    )
+    secret_access_key: Annotated[str, AfterValidator(_key)] | None = Field(
+        default=None, description="s3: ${secret:NAME}"
     )
     path: Annotated[str, AfterValidator(_file_path)] | None = Field(
         default=None, description="file: below DIR/<resource> of the workers' --sinks DIR"
@@ -69,11 +89,14 @@ class Sink(BaseModel):
     @model_validator(mode="after")
     def _check_kind(self) -> Sink:
         needed, allowed = _FIELDS[self.kind]
-        if getattr(self, needed) is None:
-            raise wrong(f"a {self.kind} needs {needed}")
-        given = self.model_fields_set - {"name", "kind", "batch", needed, *allowed}
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise wrong(f"{self.kind} needs {', '.join(missing)}")
+        given = self.model_fields_set - {"name", "kind", "batch", *needed, *allowed}
         if given:
-            raise wrong(f"a {self.kind} has no {', '.join(sorted(given))}; leave it out")
+            raise wrong(f"{self.kind} has no {', '.join(sorted(given))}; leave it out")
+        if self.kind == "s3":
+            _bucket_url(self.url or "")
         return self
 
 

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from crawler.definition import Sink
+from crawler.definition.secrets import Secret
 from crawler.delivery.post import open_post
 from crawler.delivery.records import Parcel
 from crawler.errors import DeliveryFailed
@@ -34,6 +35,27 @@ async def test_a_receiver_gets_lines_under_a_key_that_names_them() -> None:
     assert headers["Content-Type"] == "application/x-ndjson"
     assert headers["Idempotency-Key"] == '"alone-%D0%B1%D1%83%D0%BA-1-hook-1-2"'
     assert headers["Authorization"] == "Bearer abc"
+
+
+@pytest.mark.threat(20)
+async def test_secrets_stand_in_headers_and_go_to_their_domains_only() -> None:
+    got = []
+
+    async def receive(request: web.Request) -> web.Response:
+        got.append(request.headers["Authorization"])
+        return web.Response()
+
+    secrets = {"here": Secret("s3cret", ("127.0.0.1",)), "there": Secret("t0p", ("in.example",))}
+    async with (
+        serving(receive) as url,
+        open_post(["127.0.0.0/8"], None, secrets=secrets) as post,
+    ):
+        await post.send(sink(url, Authorization="Bearer ${secret:here}"), PARCEL)
+        with pytest.raises(DeliveryFailed, match=r"may not be sent to 127\.0\.0\.1") as failed:
+            await post.send(sink(url, Authorization="Bearer ${secret:there}"), PARCEL)
+    assert failed.value.refused
+    assert "t0p" not in str(failed.value)
+    assert got == ["Bearer s3cret"]
 
 
 @pytest.mark.threat(8)

@@ -11,6 +11,14 @@ from crawler.definition import from_data, from_json, masked, read_sinks
 from crawler.errors import InvalidInput
 
 HOOK = {"name": "hook", "kind": "webhook", "url": "https://in.example/"}
+BUCKET = {
+    "name": "bucket",
+    "kind": "s3",
+    "url": "https://s3.eu-central-1.amazonaws.com/items/daily",
+    "region": "eu-central-1",
+    "access_key_id": "AKIDEXAMPLE",
+    "secret_access_key": "${secret:bucket}",
+}
 DISK = {"name": "disk", "kind": "file", "path": "daily/items.jsonl"}
 
 
@@ -19,7 +27,7 @@ def data(*sinks: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_sinks_survive_the_wire_and_are_read_alone() -> None:
-    definition = from_data(data(HOOK, {**DISK, "batch": 7}))
+    definition = from_data(data(HOOK, {**DISK, "batch": 7}, BUCKET))
     assert from_json(definition.canonical()) == definition
     sinks = read_sinks(json.dumps(json.loads(definition.canonical())["sinks"]))
     assert list(sinks.values()) == list(definition.sinks)
@@ -35,13 +43,23 @@ def test_what_a_newer_program_wrote_is_no_sink_here() -> None:
 @pytest.mark.parametrize(
     ("sink", "field", "words"),
     [
-        ({"name": "x", "kind": "webhook"}, "sinks[0]", "a webhook needs url"),
-        ({**DISK, "url": "https://in.example/"}, "sinks[0]", "a file has no url"),
-        ({**DISK, "headers": {"A": "b"}}, "sinks[0]", "a file has no headers"),
-        ({**HOOK, "path": "a"}, "sinks[0]", "a webhook has no path"),
+        ({"name": "x", "kind": "webhook"}, "sinks[0]", "webhook needs url"),
+        ({**DISK, "url": "https://in.example/"}, "sinks[0]", "file has no url"),
+        ({**DISK, "headers": {"A": "b"}}, "sinks[0]", "file has no headers"),
+        ({**HOOK, "path": "a"}, "sinks[0]", "webhook has no path"),
+        ({**HOOK, "region": "eu-central-1"}, "sinks[0]", "webhook has no region"),
+        ({"name": "x", "kind": "s3"}, "sinks[0]", "s3 needs url, region, access_key_id, secret_"),
+        (
+            {**BUCKET, "secret_access_key": "in clear"},
+            "sinks[0].secret_access_key",
+            "a secret of the workers",
+        ),
+        ({**BUCKET, "url": "https://s3.example/"}, "sinks[0]", "must name a bucket"),
+        ({**BUCKET, "url": "https://s3.example/b?acl"}, "sinks[0]", "must name a bucket"),
+        ({**BUCKET, "region": "eu central"}, "sinks[0].region", ""),
         ({**HOOK, "url": "ftp://in.example/"}, "sinks[0].url", "absolute URL"),
         ({**HOOK, "url": "https://u:p@in.example/"}, "sinks[0].url", "user name or password"),
-        ({**HOOK, "headers": {"A": "${secret:x}"}}, "sinks[0].headers", "not replaced"),
+        ({**HOOK, "headers": {"A": "${secret:}"}}, "sinks[0].headers", "${secret:NAME}"),
         ({**HOOK, "headers": {"Host": "x"}}, "sinks[0].headers", "follows from the URL"),
         ({**HOOK, "batch": 0}, "sinks[0].batch", ""),
         ({**HOOK, "batch": 1001}, "sinks[0].batch", ""),

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from crawler.delivery.courier import REFUSED_S, RETRY, wait_after
-from crawler.delivery.webhook import judge
+from crawler.delivery.sending import judge
 from crawler.errors import DeliveryFailed
 
 CHANCE = random.Random(1)
