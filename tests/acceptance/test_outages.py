@@ -19,7 +19,7 @@ async def test_crawling_outlives_an_etcd_outage(cluster: Cluster, shop: Site) ->
     for worker in ("1", "2"):
         cluster.start_worker(worker)
     leader = await cluster.wait_leader()
-    await start_shop(cluster, leader, shop, delay_s=0.1)
+    await start_shop(cluster, leader, shop, delay_s=0.05)
     await wait_done(cluster, leader, 20, 30)
 
     cluster.etcd.kill()
@@ -45,7 +45,7 @@ async def test_crawling_outlives_an_etcd_outage(cluster: Cluster, shop: Site) ->
 
     await eventually(takes_writes, "a write", 2 * cluster.ttl_s + 10)
     await wait_finished(cluster, "2", 150)
-    check_shop(cluster, shop, unstored(2, 0.1))
+    check_shop(cluster, shop, unstored(2, 0.05))
 
 
 async def test_a_restarted_etcd_loses_no_event(cluster: Cluster) -> None:

@@ -162,20 +162,20 @@ async def _step_clock(arena: Arena, host: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _arm_leader(arena: Arena, place: str) -> AsyncIterator[str]:
-    """A master that was started with a place at which it stops or dies comes to lead."""
+    """A master that was started with a place at which it stops or dies comes to lead, and behind
+    it stands another that can."""
     leader = await leader_of(arena)
-    armed = [host for host in MASTERS if host != leader]
-    for host in armed:
-        await _stand_anew(arena, host, CRAWLER_FAILPOINTS=place)
+    armed, spare = (host for host in MASTERS if host != leader)
+    await _stand_anew(arena, armed, CRAWLER_FAILPOINTS=place)
+    await _stand_anew(arena, spare)
     arena.process(leader).kill_group()
     try:
         async with _reached(arena, armed, place) as note:
             arena.start(leader)
-            yield f"{' or '.join(armed)} at {place}{note}"
+            yield f"{armed} at {place}{note}"
     finally:
-        await _let_go(arena, *armed)
-        for host in armed:
-            await _stand_anew(arena, host)
+        await _let_go(arena, armed)
+        await _stand_anew(arena, armed)
 
 
 @asynccontextmanager
@@ -185,7 +185,7 @@ async def _arm_worker(arena: Arena, place: str) -> AsyncIterator[str]:
     arena.process(host).kill_group()
     arena.start(host, CRAWLER_FAILPOINTS=place)
     try:
-        async with _reached(arena, [host], place) as note:
+        async with _reached(arena, host, place) as note:
             # A child that stands still is waited for by its supervisor, whose lease lives on.
             arena.process(host).pause()
             yield f"{host} at {place}{note}"
@@ -196,11 +196,11 @@ async def _arm_worker(arena: Arena, place: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _reached(arena: Arena, hosts: list[str], place: str) -> AsyncIterator[str]:
-    """Wait until one of them stands still or has died."""
+async def _reached(arena: Arena, host: str, place: str) -> AsyncIterator[str]:
+    """Wait until it stands still or has died."""
 
     async def look() -> bool | None:
-        return any(_has_ended(arena.process(host)) for host in hosts) or None
+        return _has_ended(arena.process(host)) or None
 
     try:
         await eventually(look, place, REACH_S)
@@ -210,10 +210,9 @@ async def _reached(arena: Arena, hosts: list[str], place: str) -> AsyncIterator[
         yield ""
 
 
-async def _let_go(arena: Arena, *hosts: str) -> None:
-    """Let them do what they were about to do when they stood still."""
-    for host in hosts:
-        arena.process(host).resume()
+async def _let_go(arena: Arena, host: str) -> None:
+    """Let it do what it was about to do when it stood still."""
+    arena.process(host).resume()
     await asyncio.sleep(arena.ttl_s / 3)
 
 

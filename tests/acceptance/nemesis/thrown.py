@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.acceptance.chaos.liveness import Bounds, Span
@@ -12,7 +12,6 @@ from tests.acceptance.nemesis.faults import FAULTS, Group
 ETCD_SLACK_S = 3.0  # an election in etcd re-arms every lease (FAULTS 0.9)
 STORE_SLACK_S = 5.0
 MASTER_SLACK_S = 2.5
-ALL_ANEW = "leader-armed"
 IN_FLIGHT = 4 + 10  # of a crawl: requests under way, and what was claimed with them
 
 
@@ -45,22 +44,13 @@ def bounds_for(thrown: Sequence[Thrown], ttl_s: int, crawls: int, units: int) ->
         moves=2 * units * movers,
         overlaps=IN_FLIGHT * crawls * (movers + struck[Group.SQL]),
         converged_s=2 * ttl_s + 10,
-        no_leader=(*etcd, *_while_starting(sql, thrown)),
+        no_leader=etcd,
         no_owner=(
             *etcd,
             *_spans(thrown, ttl_s + MASTER_SLACK_S, Group.MASTERS),
             *sql,
         ),
     )
-
-
-def _while_starting(sql: Iterable[Span], thrown: Sequence[Thrown]) -> Iterator[Span]:
-    """Times of no database in which no master may be able to stand: one that starts waits for it,
-    and this fault starts all of them."""
-    starts = [(each.began, each.ended) for each in thrown if each.fault == ALL_ANEW]
-    for began, ended in sql:
-        if any(first < ended and began < last + MASTER_SLACK_S for first, last in starts):
-            yield began, ended
 
 
 def _spans(thrown: Sequence[Thrown], slack_s: float, *groups: Group) -> tuple[Span, ...]:

@@ -10,7 +10,7 @@ from tests.acceptance.nemesis.callers import outcome_of
 from tests.acceptance.nemesis.faults import FAULTS, Group
 from tests.acceptance.nemesis.met import met_in
 from tests.acceptance.nemesis.plan import NEEDED, faults_of, length_of, plan
-from tests.acceptance.nemesis.thrown import ALL_ANEW, Thrown, bounds_for, table
+from tests.acceptance.nemesis.thrown import Thrown, bounds_for, table
 
 
 def test_a_seed_is_a_plan() -> None:
@@ -54,14 +54,6 @@ def test_bounds_are_those_of_the_faults() -> None:
     assert (bounds.moves, bounds.overlaps) == (2 * 10 * 2, 14 * 2 * 3)
     assert list(bounds.no_leader) == [(20.0, 33.0)]
     assert set(bounds.no_owner) == {(20, 33.0), (30, 38.5), (40, 47.0)}
-
-
-def test_no_master_stands_that_starts_while_the_database_is_away() -> None:
-    anew = Thrown(ALL_ANEW, "m2 or m3", 10, 20)
-    for began, ended, excused in ((2, 4, []), (4, 6, [(4, 11.0)]), (22, 24, [(22, 29.0)])):
-        away = Thrown("sql-kill", "sql", began, ended)
-        assert list(bounds_for((anew, away), 4, 2, 10).no_leader) == excused
-    assert not bounds_for((Thrown("sql-kill", "sql", 4, 6),), 4, 2, 10).no_leader
 
 
 def test_the_table_tells_in_order_what_was_struck() -> None:
