@@ -26,6 +26,7 @@ from crawler.master.mirror import Mirror
 from crawler.master.office import Office
 from crawler.master.placing import Placing
 from crawler.master.resources import Resources
+from crawler.master.retries import Retries
 from crawler.master.scales import weigh
 from crawler.master.situation import Job, Seat
 from crawler.master.survey import Survey, seats_of, situation_of
@@ -74,6 +75,7 @@ class Leader:
         self._chance = random.Random()
         self._upkeep: Upkeep | None = None
         self._wishes: Wishes | None = None
+        self._retries: Retries | None = None
         self._timetable: Timetable | None = None
         self.resources = Resources(self._desk, ids, fence)
         self.ready = asyncio.Event()
@@ -83,6 +85,12 @@ class Leader:
         """Only once `ready`."""
         assert self._wishes is not None
         return self._wishes
+
+    @property
+    def retries(self) -> Retries:
+        """Only once `ready`."""
+        assert self._retries is not None
+        return self._retries
 
     async def run(self) -> NoReturn:
         """Take over, then lead until an error or cancellation ends it."""
@@ -120,8 +128,9 @@ class Leader:
         office, now = self._office, self._office.clock.elapsed()
         mirror = Mirror(self._fence, office.clock)
         self._wishes = Wishes(self._desk, self._fence, mirror, cluster)
+        self._retries = Retries(self._desk, self._fence, cluster)
         self._upkeep = Upkeep(
-            self._desk, self.resources, self._wishes, mirror, self._fence, cluster
+            self._desk, self.resources, self._wishes, self._retries, mirror, self._fence, cluster
         )
         # A leader that dies was last heard of a time to live before the next one takes over.
         self._timetable = Timetable(self._desk, self._fence, office.session.ttl_s + 2)

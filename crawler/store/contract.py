@@ -18,12 +18,14 @@ from typing import Any, Protocol
 
 from crawler.model import (
     Event,
+    Failures,
     HostGrant,
     ItemRecord,
     PageRecord,
     PageState,
     Progress,
     Request,
+    Retried,
     RunRecord,
     SinkRecord,
     Stamp,
@@ -207,6 +209,20 @@ class Store(Protocol):
 
         The tombstones stay. Nothing of any other resource is touched, and calls are short, so
         that it may run beside crawls."""
+
+    async def failed(
+        self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[int]:
+        """The seqs above ``after`` of failed pages of that run, in order; none where there is no
+        such run. A page whose item was stored without it (one that is joined) does not count."""
+
+    async def retry(self, stamp: Stamp, run: int, pages: Sequence[int]) -> Retried:
+        """Make those of these pages (by seq) that are failed pending again, as if they had just
+        been found, in one transaction with their counters; a run that was over goes on with them.
+        Repeated, it changes nothing.
+
+        ``stamp`` is the assignment that the caller knows: `Fenced` where a newer claim or fence
+        stands. `Conflict` where the resource has a later run."""
 
     async def note(self, events: Sequence[tuple[str, Event]]) -> None:
         """Add events by resource ID, as the leader, without a claim, all in one transaction;

@@ -20,7 +20,7 @@ from tests.integration.store.postgres_stage import Stage
 from tests.integration.store.troupe import Troupe
 from tests.postgres_server import PostgresServer
 
-SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging", "outbox")
+SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging", "outbox", "retrying")
 ALL = {
     name: sql
     for subject in SUBJECTS
