@@ -284,6 +284,16 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """What is kept of a resource that goes on: the newest ``runs`` with their items, of the newest
+    ``pages`` of them every page, too, and the newest ``events``. The latest run is always kept."""
+
+    runs: int = 100
+    pages: int = 10
+    events: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
 class HostGrant:
     """The answer to one host reservation.
 

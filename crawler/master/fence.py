@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from crawler.model import Event, Failures, Progress, Retried, Stamp
+from crawler.model import Event, Failures, Keep, Progress, Retried, Stamp
 
 
 class Mirrored(Protocol):
@@ -68,6 +68,9 @@ class Fence(Protocol):
 
     async def purge(self, limit: int) -> int:
         """Delete up to ``limit`` rows of buried resources; how many went, 0: nothing is left."""
+
+    async def trim(self, resource_id: str, keep: Keep, limit: int) -> bool:
+        """Delete about ``limit`` rows of what need not be kept of it; whether there is more."""
 
     async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
         """By resource ID: the number of the run that its due time (Unix seconds) has begun, and the

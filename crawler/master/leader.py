@@ -26,6 +26,7 @@ from crawler.master.mirror import Mirror
 from crawler.master.office import Office
 from crawler.master.placing import Placing
 from crawler.master.resources import Resources
+from crawler.master.retention import Retention
 from crawler.master.retries import Retries
 from crawler.master.scales import weigh
 from crawler.master.situation import Job, Seat
@@ -77,6 +78,7 @@ class Leader:
         self._wishes: Wishes | None = None
         self._retries: Retries | None = None
         self._timetable: Timetable | None = None
+        self._retention = Retention(office, fence)
         self.resources = Resources(self._desk, ids, fence)
         self.ready = asyncio.Event()
 
@@ -102,6 +104,8 @@ class Leader:
                 start_loop(group, "leader: upkeep", self._repeat(self._keep_up, "upkeep"))
                 start_loop(group, "leader: schedule", self._repeat(self._begin_due, "schedule"))
                 start_loop(group, "leader: purge", self._repeat(self._purge, "purge"))
+                trim = self._repeat(self._retention.round, "trim")
+                start_loop(group, "leader: trim", trim)
         finally:
             self.ready.clear()
         raise AssertionError("a group of endless loops ended")

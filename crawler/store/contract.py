@@ -21,6 +21,7 @@ from crawler.model import (
     Failures,
     HostGrant,
     ItemRecord,
+    Keep,
     PageRecord,
     PageState,
     Progress,
@@ -210,6 +211,15 @@ class Store(Protocol):
         The tombstones stay. Nothing of any other resource is touched, and calls are short, so
         that it may run beside crawls."""
 
+    async def trim(self, resource_id: str, keep: Keep, limit: int) -> bool:
+        """Delete about ``limit`` rows of what need not be kept of a resource, in one transaction;
+        whether there is more. Idempotent, and what was cut off is gone on with.
+
+        Of a run beyond ``keep.pages`` the pages go, and its items keep their URLs; beyond
+        ``keep.runs`` all goes but that it was: its due time begins no other run. Left alone are the
+        latest run, those that go on, and those whose items a sink has yet to get. Calls are short,
+        so that they may run beside crawls."""
+
     async def failed(
         self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000
     ) -> Sequence[int]:
@@ -257,7 +267,7 @@ class Store(Protocol):
         limit: int = 100,
     ) -> tuple[Sequence[PageRecord], str]:
         """A page of page records of one run (None: the latest), and the cursor for the next ("":
-        the end). `NotFound` for a run that there is not."""
+        the end). `NotFound` for a run that there is not, or whose pages are not kept."""
 
     async def items(
         self,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from crawler.errors import Conflict, Fenced, StoreUnavailable
 from crawler.master.fence import Memo
-from crawler.model import Event, Failures, Progress, Retried, Stamp
+from crawler.model import Event, Failures, Keep, Progress, Retried, Stamp
 
 
 class MemoryFence:
@@ -24,6 +24,8 @@ class MemoryFence:
         self.memos: dict[str, Memo] = {}
         self.runs: dict[str, dict[int, int]] = {}  # what was claimed: by resource ID, run to due
         self.counters: dict[str, tuple[int, Progress]] = {}  # by resource ID: its latest run
+        self.old: dict[str, int] = {}  # rows that need not be kept, by resource ID
+        self.trims: list[tuple[str, Keep]] = []
         self.events: list[tuple[str, Event]] = []
         self._news = asyncio.Event()
 
@@ -73,6 +75,12 @@ class MemoryFence:
         gone = [each for each in self.events if each[0] in self.buried][:limit]
         self.events = [each for each in self.events if each not in gone]
         return len(gone)
+
+    async def trim(self, resource_id: str, keep: Keep, limit: int) -> bool:
+        self._reach()
+        self.trims.append((resource_id, keep))
+        self.old[resource_id] = max(0, self.old.get(resource_id, 0) - limit)
+        return self.old[resource_id] > 0
 
     async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
         self._reach()

@@ -10,6 +10,7 @@ from crawler.model import (
     Event,
     Failures,
     ItemRecord,
+    Keep,
     PageRecord,
     PageState,
     Progress,
@@ -19,7 +20,16 @@ from crawler.model import (
     Stamp,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
-from crawler.store.postgres import ledger, outbox, purging, results, retrying, schema, server
+from crawler.store.postgres import (
+    ledger,
+    outbox,
+    purging,
+    results,
+    retrying,
+    schema,
+    server,
+    trimming,
+)
 from crawler.store.postgres.budgets import PostgresBudgets
 from crawler.store.postgres.connection import Database, Now, server_time
 from crawler.store.postgres.frontier import PostgresFrontier
@@ -86,6 +96,13 @@ class PostgresStore:
         if not found:
             return 0
         return await self._database.write("purge", lambda tx: purging.purge(tx, found, limit))
+
+    async def trim(self, resource_id: str, keep: Keep, limit: int) -> bool:
+        if not await self._database.read(lambda tx: trimming.is_due(tx, resource_id, keep)):
+            return False
+        return await self._database.write(
+            "trim", lambda tx: trimming.trim(tx, resource_id, keep, max(1, limit))
+        )
 
     async def failed(
         self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000

@@ -14,6 +14,7 @@ from crawler.model import (
     Event,
     Failures,
     ItemRecord,
+    Keep,
     PageRecord,
     PageState,
     Progress,
@@ -23,7 +24,7 @@ from crawler.model import (
     Stamp,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
-from crawler.store.sqlite import ledger, outbox, purging, results, retrying, schema
+from crawler.store.sqlite import ledger, outbox, purging, results, retrying, schema, trimming
 from crawler.store.sqlite.budgets import SqliteBudgets
 from crawler.store.sqlite.claimants import Notes, Process, this_process
 from crawler.store.sqlite.connection import Connection
@@ -131,6 +132,14 @@ class SqliteStore:
         if not found:
             return 0
         return await self._writer.write("purge", lambda c: purging.purge(c, found, limit))
+
+    async def trim(self, resource_id: str, keep: Keep, limit: int) -> bool:
+        # Looked for without the write lock, as for a purge.
+        if not await self._reader.read(lambda c: trimming.is_due(c, resource_id, keep)):
+            return False
+        return await self._writer.write(
+            "trim", lambda c: trimming.trim(c, resource_id, keep, max(1, limit))
+        )
 
     async def failed(
         self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000

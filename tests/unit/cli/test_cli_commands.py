@@ -498,8 +498,10 @@ def test_commands_say_who_they_are(
         (
             ("--dry-run", "--reason", "time"),
             1200,
-            "shop has 1,200 failed pages like that in run 3 (running on worker-2); "
-            + "without --dry-run they are tried again",
+            (
+                "shop has 1,200 failed pages like that in run 3 (running on worker-2); "
+                "without --dry-run they are tried again"
+            ),
         ),
     ],
 )
