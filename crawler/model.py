@@ -21,6 +21,8 @@ WORKER_SERVICE = "go.micro.server.worker"
 
 _NAME = re.compile(r"[^\W_][\w.\-]{0,127}")
 _NODE_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
+_STATUS = re.compile(r"[1-9]xx|[1-9][0-9]{2}|0")
+MAX_REASON = 500
 RESERVED_NAMES = frozenset({"election"})
 
 
@@ -48,6 +50,25 @@ def check_node_id(node_id: str) -> str:
             f"id: 1 to 64 letters, digits or underscores (got {node_id[:80]!r})", field="id"
         )
     return node_id
+
+
+def read_failures(status: str, reason: str) -> Failures:
+    """The failed pages that a caller means by an HTTP status (``503``; ``5xx``: all that begin so;
+    ``0``: no answer; "": any) and a text in their reason. Raises `InvalidInput`."""
+    if len(reason) > MAX_REASON:
+        raise InvalidInput(f"reason: at most {MAX_REASON} characters", field="reason")
+    if not status:
+        return Failures(reason=reason)
+    if _STATUS.fullmatch(status) is None:
+        raise InvalidInput(
+            f"status: an HTTP status (503), a class of them (5xx), or 0 for pages that had no "
+            f"answer (got {status[:40]!r})",
+            field="status",
+        )
+    if status.endswith("xx"):
+        lowest = 100 * int(status[0])
+        return Failures(lowest, lowest + 99, reason)
+    return Failures(int(status), int(status), reason)
 
 
 def unit_name(name: str, part: int) -> str:
@@ -260,6 +281,36 @@ class LiveRecord:
     pages_per_s: float
     waiting: str
     hosts: tuple[HostWait, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Which failed pages are meant: those whose HTTP status (0: no answer) is from ``lowest`` to
+    ``highest``, and whose reason holds ``reason`` ("": any)."""
+
+    lowest: int = 0
+    highest: int = 999
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What became of a retry: ``pages`` are pending again. ``open``: the run goes on now;
+    ``reopened``: it was over before."""
+
+    pages: int
+    open: bool
+    reopened: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is kept of a resource that goes on: the newest ``runs`` with their items, of the newest
+    ``pages`` of them every page, too, and the newest ``events``. The latest run is always kept."""
+
+    runs: int = 100
+    pages: int = 10
+    events: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from crawler.app.recrawl import Recrawl, memo_of
 from crawler.app.reports import Reports
 from crawler.app.source import name_for, read_definition
+from crawler.app.trim import trim
 from crawler.clock import Clock
 from crawler.coordination.catalog import Cluster, Entry, Status, Wish
 from crawler.coordination.entry import Part, partitions_of
@@ -38,6 +40,7 @@ _REGISTERED = 1
 _AGREED = 2
 _TELL_EVERY_S = 10.0
 _LOOK_EVERY_S = 1.0
+_TRIM_EVERY_S = 5.0
 
 
 def read_definitions(files: Sequence[Path]) -> Mapping[str, Definition]:
@@ -204,5 +207,7 @@ async def follow_files(
         start_loop(group, "progress", telling)
         recrawl = Recrawl(agreement, reports, store, node.id, clock)
         start_loop(group, "schedule", every(_LOOK_EVERY_S, recrawl.round, clock))
+        trimming = every(_TRIM_EVERY_S, partial(trim, agreement.entries, store, clock), clock)
+        start_loop(group, "trim", trimming)
         start_loop(group, "crawls", supervisor.follow(Unending(), node, agreement, reports))
     raise AssertionError("loops end only by an error")

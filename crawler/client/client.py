@@ -18,6 +18,7 @@ from crawler.client.results import (
     PLACEMENT,
     RESOURCE,
     RESOURCES,
+    RETRY,
     RUNS,
     SINKS,
     WISHED,
@@ -27,6 +28,7 @@ from crawler.client.results import (
     NodeStatus,
     Placement,
     ResourceStatus,
+    Retried,
     RunPage,
     Wished,
 )
@@ -121,6 +123,28 @@ class Client:
     async def start(self, name: str) -> Wished:
         """Begin the next run."""
         return WISHED.read(await self._send("POST", _path(name, "/start")))
+
+    async def retry(
+        self,
+        name: str,
+        *,
+        status: str = "",
+        reason: str = "",
+        run: int | None = None,
+        dry_run: bool = False,
+    ) -> Retried:
+        """Try failed pages of the latest run again: those of an HTTP status (``503``, ``5xx``,
+        ``0``: no answer), or with a text in their reason. A run that was over goes on. ``dry_run``
+        only counts them. `Conflict` for a ``run`` that is not the latest."""
+        body: dict[str, Any] = {"status": status, "reason": reason, "dry_run": dry_run}
+        pages = 0
+        while True:
+            body |= _without_none(run=run)
+            page = RETRY.read(await self._send("POST", _path(name, "/retry"), body=body))
+            pages += page.pages
+            if not page.next:
+                return Retried(page.run, pages)
+            run, body["after"] = page.run, page.next
 
     async def nodes(self) -> tuple[NodeStatus, ...]:
         """All live nodes."""

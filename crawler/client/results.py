@@ -71,6 +71,23 @@ class Wished:
 
 
 @dataclass(frozen=True, slots=True)
+class Retried:
+    """``pages`` of ``run`` are pending again, or would be."""
+
+    run: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPage:
+    """An answer to a retry; ``next``: where to go on (0: these were all)."""
+
+    run: int
+    pages: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
 class PartStatus:
     """One part of a divided resource."""
 
@@ -238,6 +255,7 @@ class Shape(Generic[T]):
 PLACEMENT = Shape(Placement)
 CHANGE = Shape(Change)
 WISHED = Shape(Wished)
+RETRY = Shape(RetryPage)
 RESOURCE = Shape(ResourceStatus)
 RESOURCES = Shape(ResourcePage)
 ITEMS = Shape(ItemPage)

@@ -16,6 +16,7 @@ from crawler.client.results import (
     NodeStatus,
     Placement,
     ResourceStatus,
+    Retried,
     RunPage,
     Wished,
 )
@@ -108,6 +109,20 @@ class SyncClient:
     def start(self, name: str) -> Wished:
         """See `Client.start`."""
         return self._run(self._client.start(name))
+
+    def retry(
+        self,
+        name: str,
+        *,
+        status: str = "",
+        reason: str = "",
+        run: int | None = None,
+        dry_run: bool = False,
+    ) -> Retried:
+        """See `Client.retry`."""
+        return self._run(
+            self._client.retry(name, status=status, reason=reason, run=run, dry_run=dry_run)
+        )
 
     def nodes(self) -> tuple[NodeStatus, ...]:
         """See `Client.nodes`."""

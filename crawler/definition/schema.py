@@ -15,7 +15,7 @@ import ada_url
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import InitErrorDetails, ValidationError
 
-from crawler.definition import checks
+from crawler.definition import checks, keeping
 from crawler.definition.access import Auth, Limit
 from crawler.definition.checks import wrong
 from crawler.definition.rules import Flag, Model, Rule, Value
@@ -196,6 +196,16 @@ class Definition(Model):
     ) = Field(
         default=None,
         description='when it is crawled again: a cron line, "every 6h", or a table with more',
+    )
+    keep_runs: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Field(
+        default=keeping.DEFAULT.runs, description="runs whose items are kept; older ones go"
+    )
+    keep_pages: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Field(
+        default=keeping.DEFAULT.pages,
+        description="runs of which every page is kept; of older ones only the items are",
+    )
+    keep_events: Annotated[int, Field(strict=True, ge=1, le=100_000)] = Field(
+        default=keeping.DEFAULT.events, description="events that are kept; older ones go"
     )
     rules: Annotated[tuple[Rule, ...], Field(max_length=200)] = ()
     sinks: Annotated[tuple[Sink, ...], Field(max_length=8)] = Field(

@@ -40,6 +40,12 @@ def plan_export(extents: Mapping[int, int], since: str, run: int | None) -> Expo
     if run is not None and run not in extents:
         known = ", ".join(map(str, extents)) or "none yet"
         raise NotFound(f"there is no run {run}; there is: {known}")
+    if seen and extents and max(seen) < min(extents):
+        raise InvalidInput(
+            f"since: run {max(seen)} is not kept any more; give {min(extents)}:0 to go on with the "
+            "oldest that is, or nothing for the latest",
+            field="since",
+        )
     if run is not None:
         wanted = [run]
     elif seen:

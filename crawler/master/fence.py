@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from crawler.model import Event, Stamp
+from crawler.model import Event, Failures, Keep, Progress, Retried, Stamp
 
 
 class Mirrored(Protocol):
@@ -69,9 +69,24 @@ class Fence(Protocol):
     async def purge(self, limit: int) -> int:
         """Delete up to ``limit`` rows of buried resources; how many went, 0: nothing is left."""
 
+    async def trim(self, resource_id: str, keep: Keep, limit: int) -> bool:
+        """Delete about ``limit`` rows of what need not be kept of it; whether there is more."""
+
     async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
         """By resource ID: the number of the run that its due time (Unix seconds) has begun, and the
         highest number of any of its runs; 0 for none."""
+
+    async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
+        """Latest run and its counters, per resource ID that has one."""
+
+    async def failed(
+        self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[int]:
+        """The seqs above ``after`` of failed pages of that run, in order."""
+
+    async def retry(self, stamp: Stamp, run: int, pages: Sequence[int]) -> Retried:
+        """Those of these pages that are failed are pending again, and their run goes on. `Fenced`
+        where something newer than ``stamp`` stands, `Conflict` where there is a later run."""
 
     async def mirrored(self) -> Sequence[Mirrored]:
         """Resources that the database remembers."""

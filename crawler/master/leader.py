@@ -26,6 +26,8 @@ from crawler.master.mirror import Mirror
 from crawler.master.office import Office
 from crawler.master.placing import Placing
 from crawler.master.resources import Resources
+from crawler.master.retention import Retention
+from crawler.master.retries import Retries
 from crawler.master.scales import weigh
 from crawler.master.situation import Job, Seat
 from crawler.master.survey import Survey, seats_of, situation_of
@@ -74,7 +76,9 @@ class Leader:
         self._chance = random.Random()
         self._upkeep: Upkeep | None = None
         self._wishes: Wishes | None = None
+        self._retries: Retries | None = None
         self._timetable: Timetable | None = None
+        self._retention = Retention(office, fence)
         self.resources = Resources(self._desk, ids, fence)
         self.ready = asyncio.Event()
 
@@ -83,6 +87,12 @@ class Leader:
         """Only once `ready`."""
         assert self._wishes is not None
         return self._wishes
+
+    @property
+    def retries(self) -> Retries:
+        """Only once `ready`."""
+        assert self._retries is not None
+        return self._retries
 
     async def run(self) -> NoReturn:
         """Take over, then lead until an error or cancellation ends it."""
@@ -94,6 +104,8 @@ class Leader:
                 start_loop(group, "leader: upkeep", self._repeat(self._keep_up, "upkeep"))
                 start_loop(group, "leader: schedule", self._repeat(self._begin_due, "schedule"))
                 start_loop(group, "leader: purge", self._repeat(self._purge, "purge"))
+                trim = self._repeat(self._retention.round, "trim")
+                start_loop(group, "leader: trim", trim)
         finally:
             self.ready.clear()
         raise AssertionError("a group of endless loops ended")
@@ -120,8 +132,9 @@ class Leader:
         office, now = self._office, self._office.clock.elapsed()
         mirror = Mirror(self._fence, office.clock)
         self._wishes = Wishes(self._desk, self._fence, mirror, cluster)
+        self._retries = Retries(self._desk, self._fence, cluster)
         self._upkeep = Upkeep(
-            self._desk, self.resources, self._wishes, mirror, self._fence, cluster
+            self._desk, self.resources, self._wishes, self._retries, mirror, self._fence, cluster
         )
         # A leader that dies was last heard of a time to live before the next one takes over.
         self._timetable = Timetable(self._desk, self._fence, office.session.ttl_s + 2)

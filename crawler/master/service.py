@@ -16,9 +16,10 @@ from crawler.errors import InvalidInput, NotFound
 from crawler.failpoint import hit
 from crawler.master.leader import Leader
 from crawler.master.master import Master
+from crawler.master.retries import Wanted
 from crawler.master.views import show_nodes, show_resource, show_resources
 from crawler.master.wishes import check_action
-from crawler.model import check_name
+from crawler.model import check_name, read_failures
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.rpc.incoming import Context, hops, remaining_s
 from crawler.rpc.pb.control_pb2 import (
@@ -31,6 +32,8 @@ from crawler.rpc.pb.control_pb2 import (
     PutRequest,
     ResourceList,
     ResourceView,
+    RetryReply,
+    RetryRequest,
 )
 from crawler.rpc.pb.control_pb2_grpc import CrawlerControlServicer
 from crawler.rpc.pb.crawler_pb2 import NodeSpec, ResourceSpec
@@ -149,6 +152,21 @@ class ControlService(CrawlerControlServicer):
 
         return await self._router.carry_out(
             context, here, lambda calls, s: calls.set_desired(request, timeout_s=s)
+        )
+
+    async def RetryPages(  # noqa: N802 -- the wire's name
+        self, request: RetryRequest, context: Context
+    ) -> RetryReply:
+        check_name(request.name)
+        failures = read_failures(request.status, request.reason)
+        wanted = Wanted(failures, request.run or None, request.after, request.dry_run)
+
+        async def here(leader: Leader) -> RetryReply:
+            answer = await leader.retries.retry(request.name, wanted)
+            return RetryReply(run=answer.run, pages=answer.pages, next=answer.next)
+
+        return await self._router.carry_out(
+            context, here, lambda calls, s: calls.retry_pages(request, timeout_s=s)
         )
 
     async def DrainNode(  # noqa: N802 -- the wire's name

@@ -1,5 +1,5 @@
 """What a leader owes the database, done until it is done: deletes that are marked, fences of what
-is paused or stopped, the mirror of what etcd holds, and the journal."""
+is paused or stopped, retries that were cut, the mirror of what etcd holds, and the journal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from crawler.master.desk import Desk
 from crawler.master.fence import Fence
 from crawler.master.mirror import Mirror
 from crawler.master.resources import Resources, is_marked
+from crawler.master.retries import Retries
 from crawler.master.survey import wish_of
 from crawler.master.wishes import Wishes
 from crawler.model import Desired
@@ -31,6 +32,7 @@ class Upkeep:
         desk: Desk,
         resources: Resources,
         wishes: Wishes,
+        retries: Retries,
         mirror: Mirror,
         fence: Fence,
         cluster: str,
@@ -39,6 +41,7 @@ class Upkeep:
         self._office = desk.office
         self._resources = resources
         self._wishes = wishes
+        self._retries = retries
         self._mirror = mirror
         self._fence = fence
         self._cluster = cluster
@@ -61,6 +64,7 @@ class Upkeep:
             if is_marked(entry):
                 await self._bury(entry.name)
         self._left = await self._seal(entries)
+        await self._retries.heal(entries)
         await self._mirror.update(entries, anew=self._anew)
         self._seen, self._anew = seen, False
         await self._desk.journal.flush()

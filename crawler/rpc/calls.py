@@ -198,6 +198,11 @@ class MasterCalls(Calls):
     ) -> control.DesireReply:
         return await self._call(lambda c: _control(c).SetDesired, request, timeout_s)
 
+    async def retry_pages(
+        self, request: control.RetryRequest, *, timeout_s: float | None = None
+    ) -> control.RetryReply:
+        return await self._call(lambda c: _control(c).RetryPages, request, timeout_s)
+
     async def list_resources(self, *, timeout_s: float | None = None) -> control.ResourceList:
         return await self._call(lambda c: _control(c).ListResources, Empty(), timeout_s)
 

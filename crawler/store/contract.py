@@ -18,12 +18,15 @@ from typing import Any, Protocol
 
 from crawler.model import (
     Event,
+    Failures,
     HostGrant,
     ItemRecord,
+    Keep,
     PageRecord,
     PageState,
     Progress,
     Request,
+    Retried,
     RunRecord,
     SinkRecord,
     Stamp,
@@ -208,6 +211,29 @@ class Store(Protocol):
         The tombstones stay. Nothing of any other resource is touched, and calls are short, so
         that it may run beside crawls."""
 
+    async def trim(self, resource_id: str, keep: Keep, limit: int) -> bool:
+        """Delete about ``limit`` rows of what need not be kept of a resource, in one transaction;
+        whether there is more. Idempotent, and what was cut off is gone on with.
+
+        Of a run beyond ``keep.pages`` the pages go, and its items keep their URLs; beyond
+        ``keep.runs`` all goes but that it was: its due time begins no other run. Left alone are the
+        latest run, those that go on, and those whose items a sink has yet to get. Calls are short,
+        so that they may run beside crawls."""
+
+    async def failed(
+        self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[int]:
+        """The seqs above ``after`` of failed pages of that run, in order; none where there is no
+        such run. A page whose item was stored without it (one that is joined) does not count."""
+
+    async def retry(self, stamp: Stamp, run: int, pages: Sequence[int]) -> Retried:
+        """Make those of these pages (by seq) that are failed pending again, as if they had just
+        been found, in one transaction with their counters; a run that was over goes on with them.
+        Repeated, it changes nothing.
+
+        ``stamp`` is the assignment that the caller knows: `Fenced` where a newer claim or fence
+        stands. `Conflict` where the resource has a later run."""
+
     async def note(self, events: Sequence[tuple[str, Event]]) -> None:
         """Add events by resource ID, as the leader, without a claim, all in one transaction;
         nothing for a buried resource. ``seq`` is drawn here.
@@ -241,7 +267,7 @@ class Store(Protocol):
         limit: int = 100,
     ) -> tuple[Sequence[PageRecord], str]:
         """A page of page records of one run (None: the latest), and the cursor for the next ("":
-        the end). `NotFound` for a run that there is not."""
+        the end). `NotFound` for a run that there is not, or whose pages are not kept."""
 
     async def items(
         self,

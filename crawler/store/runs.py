@@ -31,6 +31,14 @@ def check_run(job: Job, due_at: int) -> None:
         )
 
 
+def check_latest(run: int, latest: int) -> bool:
+    """Whether ``run`` is the latest; False where it is yet to begin. Raises `Conflict` where it is
+    an earlier one: nobody goes on with those."""
+    if run < latest:
+        raise Conflict(f"run {run} is not the latest any more, run {latest} is")
+    return run == latest
+
+
 def replaced(job: Job) -> str:
     """Why an earlier run is over."""
     return f"replaced by run {job.run}"

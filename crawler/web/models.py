@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     RootModel,
     StrictBool,
+    StrictInt,
     StrictStr,
     model_validator,
 )
@@ -149,6 +150,28 @@ class Desired(Given):
 
     changed: bool
     run: int
+
+
+class Retry(Taken):
+    """Which failed pages of the latest run are tried again. Null means absent."""
+
+    status: str | StrictInt | None = Field(
+        None, description="HTTP status, or a class of them as `5xx`; 0: no answer; all unless said"
+    )
+    reason: StrictStr | None = Field(None, description="a text in their reason; all unless said")
+    run: StrictInt | None = Field(
+        None, ge=1, lt=2**31, description="refused unless it is the latest"
+    )
+    dry_run: StrictBool = Field(False, description="only count them")
+    after: StrictInt = Field(0, ge=0, lt=2**63, description="`next` of the answer before")
+
+
+class Retried(Given):
+    """``pages`` of ``run`` are pending again (with dry_run: would be); asked again, none are."""
+
+    run: int
+    pages: int
+    next: int = Field(description="give it as `after` to go on; 0 at the end")
 
 
 class Counters(Given):

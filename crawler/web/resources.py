@@ -27,6 +27,8 @@ from crawler.web.models import (
     ResourceList,
     ResourceQuery,
     ResourceSpec,
+    Retried,
+    Retry,
 )
 from crawler.web.route import Answer, AnyRoute, Asked, Route
 
@@ -88,6 +90,10 @@ class Resources:
                 )
                 for action, summary in ACTIONS.items()
             ),
+            Route(
+                "POST", f"{ONE}/retry", "Try failed pages of the latest run again", self.retry,
+                Retry, Nothing, Retried, check=check_name,
+            ),
         )  # fmt: skip
 
     async def add(self, asked: Asked[ResourceSpec, Nothing]) -> Answer:
@@ -132,6 +138,19 @@ class Resources:
         request = control.DesireRequest(name=asked.name, action=action)
         reply = await self.calls.set_desired(request)
         return Answer(Desired(changed=reply.changed, run=reply.run))
+
+    async def retry(self, asked: Asked[Retry, Nothing]) -> Answer:
+        wanted = asked.body
+        request = control.RetryRequest(
+            name=asked.name,
+            status="" if wanted.status is None else str(wanted.status),
+            reason=wanted.reason or "",
+            run=wanted.run or 0,
+            dry_run=wanted.dry_run,
+            after=wanted.after,
+        )
+        reply = await self.calls.retry_pages(request)
+        return Answer(Retried(run=reply.run, pages=reply.pages, next=reply.next))
 
     async def list(self, asked: Asked[Nothing, ResourceQuery]) -> Answer:
         query = asked.query

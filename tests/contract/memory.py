@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from crawler.clock import Clock
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, Stamp
+from crawler.errors import Conflict, Fenced
+from crawler.model import (
+    Event,
+    Failures,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    Retried,
+    Stamp,
+)
 from crawler.store.contract import Job
 from tests.fakes.frontier import MemoryFrontier, MemoryRun, Row
 from tests.fakes.turns import HostBook, MemoryTurns
@@ -69,6 +79,35 @@ class MemoryStore:
     async def events(self, resource: str, *, after: int = 0, limit: int = 100) -> Sequence[Event]:
         told = self._latest().events if resource != "unknown" else []
         return [event for event in told if event.seq > after][:limit]
+
+    async def failed(
+        self, _: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[int]:
+        if run not in self._runs:
+            return []
+        kept = self._runs[run]
+        found = [
+            row.order
+            for mark, row in kept.rows.items()
+            if row.state is PageState.FAILED
+            and row.order > after
+            and mark not in kept.items
+            and wanted.lowest <= (row.visit.status if row.visit else 0) <= wanted.highest
+            and wanted.reason in row.reason
+        ]
+        return sorted(found)[:limit]
+
+    async def retry(self, stamp: Stamp, run: int, pages: Sequence[int]) -> Retried:
+        latest = self._latest()
+        if stamp.revision < latest.revision:
+            raise Fenced(f"revision {latest.revision} stands")
+        if run < max(self._runs):
+            raise Conflict(f"run {run} is not the latest any more")
+        if run not in self._runs:
+            return Retried(0, open=False)
+        over = latest.finished
+        count = latest.retry(pages)
+        return Retried(count, open=not latest.finished, reopened=bool(over and count))
 
     async def close(self) -> None:
         """Nothing is open."""

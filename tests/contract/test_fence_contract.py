@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from crawler.clock import SystemClock
-from crawler.errors import Conflict
+from crawler.errors import Conflict, Fenced
 from crawler.master.fence import Fence, Memo
 from crawler.master.refill import as_memo
-from crawler.model import Stamp
+from crawler.model import Failures, Keep, Retried, Stamp
 from crawler.store import open_store
 from tests.fakes.fence import MemoryFence
 
@@ -71,3 +71,21 @@ async def test_a_fence_may_be_raised_again_and_before_any_claim(opened: Fence) -
     await opened.open_epoch("x", 10)
     for revision in (12, 12, 11):
         await opened.raise_fence(Stamp("x", "1", 0, revision))
+
+
+async def test_nothing_is_tried_again_or_let_go_of_what_was_never_claimed(opened: Fence) -> None:
+    await opened.open_epoch("x", 10)
+    await opened.mirror((ONE,))
+    assert await opened.progress(["1"]) == {}
+    assert list(await opened.failed("1", 1, Failures())) == []
+    assert await opened.retry(Stamp("x", "1", 0, 10), 1, []) == Retried(0, open=False)
+    assert not await opened.trim("1", Keep(1, 1, 1), 100)
+
+
+async def test_a_retry_under_an_older_word_is_fenced(opened: Fence) -> None:
+    await opened.open_epoch("x", 10)
+    await opened.mirror((ONE,))
+    await opened.raise_fence(Stamp("x", "1", 0, 12))
+    with pytest.raises(Fenced):
+        await opened.retry(Stamp("x", "1", 0, 11), 1, [])
+    assert (await opened.retry(Stamp("x", "1", 0, 12), 1, [])).pages == 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from google.protobuf.empty_pb2 import Empty
 
 from crawler.errors import Conflict, CrawlerError, InvalidInput, NotFound
-from crawler.model import MASTER_SERVICE, WORKER_SERVICE, check_name
+from crawler.model import MASTER_SERVICE, WORKER_SERVICE, check_name, read_failures
 from crawler.rpc.incoming import Context, hops
 from crawler.rpc.pb import control_pb2 as control
 from crawler.rpc.pb import control_pb2_grpc, crawler_pb2_grpc
@@ -35,6 +35,9 @@ class FakeMaster:
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[str] = field(default_factory=list)
     hops: list[int] = field(default_factory=list)
+    failed: dict[str, list[int]] = field(default_factory=dict)  # statuses of pages, by name
+    retried: list[int] = field(default_factory=list)
+    retried_at_once: int = 3
     request_ids: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -162,6 +165,24 @@ class FakeCrawlerControl(control_pb2_grpc.CrawlerControlServicer):
         view.state = ACTIONS[request.action]
         view.run += changed and request.action == "start"
         return control.DesireReply(changed=changed, run=view.run)
+
+    async def RetryPages(  # noqa: N802
+        self, request: control.RetryRequest, context: Context
+    ) -> control.RetryReply:
+        await self._master.enter("RetryPages", context)
+        view = self._master.view(request.name)
+        failures = read_failures(request.status, request.reason)
+        if request.run not in (0, view.run):
+            raise Conflict(f"run: {request.run} is not the latest run")
+        failed = self._master.failed.get(request.name, [])
+        meant = [s for s in failed if failures.lowest <= s <= failures.highest]
+        shown = meant[request.after :][: self._master.retried_at_once]
+        if not request.dry_run:
+            self._master.retried += shown
+        seen = request.after + len(shown)
+        return control.RetryReply(
+            run=view.run, pages=len(shown), next=seen if seen < len(meant) else 0
+        )
 
     async def ListResources(  # noqa: N802
         self, request: Empty, context: Context

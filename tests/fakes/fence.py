@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from crawler.errors import Conflict, StoreUnavailable
+from crawler.errors import Conflict, Fenced, StoreUnavailable
 from crawler.master.fence import Memo
-from crawler.model import Event, Stamp
+from crawler.model import Event, Failures, Keep, Progress, Retried, Stamp
 
 
 class MemoryFence:
@@ -22,6 +23,9 @@ class MemoryFence:
         self.buried: set[str] = set()
         self.memos: dict[str, Memo] = {}
         self.runs: dict[str, dict[int, int]] = {}  # what was claimed: by resource ID, run to due
+        self.counters: dict[str, tuple[int, Progress]] = {}  # by resource ID: its latest run
+        self.old: dict[str, int] = {}  # rows that need not be kept, by resource ID
+        self.trims: list[tuple[str, Keep]] = []
         self.events: list[tuple[str, Event]] = []
         self._news = asyncio.Event()
 
@@ -72,6 +76,12 @@ class MemoryFence:
         self.events = [each for each in self.events if each not in gone]
         return len(gone)
 
+    async def trim(self, resource_id: str, keep: Keep, limit: int) -> bool:
+        self._reach()
+        self.trims.append((resource_id, keep))
+        self.old[resource_id] = max(0, self.old.get(resource_id, 0) - limit)
+        return self.old[resource_id] > 0
+
     async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
         self._reach()
         found = {}
@@ -80,6 +90,33 @@ class MemoryFence:
             holder = next((run for run, due_at in runs.items() if due_at == at), 0)
             found[resource_id] = holder, max(runs, default=0)
         return found
+
+    async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
+        self._reach()
+        return {each: self.counters[each] for each in resource_ids if each in self.counters}
+
+    async def failed(
+        self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[int]:
+        """The failed pages are numbered from 1 on, whatever is wanted."""
+        self._reach()
+        latest, progress = self.counters.get(resource_id, (0, Progress()))
+        return range(after + 1, progress.failed + 1)[:limit] if run == latest else ()
+
+    async def retry(self, stamp: Stamp, run: int, pages: Sequence[int]) -> Retried:
+        self._reach()
+        token = (self.epochs[stamp.cluster], stamp.revision)
+        if token < self.fences.get((stamp.resource_id, stamp.part), (0, 0)):
+            raise Fenced("something newer stands")
+        latest, before = self.counters.get(stamp.resource_id, (0, Progress()))
+        if run != latest or stamp.resource_id in self.buried:
+            return Retried(0, open=False)
+        count = min(before.failed, len(pages))
+        after = replace(before, failed=before.failed - count)
+        if count:
+            after = replace(after, finished="")
+        self.counters[stamp.resource_id] = latest, after
+        return Retried(count, open=not after.finished, reopened=before.finished != after.finished)
 
     async def mirrored(self) -> Sequence[Memo]:
         self._reach()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -103,6 +103,18 @@ class MemoryRun:
         self.fetched_bytes += visit.size_bytes
         if visit.items:
             self.items.setdefault(mark, visit.items)
+
+    def retry(self, orders: Collection[int]) -> int:
+        """Failed rows are pending again, as they were found; how many."""
+        failed = [row for row in self.rows.values() if row.state is PageState.FAILED]
+        again = [row for row in failed if row.order in orders]
+        for row in again:
+            row.request = replace(row.request, attempts=0, strikes=0)
+            row.state, row.reason, row.not_before = PageState.PENDING, "", 0.0
+            row.visit, row.visited_at = None, 0.0
+        if again:
+            self.finished = ""
+        return len(again)
 
     def tell(self, kind: str, detail: str, node: str) -> None:
         """Add an event."""

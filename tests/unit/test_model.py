@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from crawler.errors import InvalidInput
-from crawler.model import Assignment, Progress, check_name, check_node_id
+from crawler.model import (
+    Assignment,
+    Failures,
+    Progress,
+    check_name,
+    check_node_id,
+    read_failures,
+)
 
 
 @pytest.mark.parametrize("name", ["a", "douban_book_list", "task-test-4", "été", "新闻.1", "9-_."])
@@ -50,3 +59,24 @@ def test_half_an_assignment_is_none(text: str) -> None:
 
 def test_pending_is_what_the_others_leave() -> None:
     assert Progress(known=10, done=3, failed=2, excluded=1).pending == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("", Failures()),
+        ("503", Failures(503, 503)),
+        ("5xx", Failures(500, 599)),
+        ("0", Failures(0, 0)),
+    ],
+)
+def test_failures_are_read_from_a_status(status: str, expected: Failures) -> None:
+    assert read_failures(status, "") == expected
+    assert read_failures(status, "r") == replace(expected, reason="r")
+
+
+@pytest.mark.parametrize("status", ["5", "0xx", "5XX", "5000", "-1", "500 ", "٥٠٠", "xx"])
+def test_what_is_no_status_is_refused(status: str) -> None:
+    with pytest.raises(InvalidInput, match="status: an HTTP status") as caught:
+        read_failures(status, "")
+    assert caught.value.field == "status"

@@ -45,6 +45,11 @@ class CrawlerControlStub:
                 request_serializer=control__pb2.DesireRequest.SerializeToString,
                 response_deserializer=control__pb2.DesireReply.FromString,
                 _registered_method=True)
+        self.RetryPages = channel.unary_unary(
+                '/CrawlerControl/RetryPages',
+                request_serializer=control__pb2.RetryRequest.SerializeToString,
+                response_deserializer=control__pb2.RetryReply.FromString,
+                _registered_method=True)
         self.ListResources = channel.unary_unary(
                 '/CrawlerControl/ListResources',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -79,6 +84,13 @@ class CrawlerControlServicer:
 
     def SetDesired(self, request, context):
         """Changes what is wanted of a resource; the answer means that it is so, durably.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryPages(self, request, context):
+        """Makes failed pages of the latest run pending again; a run that was over goes on with them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,6 +135,11 @@ def add_CrawlerControlServicer_to_server(servicer, server):
                     servicer.SetDesired,
                     request_deserializer=control__pb2.DesireRequest.FromString,
                     response_serializer=control__pb2.DesireReply.SerializeToString,
+            ),
+            'RetryPages': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryPages,
+                    request_deserializer=control__pb2.RetryRequest.FromString,
+                    response_serializer=control__pb2.RetryReply.SerializeToString,
             ),
             'ListResources': grpc.unary_unary_rpc_method_handler(
                     servicer.ListResources,
@@ -199,6 +216,33 @@ class CrawlerControl:
             '/CrawlerControl/SetDesired',
             control__pb2.DesireRequest.SerializeToString,
             control__pb2.DesireReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryPages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerControl/RetryPages',
+            control__pb2.RetryRequest.SerializeToString,
+            control__pb2.RetryReply.FromString,
             options,
             channel_credentials,
             insecure,

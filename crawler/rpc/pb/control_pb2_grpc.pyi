@@ -38,6 +38,8 @@ class CrawlerControlStub:
     """Creates a resource, or gives an existing one another definition."""
     SetDesired: _grpc.UnaryUnaryMultiCallable[_control_pb2.DesireRequest, _control_pb2.DesireReply]
     """Changes what is wanted of a resource; the answer means that it is so, durably."""
+    RetryPages: _grpc.UnaryUnaryMultiCallable[_control_pb2.RetryRequest, _control_pb2.RetryReply]
+    """Makes failed pages of the latest run pending again; a run that was over goes on with them."""
     ListResources: _grpc.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.ResourceList]
     """All resources by name, without their definitions."""
     GetResource: _grpc.UnaryUnaryMultiCallable[_control_pb2.NameRequest, _control_pb2.ResourceView]
@@ -53,6 +55,8 @@ class CrawlerControlAsyncStub(CrawlerControlStub):
     """Creates a resource, or gives an existing one another definition."""
     SetDesired: _aio.UnaryUnaryMultiCallable[_control_pb2.DesireRequest, _control_pb2.DesireReply]  # type: ignore[assignment]
     """Changes what is wanted of a resource; the answer means that it is so, durably."""
+    RetryPages: _aio.UnaryUnaryMultiCallable[_control_pb2.RetryRequest, _control_pb2.RetryReply]  # type: ignore[assignment]
+    """Makes failed pages of the latest run pending again; a run that was over goes on with them."""
     ListResources: _aio.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.ResourceList]  # type: ignore[assignment]
     """All resources by name, without their definitions."""
     GetResource: _aio.UnaryUnaryMultiCallable[_control_pb2.NameRequest, _control_pb2.ResourceView]  # type: ignore[assignment]
@@ -77,6 +81,14 @@ class CrawlerControlServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.DesireReply, _abc.Awaitable[_control_pb2.DesireReply]]:
         """Changes what is wanted of a resource; the answer means that it is so, durably."""
+
+    @_abc_1.abstractmethod
+    def RetryPages(
+        self,
+        request: _control_pb2.RetryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RetryReply, _abc.Awaitable[_control_pb2.RetryReply]]:
+        """Makes failed pages of the latest run pending again; a run that was over goes on with them."""
 
     @_abc_1.abstractmethod
     def ListResources(

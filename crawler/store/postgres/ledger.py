@@ -89,6 +89,16 @@ async def _find_claim(tx: Transaction, held: Claim, statement: str) -> None:
         raise Fenced(f"a newer claim, fence or tombstone stands for {held.resource_id}/{held.part}")
 
 
+async def check_stamp(tx: Transaction, stamp: Stamp) -> None:
+    """Raise `Fenced` where something newer than this assignment stands; nothing newer may then
+    until the transaction ends. Its resource is locked already."""
+    token = await _token(tx, stamp)
+    if token[0] < await _newest_epoch(tx):
+        raise Fenced("this assignment is of a cluster that was replaced")
+    if not may_raise(await standing_fence(tx, stamp), token):
+        raise _outranked(stamp)
+
+
 async def raise_fence(tx: Transaction, stamp: Stamp) -> None:
     """Close the part to every claim at or below ``stamp``; a tombstone closes it for good."""
     token = await _token(tx, stamp)

@@ -7,6 +7,7 @@ from typing import Any
 
 from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord
 from crawler.store import statements
+from crawler.store.keeping import check_kept
 from crawler.store.paging import bounded, item_of, no_run, page_of, pages_statement, seq_of
 from crawler.store.postgres.connection import Transaction
 from crawler.store.postgres.recording import as_progress
@@ -32,7 +33,7 @@ async def pages(
 ) -> tuple[list[PageRecord], str]:
     """Page records in the order found, and the cursor for more ("" at the end)."""
     asked: dict[str, Any] = {
-        "run_id": await _run_id(tx, resource_id, run),
+        "run_id": await _run_id(tx, resource_id, run, pages=True),
         "after": seq_of(after),
         "limit": bounded(limit) + 1,  # one more tells whether there are more
         "state": None if state is None else state.value,
@@ -77,10 +78,15 @@ async def due_runs(tx: Transaction, due: Mapping[str, int]) -> dict[str, tuple[i
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-async def _run_id(tx: Transaction, resource_id: str, run: int | None) -> int | None:
-    """The run's key; None: there is no run at all, and none was asked for."""
+async def _run_id(
+    tx: Transaction, resource_id: str, run: int | None, *, pages: bool = False
+) -> int | None:
+    """The run's key; None: there is no run at all, and none was asked for. ``pages``: they are
+    what is asked for."""
     asked = {"resource_id": resource_id, "run": run}
     row = await tx.one(_SQL["select_run_id"], asked)
     if row is None and run is not None:
         raise no_run(run, await runs(tx, resource_id))
+    if row is not None:
+        check_kept(run, row[1], pages=pages)
     return None if row is None else int(row[0])

@@ -8,16 +8,28 @@ from typing import Any
 from crawler.clock import Clock
 from crawler.model import (
     Event,
+    Failures,
     ItemRecord,
+    Keep,
     PageRecord,
     PageState,
     Progress,
+    Retried,
     RunRecord,
     SinkRecord,
     Stamp,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
-from crawler.store.postgres import ledger, outbox, purging, results, schema, server
+from crawler.store.postgres import (
+    ledger,
+    outbox,
+    purging,
+    results,
+    retrying,
+    schema,
+    server,
+    trimming,
+)
 from crawler.store.postgres.budgets import PostgresBudgets
 from crawler.store.postgres.connection import Database, Now, server_time
 from crawler.store.postgres.frontier import PostgresFrontier
@@ -84,6 +96,23 @@ class PostgresStore:
         if not found:
             return 0
         return await self._database.write("purge", lambda tx: purging.purge(tx, found, limit))
+
+    async def trim(self, resource_id: str, keep: Keep, limit: int) -> bool:
+        if not await self._database.read(lambda tx: trimming.is_due(tx, resource_id, keep)):
+            return False
+        return await self._database.write(
+            "trim", lambda tx: trimming.trim(tx, resource_id, keep, max(1, limit))
+        )
+
+    async def failed(
+        self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[int]:
+        return await self._database.read(
+            lambda tx: retrying.find_failed(tx, resource_id, run, wanted, after, limit)
+        )
+
+    async def retry(self, stamp: Stamp, run: int, pages: Sequence[int]) -> Retried:
+        return await self._database.write("retry", lambda tx: retrying.retry(tx, stamp, run, pages))
 
     async def note(self, events: Sequence[tuple[str, Event]]) -> None:
         if events:

@@ -91,6 +91,15 @@ def check_claim(connection: sqlite3.Connection, held: Claim) -> None:
         raise Fenced(f"a newer claim, fence or tombstone stands for {held.resource_id}/{held.part}")
 
 
+def check_stamp(connection: sqlite3.Connection, stamp: Stamp) -> None:
+    """Raise `Fenced` where something newer than this assignment stands."""
+    token = _token(connection, stamp)
+    if token[0] < connection.execute(_SQL["select_newest_epoch"]).fetchone()[0]:
+        raise Fenced("this assignment is of a cluster that was replaced")
+    if not may_raise(standing_fence(connection, stamp), token):
+        raise Fenced(f"a newer claim or fence stands for {stamp.resource_id}/{stamp.part}")
+
+
 def raise_fence(connection: sqlite3.Connection, stamp: Stamp) -> None:
     """Close the part to every claim at or below ``stamp``; a tombstone closes it for good."""
     token = _token(connection, stamp)

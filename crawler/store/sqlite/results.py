@@ -9,6 +9,7 @@ from typing import Any
 
 from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord
 from crawler.store import statements
+from crawler.store.keeping import check_kept
 from crawler.store.paging import bounded, item_of, no_run, page_of, pages_statement, seq_of
 from crawler.store.runs import run_of
 from crawler.store.sqlite.recording import as_progress
@@ -37,7 +38,7 @@ def pages(
 ) -> tuple[list[PageRecord], str]:
     """Page records in the order found, and the cursor for more ("" at the end)."""
     asked: dict[str, Any] = {
-        "run_id": _run_id(connection, resource_id, run),
+        "run_id": _run_id(connection, resource_id, run, pages=True),
         "after": seq_of(after),
         "limit": bounded(limit) + 1,  # one more tells whether there are more
         "state": None if state is None else state.value,
@@ -90,10 +91,15 @@ def due_runs(connection: sqlite3.Connection, due: Mapping[str, int]) -> dict[str
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def _run_id(connection: sqlite3.Connection, resource_id: str, run: int | None) -> int | None:
-    """The run's key; None: there is no run at all, and none was asked for."""
+def _run_id(
+    connection: sqlite3.Connection, resource_id: str, run: int | None, *, pages: bool = False
+) -> int | None:
+    """The run's key; None: there is no run at all, and none was asked for. ``pages``: they are
+    what is asked for."""
     asked = {"resource_id": resource_id, "run": run}
     row = connection.execute(_SQL["select_run_id"], asked).fetchone()
     if row is None and run is not None:
         raise no_run(run, runs(connection, resource_id))
+    if row is not None:
+        check_kept(run, row[1], pages=pages)
     return None if row is None else int(row[0])

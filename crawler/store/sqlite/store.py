@@ -12,16 +12,19 @@ from crawler.clock import Clock
 from crawler.errors import Misconfigured, StoreUnavailable
 from crawler.model import (
     Event,
+    Failures,
     ItemRecord,
+    Keep,
     PageRecord,
     PageState,
     Progress,
+    Retried,
     RunRecord,
     SinkRecord,
     Stamp,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
-from crawler.store.sqlite import ledger, outbox, purging, results, schema
+from crawler.store.sqlite import ledger, outbox, purging, results, retrying, schema, trimming
 from crawler.store.sqlite.budgets import SqliteBudgets
 from crawler.store.sqlite.claimants import Notes, Process, this_process
 from crawler.store.sqlite.connection import Connection
@@ -129,6 +132,24 @@ class SqliteStore:
         if not found:
             return 0
         return await self._writer.write("purge", lambda c: purging.purge(c, found, limit))
+
+    async def trim(self, resource_id: str, keep: Keep, limit: int) -> bool:
+        # Looked for without the write lock, as for a purge.
+        if not await self._reader.read(lambda c: trimming.is_due(c, resource_id, keep)):
+            return False
+        return await self._writer.write(
+            "trim", lambda c: trimming.trim(c, resource_id, keep, max(1, limit))
+        )
+
+    async def failed(
+        self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[int]:
+        return await self._reader.read(
+            lambda c: retrying.find_failed(c, resource_id, run, wanted, after, limit)
+        )
+
+    async def retry(self, stamp: Stamp, run: int, pages: Sequence[int]) -> Retried:
+        return await self._writer.write("retry", lambda c: retrying.retry(c, stamp, run, pages))
 
     async def note(self, events: Sequence[tuple[str, Event]]) -> None:
         if events:

@@ -24,8 +24,15 @@ from crawler.errors import (
     Unauthenticated,
     Unavailable,
 )
+from crawler.model import Progress
 from crawler.rpc.calls import Channels, MasterCalls
-from crawler.rpc.pb.control_pb2 import DesireRequest, DrainRequest, NameRequest, PutRequest
+from crawler.rpc.pb.control_pb2 import (
+    DesireRequest,
+    DrainRequest,
+    NameRequest,
+    PutRequest,
+    RetryRequest,
+)
 from crawler.rpc.pb.crawler_pb2 import NodeSpec, ResourceSpec
 from tests.etcd_server import EtcdServer
 from tests.fakes.fence import MemoryFence
@@ -84,6 +91,9 @@ async def test_every_write_through_a_follower(etcd: EtcdServer, fence: MemoryFen
         assert (view.definition_json, view.address) == (definition(), worker.node.address)
         assert view.decision
         assert view.decided_at == pytest.approx(CLOCK.wall(), abs=60)
+        fence.counters[put.resource_id] = 1, Progress(known=3, failed=3, seeded=True)
+        retried = await calls.retry_pages(RetryRequest(name="a", status="5xx"))
+        assert (retried.run, retried.pages, retried.next) == (1, 3, 0)
         await calls.drain_node(DrainRequest(node=worker.node.id))
         (node,) = (await calls.list_nodes()).nodes
         assert (node.id, node.drained, node.native) == (worker.node.id, True, True)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from crawler.clock import SystemClock
-from crawler.model import Item, PageState
+from crawler.model import Failures, Item, Keep, PageState
 from crawler.store import open_store, statements
 from crawler.store.contract import Frontier, Store
 from crawler.store.postgres import schema
@@ -20,7 +20,7 @@ from tests.integration.store.postgres_stage import Stage
 from tests.integration.store.troupe import Troupe
 from tests.postgres_server import PostgresServer
 
-SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging", "outbox")
+SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging", "outbox", "retrying", "trimming")
 ALL = {
     name: sql
     for subject in SUBJECTS
@@ -200,6 +200,10 @@ CALLS: dict[str, Call] = {
     "events": lambda store, _: store.events(RESOURCE),
     "pages": lambda store, _: store.pages(RESOURCE),
     "purge": lambda store, _: store.purge(20),
+    "failed": lambda store, _: store.failed(RESOURCE, 2, Failures(500, 599)),
+    "retry": lambda store, _: store.retry(stamp(11), 2, list(range(1, 50))),
+    "trim": lambda store, _: store.trim(RESOURCE, Keep(pages=1, events=1), 20),
+    "trim all": lambda store, _: store.trim(RESOURCE, Keep(runs=1, events=1), 20),
 }
 LISTS = [(state, status) for state in (*PageState, None) for status in (200, 404, None)]
 

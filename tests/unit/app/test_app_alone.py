@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from crawler.app.alone import agree, hold_store, read_definitions
 from crawler.app.recrawl import Recrawl
 from crawler.app.reports import Reports
+from crawler.app.trim import trim
 from crawler.clock import SystemClock
 from crawler.config import sqlite_url
 from crawler.coordination.catalog import Entry, Status
@@ -195,6 +197,21 @@ async def test_what_came_due_while_no_worker_ran_begins_with_it_once(store: Stor
             board.statuses["shop"] = status
         await Recrawl(made, board, store, ME.id, clock).round()
         assert id_and_run(made.entries["shop"])[1] == run
+
+
+async def test_old_runs_go_without_a_cluster(store: Store) -> None:
+    clock = SetClock()
+    definition = from_data({"start_urls": ["https://shop.example/"], "keep_runs": 2})
+    made = await agree(store, ME, {"shop": definition}, clock)
+    entry = made.entries["shop"]
+    resource_id, wish = id_and_run(entry)[0], entry.wish
+    assert wish is not None
+    for run in (1, 2, 3):
+        begun = replace(entry, wish=replace(wish, run=run))
+        stamp = Stamp(made.cluster.uuid, resource_id, 0, 1 + run)
+        await (await store.claim(stamp, job_of(begun))).seed([])
+    await trim(made.entries, store, clock)
+    assert list(await store.runs(resource_id)) == [2, 3]
 
 
 def job_of(entry: Entry) -> Job:

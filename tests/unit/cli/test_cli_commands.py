@@ -505,3 +505,43 @@ def test_commands_say_who_they_are(
     api.answers["GET /crawler/resource"] = (401, {"code": 16, "message": "who?", "details": []})
     ended = run("ls")
     assert "who?; set CRAWLER_TOKEN, or CRAWLER_TOKEN_FILE" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pages", "told"),
+    [
+        ((), 12, "shop tries 12 failed pages again in run 3 (running on worker-2)"),
+        (("--status", "5xx"), 1, "shop tries 1 failed page again in run 3 (running on worker-2)"),
+        ((), 0, "shop has no failed page like that in run 3 (running on worker-2)"),
+        (
+            ("--dry-run", "--reason", "time"),
+            1200,
+            (
+                "shop has 1,200 failed pages like that in run 3 (running on worker-2); "
+                "without --dry-run they are tried again"
+            ),
+        ),
+    ],
+)
+def test_a_retry_tells_how_many(
+    api: Api, run: Run, arguments: tuple[str, ...], pages: int, told: str
+) -> None:
+    answer = {"run": 3, "pages": pages, "next": 0}
+    api.answers["POST /crawler/resource/shop/retry"] = answer
+    assert run("retry", "shop", *arguments) == Ended(0, "", f"{told}\n")
+    given = dict(zip(arguments[::2], arguments[1::2], strict=False))
+    assert api.asked[0][1] == {
+        "status": given.get("--status", ""),
+        "reason": "time" if "--reason" in arguments else "",
+        "dry_run": "--dry-run" in arguments,
+    }
+
+
+def test_a_retry_of_an_earlier_run_is_refused(api: Api, run: Run) -> None:
+    message = "run: 2 is not the latest run of shop, 3 is"
+    refusal = 409, {"code": 6, "message": message, "details": []}
+    api.answers["POST /crawler/resource/shop/retry"] = refusal
+    ended = run("retry", "shop", "--run", "2")
+    assert ended.code != 0
+    assert message in ended.err
+    assert api.asked[0][1]["run"] == 2

@@ -14,8 +14,8 @@ from crawler.cli.main import run_command
 
 ISSUE = (
     "master", "worker", "up", "demo", "apply", "ls", "show", "rm", "pause", "resume", "stop",
-    "start", "drain", "nodes", "top", "items", "pages", "events", "run", "try", "check", "new",
-    "doctor",
+    "start", "retry", "drain", "nodes", "top", "items", "pages", "events", "run", "try", "check",
+    "new", "doctor",
 )  # fmt: skip
 
 

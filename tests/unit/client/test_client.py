@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from crawler.client import Change, Client, Placement, SyncClient
+from crawler.client import Change, Client, Placement, Retried, SyncClient
 from crawler.errors import (
     Conflict,
     CrawlerError,
@@ -355,3 +355,17 @@ def test_both_clients_have_the_same_surface() -> None:
     blocking = surface(SyncClient)
     assert blocking.pop("close"), "it has a thread to end"
     assert blocking == surface(Client)
+
+
+async def test_a_retry_asks_until_there_is_no_more(cluster: FakeCluster, client: Client) -> None:
+    await client.put("a", SHOP)
+    cluster.master.failed["a"] = [500, 404, 503, 0, 502, 599, 500]
+    assert await client.retry("a", status="5xx", dry_run=True) == Retried(1, 5)
+    assert cluster.master.retried == []
+    assert await client.retry("a", status="5xx") == Retried(1, 5)
+    assert cluster.master.retried == [500, 503, 502, 599, 500]
+    assert await client.retry("a", status="0", reason="x", run=1) == Retried(1, 1)
+    with pytest.raises(Conflict, match="not the latest"):
+        await client.retry("a", run=2)
+    with pytest.raises(InvalidInput, match="status: an HTTP status"):
+        await client.retry("a", status="5x")

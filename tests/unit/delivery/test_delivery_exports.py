@@ -78,3 +78,12 @@ def test_exports_one_after_the_other_hold_everything_once(
                 (run, at) for run, at in added if run == each.run and each.after < at <= each.until
             ]
     assert sorted(exported) == sorted(added)
+
+
+@pytest.mark.parametrize("since", ["2:7", "1:3,2:7"])
+def test_a_cursor_of_a_run_that_is_not_kept_says_how_to_go_on(since: str) -> None:
+    with pytest.raises(InvalidInput, match="since: run 2 is not kept any more; give 4:0") as caught:
+        plan_export({4: 9, 5: 12}, since, None)
+    assert caught.value.field == "since"
+    assert plan_export({4: 9, 5: 12}, "4:0", None).cursor == "4:9,5:12"
+    assert plan_export({2: 7, 4: 9, 5: 12}, since, None).cursor == "4:9,5:12"

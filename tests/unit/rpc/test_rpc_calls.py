@@ -76,6 +76,7 @@ async def test_every_call_reaches_its_method() -> None:
         assert (await calls.get_resource(control.NameRequest(name="a"))).state == "paused"
         assert [view.name for view in (await calls.list_resources()).resources] == ["a"]
         assert [node.leader for node in (await calls.list_nodes()).nodes] == [True, False]
+        await calls.retry_pages(control.RetryRequest(name="a"))
         await calls.drain_node(control.DrainRequest(node=NAME))
         await calls.delete_resource(crawler.ResourceSpec(name="a"))
     assert master.calls == [
@@ -84,6 +85,7 @@ async def test_every_call_reaches_its_method() -> None:
         "GetResource",
         "ListResources",
         "ListNodes",
+        "RetryPages",
         "DrainNode",
         "DeleteResource",
     ]

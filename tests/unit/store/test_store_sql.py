@@ -14,7 +14,7 @@ from crawler.store.sqlite import schema
 from crawler.store.sqlite.links import asking
 
 ROOM = Path(statements.__file__).parent
-SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging", "outbox")
+SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging", "outbox", "retrying", "trimming")
 BACKENDS = ("sqlite", "postgres")
 ALL = [
     (subject, name, sql)
@@ -25,6 +25,8 @@ ALL = [
 SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_store_id"} | {
     "select_remains",
     "select_runs_progress",
+    "select_old_runs",  # thousands of runs at most
+    "keep_urls",  # so many pages as it is told
 }
 
 

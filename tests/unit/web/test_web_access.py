@@ -102,6 +102,7 @@ async def test_a_reader_changes_nothing(cluster: FakeCluster) -> None:
         else:
             assert answered == 403, (method, path)
     changing = {"AddResource", "PutResource", "SetDesired", "DeleteResource", "DrainNode"}
+    changing |= {"RetryPages"}
     assert not changing & set(cluster.master.calls)
 
 

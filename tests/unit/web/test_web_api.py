@@ -453,3 +453,45 @@ async def test_runs_come_with_their_times_and_the_next_due_time(
     async with http.get(f"{RESOURCE}/a/runs") as response:
         found = (await answer(response))[1]
     assert (found["next_due"], found["timezone"]) == (None, "")
+
+
+async def test_a_retry_says_how_many_pages_and_where_to_go_on(
+    cluster: FakeCluster, http: aiohttp.ClientSession
+) -> None:
+    await http.put(f"{RESOURCE}/a", json={})
+    cluster.master.failed["a"] = [503] * 4 + [404]
+    async with http.post(f"{RESOURCE}/a/retry", json={"status": "5xx", "dryRun": True}) as response:
+        assert await response.json() == {"run": 1, "pages": 3, "next": 3}
+    assert cluster.master.retried == []
+    async with http.post(f"{RESOURCE}/a/retry", json={"status": 503, "after": 3}) as response:
+        assert await response.json() == {"run": 1, "pages": 1, "next": 0}
+    async with http.post(f"{RESOURCE}/a/retry") as response:
+        assert (await response.json())["pages"] == 3
+    async with http.post(f"{RESOURCE}/b/retry") as response:
+        assert response.status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"status": "6"}, "status"),
+        ({"status": -1}, "status"),
+        ({"status": True}, "status"),
+        ({"reason": "x" * 501}, "reason"),
+        ({"reason": 5}, "reason"),
+        ({"run": 0}, "run"),
+        ({"after": -1}, "after"),
+        ({"dry_run": "yes"}, "dry_run"),
+        ({"state": "failed"}, "state"),
+    ],
+)
+async def test_a_retry_that_cannot_be_meant_names_the_field(
+    cluster: FakeCluster, http: aiohttp.ClientSession, body: dict[str, Any], field: str
+) -> None:
+    await http.put(f"{RESOURCE}/a", json={})
+    cluster.master.failed["a"] = [503]
+    async with http.post(f"{RESOURCE}/a/retry", json=body) as response:
+        answer = await response.json()
+    assert response.status == 400
+    assert answer["message"].startswith(f"{field}")
+    assert cluster.master.retried == []

@@ -25,6 +25,7 @@ PATHS = {
     "/crawler/resource/{name}/stop": {"post"},
     "/crawler/resource/{name}/start": {"post"},
     "/crawler/resource/{name}/live": {"get"},
+    "/crawler/resource/{name}/retry": {"post"},
     "/crawler/resource/{name}/items": {"get"},
     "/crawler/resource/{name}/pages": {"get"},
     "/crawler/resource/{name}/runs": {"get"},
@@ -41,7 +42,7 @@ PATHS = {
 # What callers may say besides a definition. None of it is a place to fetch from.
 TAKEN = {
     "name", "id", "assigned_node", "creation_time", "definition", "undo", "after", "limit", "state",
-    "status", "run", "since", "until",
+    "status", "run", "since", "until", "reason", "dry_run",
 }  # fmt: skip
 
 

@@ -62,7 +62,7 @@ WHERE outbox.run_id = %(run_id)s AND outbox.sink = %(sink)s AND lease = %(lease)
 
 -- name: select_outgoing
 -- Up to so many items, and no more once so many bytes are gathered.
-SELECT seq, sized.fingerprint, ordinal, coalesce(pages.url, ''), sized.rule, fields::text,
+SELECT seq, sized.fingerprint, ordinal, coalesce(sized.url, pages.url, ''), sized.rule, fields::text,
     missing::text, stored_at
 FROM (
     SELECT *, sum(octet_length(fields::text)) OVER (ORDER BY seq) - octet_length(fields::text)

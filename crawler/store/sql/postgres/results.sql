@@ -1,7 +1,7 @@
 -- What people read of a resource, most of it of its latest run.
 
 -- name: select_run_id
-SELECT id FROM runs
+SELECT id, kept FROM runs
 WHERE resource_id = %(resource_id)s AND (%(run)s::bigint IS NULL OR run = %(run)s)
 ORDER BY run DESC LIMIT 1;
 
@@ -9,7 +9,9 @@ ORDER BY run DESC LIMIT 1;
 SELECT run, sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(excluded)::bigint,
     sum(items)::bigint, sum(incomplete_items)::bigint, sum(fetched_bytes)::bigint, seeded, finished,
     due_at, started_at, finished_at
-FROM (SELECT * FROM runs WHERE resource_id = %s ORDER BY run DESC LIMIT 1000) AS runs
+FROM (
+    SELECT * FROM runs WHERE resource_id = %s AND kept <> 'none' ORDER BY run DESC LIMIT 1000
+) AS runs
 JOIN counters ON counters.run_id = runs.id
 GROUP BY runs.id, run, seeded, finished, due_at, started_at, finished_at ORDER BY run;
 
@@ -92,21 +94,21 @@ WHERE page.seq = ANY (%s::bigint[])
 ORDER BY page.seq;
 
 -- name: list_items
-SELECT items.seq, pages.url, items.rule, ordinal, definition_revision, fields::text,
+SELECT items.seq, coalesce(items.url, pages.url, ''), items.rule, ordinal, definition_revision, fields::text,
     missing::text, stored_at
 FROM (
     SELECT * FROM items
     WHERE run_id = %(run_id)s AND seq > %(after)s AND seq <= %(until)s AND seq > 0
     ORDER BY seq LIMIT %(limit)s
 ) AS items
-JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint
+LEFT JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint
 ORDER BY items.seq;
 
 -- name: select_extents
 SELECT run, coalesce((
     SELECT seq FROM items WHERE items.run_id = runs.id AND seq > 0 ORDER BY seq DESC LIMIT 1
 ), 0)
-FROM runs WHERE resource_id = %s ORDER BY run DESC LIMIT 1000;
+FROM runs WHERE resource_id = %s AND kept <> 'none' ORDER BY run DESC LIMIT 1000;
 
 -- name: list_events
 SELECT seq, at, kind, detail, node FROM events

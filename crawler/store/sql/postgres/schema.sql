@@ -45,7 +45,8 @@ CREATE TABLE fences (
 );
 
 -- runs.id stands for (resource ID, run) in the keys of the large tables. due_at is the due time that
--- began it (0: none did).
+-- began it (0: none did). kept: 'all'; 'items', the pages being gone; 'none', and the row says no more
+-- than that it was. trimming: some of what is not kept is still there.
 CREATE TABLE runs (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     resource_id TEXT NOT NULL,
@@ -55,6 +56,8 @@ CREATE TABLE runs (
     due_at BIGINT NOT NULL DEFAULT 0,
     started_at DOUBLE PRECISION NOT NULL DEFAULT 0,
     finished_at DOUBLE PRECISION NOT NULL DEFAULT 0,
+    kept TEXT NOT NULL DEFAULT 'all',
+    trimming BOOLEAN NOT NULL DEFAULT false,
     UNIQUE (resource_id, run)
 );
 
@@ -125,6 +128,7 @@ CREATE INDEX pages_waiting ON pages (run_id, part, not_before)
 CREATE INDEX pages_waiting_since ON pages (run_id, part, fetched_at)
     WHERE state = 'pending' AND not_before <> 0;
 
+-- url is that of the page, once its row is gone.
 CREATE TABLE items (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id BIGINT NOT NULL,
@@ -134,7 +138,8 @@ CREATE TABLE items (
     definition_revision BIGINT NOT NULL,
     fields JSON NOT NULL,
     missing JSON,
-    stored_at DOUBLE PRECISION NOT NULL
+    stored_at DOUBLE PRECISION NOT NULL,
+    url TEXT
 );
 
 CREATE UNIQUE INDEX items_key ON items (run_id, fingerprint, ordinal);

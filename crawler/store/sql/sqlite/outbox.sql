@@ -53,7 +53,7 @@ WHERE outbox.run_id = :run_id AND outbox.sink = :sink AND lease = :lease AND res
 
 -- name: select_outgoing
 -- Read lazily, until enough bytes are gathered.
-SELECT items.seq, items.fingerprint, ordinal, coalesce(pages.url, ''), items.rule, fields, missing,
+SELECT items.seq, items.fingerprint, ordinal, coalesce(items.url, pages.url, ''), items.rule, fields, missing,
     stored_at
 FROM items
 LEFT JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint

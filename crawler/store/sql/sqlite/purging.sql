@@ -17,7 +17,9 @@ SELECT id FROM runs WHERE resource_id = ?;
 DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE run_id = ? LIMIT ?);
 
 -- name: purge_pages
-DELETE FROM pages WHERE seq IN (SELECT seq FROM pages WHERE run_id = ? LIMIT ?);
+DELETE FROM pages WHERE seq IN (
+    SELECT seq FROM pages WHERE run_id = ? ORDER BY fingerprint LIMIT ?
+);
 
 -- name: purge_counters
 DELETE FROM counters WHERE (run_id, part) IN (

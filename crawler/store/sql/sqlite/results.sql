@@ -1,13 +1,15 @@
 -- What people read of a resource, most of it of its latest run.
 
 -- name: select_run_id
-SELECT id FROM runs WHERE resource_id = :resource_id AND (:run IS NULL OR run = :run)
+SELECT id, kept FROM runs WHERE resource_id = :resource_id AND (:run IS NULL OR run = :run)
 ORDER BY run DESC LIMIT 1;
 
 -- name: select_runs_progress
 SELECT run, sum(known), sum(done), sum(failed), sum(excluded), sum(items), sum(incomplete_items),
     sum(fetched_bytes), seeded, finished, due_at, started_at, finished_at
-FROM (SELECT * FROM runs WHERE resource_id = ? ORDER BY run DESC LIMIT 1000) AS runs
+FROM (
+    SELECT * FROM runs WHERE resource_id = ? AND kept <> 'none' ORDER BY run DESC LIMIT 1000
+) AS runs
 JOIN counters ON counters.run_id = runs.id
 GROUP BY runs.id ORDER BY run;
 
@@ -61,15 +63,16 @@ LEFT JOIN pages AS finder ON finder.run_id = page.run_id AND finder.fingerprint 
 WHERE page.seq = ?;
 
 -- name: list_items
-SELECT items.seq, pages.url, items.rule, ordinal, definition_revision, fields, missing, stored_at
+SELECT items.seq, coalesce(items.url, pages.url, ''), items.rule, ordinal, definition_revision,
+    fields, missing, stored_at
 FROM items
-JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint
+LEFT JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint
 WHERE items.run_id = :run_id AND items.seq > :after AND items.seq <= :until
 ORDER BY items.seq LIMIT :limit;
 
 -- name: select_extents
 SELECT run, coalesce((SELECT max(seq) FROM items WHERE items.run_id = runs.id), 0)
-FROM runs WHERE resource_id = ? ORDER BY run DESC LIMIT 1000;
+FROM runs WHERE resource_id = ? AND kept <> 'none' ORDER BY run DESC LIMIT 1000;
 
 -- name: list_events
 SELECT seq, at, kind, detail, node FROM events

@@ -50,7 +50,8 @@ CREATE TABLE fences (
 ) STRICT, WITHOUT ROWID;
 
 -- runs.id stands for (resource ID, run) in the keys of the large tables. due_at is the due time that
--- began it (0: none did).
+-- began it (0: none did). kept: 'all'; 'items', the pages being gone; 'none', and the row says no more
+-- than that it was. trimming: some of what is not kept is still there.
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     resource_id TEXT NOT NULL,
@@ -60,6 +61,8 @@ CREATE TABLE runs (
     due_at INTEGER NOT NULL DEFAULT 0,
     started_at REAL NOT NULL DEFAULT 0,
     finished_at REAL NOT NULL DEFAULT 0,
+    kept TEXT NOT NULL DEFAULT 'all',
+    trimming INTEGER NOT NULL DEFAULT 0,
     UNIQUE (resource_id, run)
 ) STRICT;
 
@@ -121,6 +124,7 @@ CREATE INDEX pages_waiting ON pages (run_id, part, not_before)
 CREATE INDEX pages_waiting_since ON pages (run_id, part, fetched_at)
     WHERE state = 'pending' AND not_before <> 0;
 
+-- url is that of the page, once its row is gone.
 CREATE TABLE items (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id INTEGER NOT NULL,
@@ -130,7 +134,8 @@ CREATE TABLE items (
     definition_revision INTEGER NOT NULL,
     fields TEXT NOT NULL,
     missing TEXT,
-    stored_at REAL NOT NULL
+    stored_at REAL NOT NULL,
+    url TEXT
 ) STRICT;
 
 CREATE UNIQUE INDEX items_key ON items (run_id, fingerprint, ordinal);

@@ -1,0 +1,31 @@
+-- Failed pages that are tried again.
+
+-- name: select_failed
+-- Those of which an item was stored are left: what is joined goes out once, as far as it went.
+SELECT seq FROM pages
+WHERE run_id = (SELECT id FROM runs WHERE resource_id = :resource_id AND run = :run)
+    AND state = 'failed' AND seq > :after
+    AND status BETWEEN :lowest AND :highest AND instr(reason, :reason) > 0
+    AND NOT EXISTS (
+        SELECT 1 FROM items
+        WHERE items.run_id = pages.run_id AND items.fingerprint = pages.fingerprint
+    )
+ORDER BY seq LIMIT :limit;
+
+-- name: select_last_run
+SELECT id, run, finished FROM runs WHERE resource_id = ? ORDER BY run DESC LIMIT 1;
+
+-- name: retry_pages
+-- As they were found.
+UPDATE pages SET state = 'pending', reason = '', not_before = 0, attempts = 0, strikes = 0,
+    status = 0, matched_rule = '', final_url = '', content_type = '', size_bytes = 0,
+    elapsed_s = 0, fetched_at = 0
+WHERE seq IN (SELECT value FROM json_each(:pages) AS wanted) AND run_id = :run_id
+    AND +state = 'failed'
+RETURNING part;
+
+-- name: reopen_run
+UPDATE runs SET finished = '', finished_at = 0 WHERE id = ? AND finished <> '';
+
+-- name: uncount_failed
+UPDATE counters SET failed = failed - :count WHERE run_id = :run_id AND part = :part;
