@@ -14,7 +14,7 @@ from crawler.store.sqlite import schema
 from crawler.store.sqlite.links import asking
 
 ROOM = Path(statements.__file__).parent
-SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging", "outbox")
+SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging", "outbox", "heritage")
 BACKENDS = ("sqlite", "postgres")
 ALL = [
     (subject, name, sql)
