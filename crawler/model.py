@@ -177,11 +177,42 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
+class Imprint:
+    """What is kept of a page's content, so that a later run can ask whether it has changed.
+
+    ``digest``: 16 bytes over the content. ``etag`` and ``last_modified`` as the server said them
+    ("": it did not). For ``interval_s`` after its commit the page is not asked again (0.0: every
+    run asks it).
+    """
+
+    digest: bytes
+    etag: str = ""
+    last_modified: str = ""
+    interval_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the run that this one builds on made of a page that is reached in the same way, by rule
+    and carried values. ``depth`` is that of then, ``rule`` the one that took it, ``links`` how many
+    pages were first found on it; ``due_at``: it is not to be asked before (0.0: it may be now)."""
+
+    imprint: Imprint
+    depth: int
+    rule: str = ""
+    content_type: str = ""
+    links: int = 0
+    due_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One URL to fetch. ``fingerprint`` is 16 bytes over method, canonical URL and body.
 
     ``parent`` is the fingerprint of the page that first linked here (None: a start URL).
-    ``rule`` is the rule a link was sent to (None: the first whose ``match`` fits).
+    ``rule`` is the rule a link was sent to (None: the first whose ``match`` fits). ``bound``: it
+    means nothing to a later run, because an unfinished item travels with it. ``before`` is told
+    by the store, None where nothing can be taken over.
     """
 
     fingerprint: bytes
@@ -196,6 +227,8 @@ class Request:
     parent: bytes | None = None
     attempts: int = 0
     strikes: int = 0
+    bound: bool = False
+    before: Before | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +248,11 @@ class Visit:
     state is final.
     ``links`` are requests found on the page, each already in scope (or EXCLUDED, in
     ``excluded`` with its reason).
+
+    ``imprint``: the page may be compared with it in a later run; None: it may not. ``unchanged``:
+    the page is as ``request.before`` says, so its items and what was first found on it are taken
+    over from that run, and ``items``, ``links`` and ``excluded`` are empty. ``due_at`` (not 0.0):
+    it was not even asked, because it is not due before.
     """
 
     request: Request
@@ -230,11 +268,15 @@ class Visit:
     items: tuple[Item, ...] = ()
     links: tuple[Request, ...] = ()
     excluded: tuple[tuple[Request, str], ...] = ()
+    imprint: Imprint | None = None
+    unchanged: bool = False
+    due_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A run's counters, read in one statement: known = done + failed + pending + excluded."""
+    """A run's counters, read in one statement: known = done + failed + pending + excluded.
+    ``unchanged`` are those of ``done`` that were as the run before had left them."""
 
     known: int = 0
     done: int = 0
@@ -245,6 +287,7 @@ class Progress:
     fetched_bytes: int = 0
     seeded: bool = False
     finished: str = ""  # the reason; "" while the run goes on
+    unchanged: int = 0
 
     @property
     def pending(self) -> int:

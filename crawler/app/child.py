@@ -47,6 +47,8 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
             order.parts,
             order.due,
             tuple(sink.name for sink in definition.sinks),
+            definition.recipe(),
+            definition.recrawl.unlinked == "keep",
         )
         frontier = await store.claim(order.stamp, job)
         for strike in order.strikes:

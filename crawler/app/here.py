@@ -112,7 +112,16 @@ async def crawl_here(
         cluster, text = uuid.uuid4().hex, definition.canonical()
         await store.open_epoch(cluster, 1)
         sinks = tuple(sink.name for sink in definition.sinks)
-        job = Job(LOCAL, run, text, 1, LOCAL, sinks=sinks)
+        job = Job(
+            LOCAL,
+            run,
+            text,
+            1,
+            LOCAL,
+            sinks=sinks,
+            recipe=definition.recipe(),
+            sweeps=definition.recrawl.unlinked == "keep",
+        )
         frontier = await store.claim(Stamp(cluster, LOCAL, 0, 1), job)
         begun_ns = int(clock.wall() * 1e9)
         await store.mirror([Mirrored(LOCAL, LOCAL, begun_ns, text, Desired.RUNNING, run)])

@@ -121,6 +121,7 @@ def told(progress: Progress) -> str:
     parts = [f"{progress.done:,} pages", f"{progress.items:,} items"]
     for figure, word in (
         (progress.incomplete_items, "incomplete"),
+        (progress.unchanged, "pages unchanged"),
         (progress.failed, "failed"),
         (progress.excluded, "excluded"),
         (progress.pending, "still pending"),

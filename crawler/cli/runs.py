@@ -16,7 +16,7 @@ from crawler.cli.calls import as_json, connect
 if TYPE_CHECKING:
     from crawler.client import RunPage
 
-COLUMNS = (">RUN", "DUE", "STARTED", "FINISHED", ">PAGES", ">ITEMS", ">FAILED", "END")
+COLUMNS = (">RUN", "DUE", "STARTED", "FINISHED", ">PAGES", ">UNCHANGED", ">ITEMS", ">FAILED", "END")
 
 
 def runs(
@@ -42,6 +42,7 @@ def runs(
             _date(each.started_at),
             _date(each.finished_at),
             terminal.count(each.done),
+            terminal.count(each.unchanged),
             terminal.count(each.items),
             terminal.count(each.failed),
             each.finished or "-",

@@ -55,6 +55,8 @@ def show(
             f"{counts.done:,} done, {counts.pending:,} pending, {counts.failed:,} failed, "
             f"{counts.excluded:,} excluded of {counts.known:,} known"
         )
+        if counts.unchanged:
+            lines["unchanged"] = f"{counts.unchanged:,} pages since the run before"
         lines["items"] = f"{counts.items:,} ({counts.incomplete_items:,} incomplete)"
         lines["fetched"] = f"{counts.fetched_bytes:,} bytes"
     elif found.progress_error:

@@ -59,6 +59,7 @@ class Counters:
     fetched_bytes: int
     seeded: bool
     finished: str
+    unchanged: int = 0  # of those done: as the run before had left them
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import ada_url
 
 from crawler.definition.patterns import Routes
+from crawler.definition.schedule import seconds_of
 from crawler.definition.schema import Definition
 
 
@@ -20,6 +21,7 @@ def doubts(definition: Definition) -> tuple[str, ...]:
         *_unused_sitemaps(definition),
         *_unreachable(definition),
         *_dropped(definition),
+        *_idle_intervals(definition),
     )
 
 
@@ -72,3 +74,15 @@ def _dropped(definition: Definition) -> Iterator[str]:
         for where, name in names:
             if any(fnmatchcase(name, glob) for glob in globs):
                 yield f"rules[{at}].{where}: sets {name}, which drop_query takes from links"
+
+
+def _idle_intervals(definition: Definition) -> Iterator[str]:
+    """Intervals that are over whenever the next run begins."""
+    schedule, recrawl = definition.schedule, definition.recrawl
+    if schedule is None or schedule.every is None or not recrawl.min_interval:
+        return
+    if recrawl.max_s <= seconds_of(schedule.every):
+        yield (
+            f"recrawl.max_interval: no longer than every {schedule.every} of the schedule: each "
+            "run asks every page"
+        )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from crawler.definition.access import Auth, Basic, Limit
 from crawler.definition.checks import shortened, suggestion
 from crawler.definition.lines import Path, line_of
+from crawler.definition.recrawl import Recrawl
 from crawler.definition.rules import Change, Each, Follow, ItemField, Next, Rule, Value
 from crawler.definition.schedule import Schedule
 from crawler.definition.schema import ALIASES, Definition
@@ -156,6 +157,8 @@ def _model_at(path: Path) -> type[BaseModel]:
         return Traps
     if names[0] == "schedule":
         return Schedule
+    if names[0] == "recrawl":
+        return Recrawl
     if names[0] != "rules" or len(names) == 1:
         return Rule
     if names[1] == "item":

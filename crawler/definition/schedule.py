@@ -73,17 +73,18 @@ def _cron(text: str) -> str:
     return line
 
 
-def _every(value: Any) -> str:
+def duration(value: Any) -> str:
     """``90s``, ``15m``, ``6h``, ``1d12h``; a bare number counts seconds."""
     text = f"{value}s" if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or _EVERY.fullmatch(text) is None:
         raise wrong(f'must be a time like "90s", "15m", "6h" or "1d12h" (got {shortened(value)})')
-    if not 1 <= _seconds(text) <= LONGEST_S:
+    if not 1 <= seconds_of(text) <= LONGEST_S:
         raise wrong(f"must be from one second to ten years (got {shortened(value)})")
     return text
 
 
-def _seconds(every: str) -> int:
+def seconds_of(every: str) -> int:
+    """Of a `duration`."""
     match = _EVERY.fullmatch(every)
     assert match is not None
     return sum(
@@ -120,9 +121,11 @@ class Schedule(BaseModel):
     cron: Annotated[str, AfterValidator(_cron)] | None = Field(
         default=None, description="minute, hour, day of month, month, day of week; or @daily"
     )
-    every: Annotated[str, BeforeValidator(_every, json_schema_input_type=str | int)] | None = Field(
-        default=None,
-        description="90s, 15m, 6h, 1d12h, or seconds; counted from the resource's creation",
+    every: Annotated[str, BeforeValidator(duration, json_schema_input_type=str | int)] | None = (
+        Field(
+            default=None,
+            description="90s, 15m, 6h, 1d12h, or seconds; counted from the resource's creation",
+        )
     )
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         default="UTC", description="of the cron line, like Europe/Berlin"
@@ -179,7 +182,7 @@ def next_due(schedule: Schedule, after: int, anchor: int) -> int | None:
     a time of the two hours that follow, if it begins to look before that.
     """
     if schedule.every is not None:
-        step = _seconds(schedule.every)
+        step = seconds_of(schedule.every)
         return anchor + ((after - anchor) // step + 1) * step
     assert schedule.cron is not None
     line = _NICKNAMES.get(schedule.cron, schedule.cron)

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Annotated, Any, Final, Literal
 
 import ada_url
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import InitErrorDetails, ValidationError
 
+from crawler import __version__
 from crawler.definition import checks, keeping
 from crawler.definition.access import Auth, Limit
 from crawler.definition.checks import wrong
+from crawler.definition.recrawl import Recrawl
 from crawler.definition.rules import Flag, Model, Rule, Value
 from crawler.definition.schedule import Schedule, as_schedule
 from crawler.definition.sinks import Sink
@@ -31,6 +34,32 @@ ALIASES: Final[Mapping[str, str]] = {
     "closespider_timeout": "max_seconds",
 }
 _FOREVER_S: Final = 10 * 365 * 86_400
+# What a page yields does not depend on them.
+_WITHOUT_YIELD: Final = frozenset(
+    {
+        "autothrottle_enabled",
+        "autothrottle_max_delay",
+        "autothrottle_start_delay",
+        "autothrottle_target_concurrency",
+        "concurrent_requests",
+        "concurrent_requests_per_domain",
+        "concurrent_requests_per_ip",
+        "connect_timeout",
+        "download_delay",
+        "download_timeout",
+        "first_byte_timeout",
+        "limits",
+        "max_items",
+        "max_pages",
+        "max_seconds",
+        "randomize_download_delay",
+        "recrawl",
+        "retry_http_codes",
+        "retry_times",
+        "schedule",
+        "sinks",
+    }
+)
 
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000_000)]
 Seconds = Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)]
@@ -207,6 +236,9 @@ class Definition(Model):
     keep_events: Annotated[int, Field(strict=True, ge=1, le=100_000)] = Field(
         default=keeping.DEFAULT.events, description="events that are kept; older ones go"
     )
+    recrawl: Recrawl = Field(
+        default=Recrawl(), description="what a run takes over from the run before it"
+    )
     rules: Annotated[tuple[Rule, ...], Field(max_length=200)] = ()
     sinks: Annotated[tuple[Sink, ...], Field(max_length=8)] = Field(
         default=(), description="where items are sent, each of them to every one"
@@ -319,6 +351,19 @@ class Definition(Model):
             if "item" in given:
                 rule["item"] = {name: _sorted(entry) for name, entry in given["item"].items()}
         return json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
+
+    def recipe(self) -> str:
+        """32 characters over all that decides which pages there are and what they yield, and over
+        who is sent it: runs of equal recipes may build on each other. "": this one on none.
+
+        Another version of this program may read pages otherwise, so it has other recipes.
+        """
+        if not self.recrawl.conditional:
+            return ""
+        data = self.model_dump(mode="json", exclude_defaults=True, exclude=set(_WITHOUT_YIELD))
+        sinks = sorted(sink.name for sink in self.sinks)
+        text = json.dumps([__version__, sinks, data], separators=(",", ":"))
+        return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _sorted(value: Any) -> Any:

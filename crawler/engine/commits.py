@@ -60,7 +60,7 @@ class Commits:
         """Queue a visit."""
         self._queue.append(visit)
         self.items += len(visit.items)
-        self.links += len(visit.links)
+        self.links += _links(visit)
         self._filled.set()
         if self._is_full():
             self._urgent.set()
@@ -102,7 +102,7 @@ class Commits:
         if not self._batch:
             links = 0
             while self._queue and len(self._batch) < self._settings.batch_visits:
-                links += len(self._queue[0].links)
+                links += _links(self._queue[0])
                 if links > self._settings.batch_links and self._batch:
                     break
                 self._batch.append(self._queue.popleft())
@@ -121,7 +121,7 @@ class Commits:
         progress = await self._persist([_ending(visit, most) for visit in self._batch])
         batch, self._batch = self._batch, []
         self.items -= sum(len(visit.items) for visit in batch)
-        self.links -= sum(len(visit.links) for visit in batch)
+        self.links -= sum(_links(visit) for visit in batch)
         self._committed(batch, progress)
 
     async def _persist(self, visits: Sequence[Visit]) -> Progress:
@@ -147,6 +147,12 @@ class Commits:
         finally:
             self._sent_at = None
         return progress
+
+
+def _links(visit: Visit) -> int:
+    """How many links come in with a visit, those included that are taken over."""
+    before = visit.request.before
+    return len(visit.links) + (before.links if before is not None and visit.unchanged else 0)
 
 
 def _ahead(visits: Sequence[Visit], most: int) -> Iterator[Sequence[Visit]]:

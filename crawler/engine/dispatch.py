@@ -178,8 +178,12 @@ class Dispatcher:
             self._lanes.hold(lane, until, reason, now)
             self.keeper.poke()
             return
-        while lane.queue:
+        while lane.queue and self._open():
             request = self._lanes.peek(lane)
+            if (unasked := self._pages.unasked(request)) is not None:
+                self._lanes.take(lane)
+                self.commits.add(unasked)
+                continue
             rules = self._pages.rules(request.url)
             if rules is None:
                 self._send(group, lane, self._learn(lane, request), reading=True)
@@ -264,6 +268,10 @@ class Dispatcher:
         """End the run, if the store agrees."""
         try:
             self._progress = await self._frontier.finish(reason, limit=limit)
+            if not self._progress.finished and not self._progress.pending:
+                while await self._frontier.sweep():
+                    pass
+                self._progress = await self._frontier.finish(reason)
         except (StoreUnavailable, OutcomeUnknown) as error:
             log.warning("end not recorded; trying again", error=str(error))
             await self._clock.sleep(_LONGEST_NAP_S)

@@ -37,8 +37,12 @@ class Frontier(Protocol):
         """The URLs that those of these pages led to whose committed visits ended elsewhere than
         at their own URL: redirects."""
 
+    async def sweep(self) -> bool:
+        """When nothing is pending: take over some of what the run before knew and nobody has
+        found; whether more of it is left to look at."""
+
     async def finish(self, reason: str, *, limit: bool = False) -> Progress:
-        """End the run if nothing is pending, or because a limit is reached."""
+        """End the run if nothing is pending and all is swept up, or because a limit is reached."""
 
 
 class Turns(Protocol):

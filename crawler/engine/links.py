@@ -133,7 +133,7 @@ class LinkFilter:
             return False
         request = _request(mark, url, page, rule, link, page.depth, method, body)
         carry = {**request.carry, **longer.baggage()}
-        found.links.append(replace(request, carry=carry))
+        found.links.append(replace(request, carry=carry, bound=True))
         return True
 
     def _take(self, found: Found, page: Request, rule: str | None, link: Link) -> None:
@@ -246,6 +246,7 @@ class LinkFilter:
             rule=page.rule,
             carry=carry,
             parent=page.fingerprint,
+            bound=chain is not None,
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from crawler.clock import Clock
-from crawler.engine import sitemaps
+from crawler.engine import recrawl, sitemaps
 from crawler.engine.fetch import (
     MAX_HOPS,
     REDIRECTS,
@@ -30,7 +30,7 @@ from crawler.engine.urls import Scope, host_of
 from crawler.engine.walls import Book, CookieWall
 from crawler.errors import FetchFailed
 from crawler.failpoint import hit
-from crawler.model import PageState, Request, Visit
+from crawler.model import Before, PageState, Request, Visit
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +115,13 @@ class Pages:
             return _lost(request, "killed its process")
         return None
 
+    def unasked(self, request: Request) -> Visit | None:
+        """The visit of a page that need not be asked yet; None where a request is to be sent."""
+        return recrawl.unasked(request, self._before(request), self._manners.recrawl)
+
+    def _before(self, request: Request) -> Before | None:
+        return recrawl.known_of(request, self._manners.depth_limit)
+
     async def visit(self, request: Request, book: Book) -> Outcome:
         """Fetch and read one page. Whatever goes wrong with the page is in the visit. A redirect
         that is followed at once waits for the start that ``book`` gives it."""
@@ -130,17 +137,26 @@ class Pages:
         except FetchFailed as failure:
             failed = self._failed(request, failure)
             visit, pause_s = failed.visit, failed.pause_s
-        good = 200 <= page.status < 300
+        good = 200 <= page.status < 300 or visit.unchanged
         return Outcome(visit, pause_s, page.latency_s, good, page.address)
 
     async def _get(self, request: Request, book: Book) -> Page:
         method, body = request.method, request.body
-        most = self._most_bytes(request)
+        most, before = self._most_bytes(request), self._before(request)
+        unless = None if before is None else before.imprint
         if not self._keeps_cookies:
-            return await self._fetch.get(request.url, method=method, body=body, max_bytes=most)
+            return await self._fetch.get(
+                request.url, method=method, body=body, max_bytes=most, unless=unless
+            )
         hops = CookieWall(request, self.rules, book, self._clock)
         return await follow(
-            self._fetch, request.url, method=method, body=body, gate=hops, max_bytes=most
+            self._fetch,
+            request.url,
+            method=method,
+            body=body,
+            gate=hops,
+            max_bytes=most,
+            unless=unless,
         )
 
     def _most_bytes(self, request: Request) -> int | None:
@@ -152,6 +168,11 @@ class Pages:
     def _read(self, request: Request, page: Page) -> Visit:
         if page.status in REDIRECTS or page.url != request.url:
             return self._redirected(request, page)
+        before = self._before(request)
+        if before is not None:
+            unchanged = recrawl.answered(request, before, page, self._manners.recrawl)
+            if unchanged is not None:
+                return unchanged
         failure = refusal(page.status, page.retry_after_s, self._manners.retry_http_codes)
         if failure is not None:
             raise failure

@@ -15,12 +15,13 @@ from crawler.engine.fetch import Page, product_token
 from crawler.engine.harvest import Extraction, gather
 from crawler.engine.links import MAX_LINKS, LinkFilter
 from crawler.engine.parts import Part, chain_of
+from crawler.engine.recrawl import imprint_of
 from crawler.engine.settings import Manners
 from crawler.engine.sitemaps import Sitemaps, is_sitemap
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed, InvalidInput
 from crawler.failpoint import hit_sync
-from crawler.model import PageState, Request, Visit
+from crawler.model import Imprint, PageState, Request, Visit
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +67,7 @@ class Reader:
     ) -> None:
         self._obeys_nofollow = manners.nofollow == "obey"
         self._follows_canonical = manners.canonical_links == "follow"
+        self._pace = manners.recrawl
         self._agent = product_token(manners.user_agent).lower()
         self._scope = scope
         self._extractor = extractor
@@ -105,7 +107,14 @@ class Reader:
             items=items,
             links=tuple(found.links),
             excluded=tuple(found.excluded),
+            imprint=self._imprint(request, page, extraction),
         )
+
+    def _imprint(self, request: Request, page: Page, extraction: Extraction) -> Imprint | None:
+        """None for a page with part of an item that is on others too: one of these may change."""
+        if extraction.part is not None or chain_of(request) is not None:
+            return None
+        return imprint_of(page, request.before, self._pace)
 
     def _forbids_links(self, request: Request, page: Page) -> bool:
         """Whether the answer's header asks not to follow its links, which a sitemap's cannot."""

@@ -55,6 +55,16 @@ class Limited(Protocol):
     def burst(self) -> int: ...
 
 
+class Pace(Protocol):
+    """After how many seconds, at least and at most, a page is asked again by a later run. ``min_s``
+    0.0: every run asks it."""
+
+    @property
+    def min_s(self) -> float: ...
+    @property
+    def max_s(self) -> float: ...
+
+
 class Manners(Protocol):
     """The settings of a definition that the engine reads; see DESIGN.md §4 for their meaning."""
 
@@ -128,6 +138,8 @@ class Manners(Protocol):
     def max_seconds(self) -> float: ...
     @property
     def partitions(self) -> int: ...
+    @property
+    def recrawl(self) -> Pace: ...
 
 
 def own_name(manners: Manners) -> str:

@@ -66,7 +66,7 @@ class Supply:
         """The store has these visits now."""
         for visit in visits:
             self._held.discard(visit.request.fingerprint)
-            self._fresh = self._fresh or bool(visit.links)
+            self._fresh = self._fresh or bool(visit.links) or visit.unchanged
             if visit.state is PageState.PENDING:
                 self._wait(visit.retry_after_s)
 

@@ -5,7 +5,7 @@ Rows are tuples in the order in which the backends' statements take them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from crawler.store.cleaning import (
     encode_names,
 )
 from crawler.store.fencing import Claim
+from crawler.store.heritage import taken
 from crawler.store.parts import part_of
 
 LONGEST_WAIT_S = 24 * 3600.0
@@ -39,6 +40,8 @@ class Delta:
     items: int = 0
     incomplete_items: int = 0
     fetched_bytes: int = 0
+    unchanged: int = 0
+    kept: int = 0
 
     def count(self, state: PageState) -> None:
         """Note that one known page left PENDING for ``state``."""
@@ -55,16 +58,24 @@ class Delta:
         self.fetched_bytes += clean_size(visit.size_bytes)
         self.items += len(visit.items)
         self.incomplete_items += sum(1 for item in visit.items if item.missing)
+        self.unchanged += visit.unchanged
+
+    def keep(self, incomplete: Sequence[bool]) -> None:
+        """Note items that were taken over: of each, whether fields are missing."""
+        self.items += len(incomplete)
+        self.kept += len(incomplete)
+        self.incomplete_items += sum(incomplete)
 
 
 @dataclass(slots=True)
 class Batch:
     """The effective part of a batch. ``links`` and ``excluded`` hold each fingerprint once, in the
     order found; the first one wins. They are not counted yet: only the database knows which of
-    them are new."""
+    them are new. ``unchanged``: pages of which the base's items and links are to be taken over."""
 
     pages: list[Row] = field(default_factory=list)
     items: list[Row] = field(default_factory=list)
+    unchanged: list[bytes] = field(default_factory=list)
     links: dict[bytes, tuple[Request, bytes]] = field(default_factory=dict)
     excluded: dict[bytes, tuple[Request, bytes, str]] = field(default_factory=dict)
     delta: Delta = field(default_factory=Delta)
@@ -79,6 +90,16 @@ class Batch:
         for link, reason in visit.excluded:
             if link.fingerprint not in excluded:
                 excluded[link.fingerprint] = link, parent, reason
+
+    def inherit(self, rows: Iterable[Row]) -> None:
+        """Take the links of unchanged pages, from rows of ``select_children``."""
+        for row in rows:
+            link, reason = taken(row)
+            parent = link.parent or b""
+            if reason is None:
+                self.links.setdefault(link.fingerprint, (link, parent))
+            else:
+                self.excluded.setdefault(link.fingerprint, (link, parent, reason))
 
     def fingerprints(self) -> list[bytes]:
         """Of everything found."""
@@ -128,6 +149,8 @@ def work_out(
             del standing[fingerprint]  # a second visit in this batch changes nothing
             batch.delta.complete(visit)
             batch.items.extend(_item_rows(claim, visit, now))
+            if visit.unchanged:
+                batch.unchanged.append(fingerprint)
     return batch
 
 
@@ -149,6 +172,7 @@ def page_row(
         clean_text(request.host),
         request.method,
         request.body,
+        request.bound,
         *_way(request, parent),
     )
 
@@ -166,7 +190,7 @@ def _way(request: Request, parent: bytes | None) -> Row:
 
 def _attempts(visit: Visit, attempts: int) -> int:
     """Counted from what the visitor saw, so that a repeated commit of one attempt counts once."""
-    if visit.state is PageState.EXCLUDED:
+    if visit.state is PageState.EXCLUDED or visit.due_at:
         return attempts
     return max(attempts, clean_count(visit.request.attempts) + 1)
 
@@ -186,7 +210,24 @@ def _page_change(visit: Visit, seq: int, attempts: int, now: float) -> Row:
         now,
         attempts,
         now + min(visit.retry_after_s, LONGEST_WAIT_S) if again else 0.0,
+        *_imprint(visit, now),
         seq,
+    )
+
+
+def _imprint(visit: Visit, now: float) -> Row:
+    """What a later run can ask by: digest, etag, last_modified, interval_s and due_at."""
+    imprint = visit.imprint
+    if imprint is None:
+        return None, "", "", 0.0, 0.0
+    interval_s = clean_seconds(imprint.interval_s)
+    due_at = visit.due_at or (now + interval_s if interval_s else 0.0)
+    return (
+        imprint.digest,
+        clean_text(imprint.etag),
+        clean_text(imprint.last_modified),
+        interval_s,
+        due_at,
     )
 
 

@@ -51,6 +51,8 @@ class Job:
     parts: int = 1  # how many parts the resource is divided into, for ever
     due: int = 0  # the due time that began the run, in Unix seconds; 0: somebody did by hand
     sinks: tuple[str, ...] = ()  # the names of those that the definition sends items to
+    recipe: str = ""  # what pages are read by: a run builds on one of the same; "": on none
+    sweeps: bool = True  # whether it takes over what nobody has found in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,9 @@ class Frontier(Protocol):
         Items are kept once per (resource ID, run, URL), those of a visit that is final. A
         repeated visit counts once: attempts are counted from ``visit.request.attempts``.
 
+        A visit that found its page unchanged takes over what the run that this one builds on has
+        of it: its items, which sinks do not get again, and the pages first found on it, as links.
+
         A page that is to be tried again waits from the commit on, a day at most.
         """
 
@@ -128,9 +133,18 @@ class Frontier(Protocol):
 
         The one write that counts again when it is repeated."""
 
+    async def sweep(self) -> bool:
+        """Take over what the run that this one builds on knew of this part and nobody has found in
+        this one: a bounded number of its pages in one transaction; whether more of them are left
+        to look at. To be called when nothing is pending, again and again; a successor goes on
+        where the last call ended.
+
+        Taken over are pages that were done, or were linked to and could not be had for the time
+        being: neither those that were gone (404, 410), nor those excluded, nor ``bound`` ones."""
+
     async def finish(self, reason: str, *, limit: bool = False) -> Progress:
-        """End the run if it is seeded and nothing is pending (or ``limit``: in any case, the
-        pending kept). ``Progress.finished`` says whether it ended."""
+        """End the run if it is seeded, nothing is pending, and every part has swept up all (or
+        ``limit``: in any case, the pending kept). ``Progress.finished`` says whether it ended."""
 
     async def targets(self, fingerprints: Sequence[bytes]) -> Sequence[str]:
         """The URLs that those of these pages led to whose committed visits ended elsewhere than
@@ -175,7 +189,9 @@ class Store(Protocol):
 
         The same stamp may be claimed again (a replaced child): the older claim is then fenced.
         Creates what rows are missing; earlier runs that were not over are then finished, as
-        replaced. A due time has one run: `Conflict` where ``job.due`` began another one, or the run
+        replaced. A new run builds on the last one that ended by itself with any page done, if that
+        was of the same recipe from its beginning to its end; none builds on a run of several. A due
+        time has one run: `Conflict` where ``job.due`` began another one, or the run
         was begun otherwise. The claim of part 0 says which sinks there are: those that ``job`` does
         not name are forgotten, all others are tried at once. A stamp of a cluster that `open_epoch`
         never saw raises `StoreUnavailable`: the leader has yet to open it.

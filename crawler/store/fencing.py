@@ -33,6 +33,8 @@ class Claim:
     node: str
     parts: int = 1
     sinks: bool = False  # whether items are sent anywhere
+    base: int | None = None  # the run that this one builds on, by its run_id
+    begun_at: float = 0.0  # when the run began, by the store's clock
 
 
 def may_claim(standing: Fence | None, token: Token) -> bool:

@@ -178,7 +178,8 @@ class Counters(Given):
     """Counters of a run, the latest unless said: at every instant
     known = done + failed + pending + excluded.
 
-    ``finished`` is the reason why it ended, empty while it goes on."""
+    ``finished`` is the reason why it ended, empty while it goes on. ``unchanged`` are those of
+    ``done`` that were as the run before had left them."""
 
     run: int
     known: int
@@ -191,6 +192,7 @@ class Counters(Given):
     fetched_bytes: int
     seeded: bool
     finished: str
+    unchanged: int
 
 
 class Part(Given):

@@ -210,6 +210,7 @@ def counters(run: int, progress: Progress) -> Counters:
         fetched_bytes=progress.fetched_bytes,
         seeded=progress.seeded,
         finished=progress.finished,
+        unchanged=progress.unchanged,
     )
 
 

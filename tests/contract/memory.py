@@ -34,11 +34,22 @@ class MemoryStore:
         return 1
 
     async def claim(self, stamp: Stamp, job: Job) -> MemoryFrontier:
-        run = self._runs.setdefault(job.run, MemoryRun(self._clock))
+        run = self._runs.get(job.run) or self._begin(job)
         self._definition_revision = job.definition_revision
         frontier = run.claim(stamp.revision, node=job.node)
         run.tell("claimed", "", job.node)
         return frontier
+
+    def _begin(self, job: Job) -> MemoryRun:
+        """The next run, which builds on the last one that ended by itself, if that is alike."""
+        for old in self._runs.values():
+            if not old.finished:
+                old.finished, old.recipe = f"replaced by run {job.run}", None
+        ended = [old for old in self._runs.values() if old.recipe is not None]
+        alike = bool(ended and job.recipe and ended[-1].recipe == job.recipe)
+        run = self._runs[job.run] = MemoryRun(self._clock, ended[-1] if alike else None)
+        run.recipe, run.unswept = job.recipe, run.unswept and job.sweeps
+        return run
 
     async def raise_fence(self, stamp: Stamp) -> None:
         for run in self._runs.values():

@@ -18,6 +18,7 @@ CALLS: dict[str, Callable[[Frontier], Awaitable[object]]] = {
     "seed": lambda f: f.seed([request("late")]),
     "window": lambda f: f.window(1, 1, frozenset()),
     "commit": lambda f: f.commit([done(PAGE, request("late"))]),
+    "sweep": lambda f: f.sweep(),
     "strike": lambda f: f.strike(PAGE.fingerprint, "killed its process"),
     "finish": lambda f: f.finish("enough", limit=True),
     "progress": lambda f: f.progress(),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from crawler.clock import Clock
 from crawler.errors import Fenced
-from crawler.model import Event, Item, PageState, Progress, Request, Visit
+from crawler.model import Before, Event, Item, PageState, Progress, Request, Visit
 from crawler.store.contract import Window
 
 STRIKES = 3
@@ -39,6 +39,19 @@ class Row:
         """A wait that began in the future was set by a clock that has stepped back since."""
         return self.not_before <= now or self.visited_at > now
 
+    @property
+    def refused(self) -> bool:
+        """Excluded when it was found."""
+        return self.state is PageState.EXCLUDED and self.visit is None
+
+    @property
+    def stays(self) -> bool:
+        """Whether a later run takes it over although nobody leads to it."""
+        if self.request.bound or self.state is PageState.EXCLUDED:
+            return False
+        gone = self.visit is not None and self.visit.status in (404, 410)
+        return self.state is PageState.DONE or (self.request.parent != b"" and not gone)
+
 
 class MemoryRun:
     """The rows of one run: what survives its claims.
@@ -46,8 +59,12 @@ class MemoryRun:
     ``completions`` counts how often each URL was completed, for tests that look for doubles.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, base: MemoryRun | None = None) -> None:
         self.clock = clock
+        self.base = base
+        self.unswept = base is not None
+        self.recipe: str | None = ""  # what pages are read by; None: the run was cut short
+        self.begun_at = 0.0  # when it was seeded
         self.rows: dict[bytes, Row] = {}
         self.items: dict[bytes, tuple[Item, ...]] = {}
         self.events: list[Event] = []
@@ -75,14 +92,19 @@ class MemoryRun:
 
     def insert(self, request: Request, parent: bytes | None = None) -> None:
         """A pending row, unless the URL is known; one refused as a link is taken up again."""
-        request = replace(request, parent=request.parent or parent, attempts=0, strikes=0)
+        request = self._fresh(request, parent)
         row = self.rows.setdefault(request.fingerprint, Row(request, next(self._orders)))
         if row.state is PageState.EXCLUDED and row.visit is None:
             row.request, row.state, row.reason = request, PageState.PENDING, ""
 
+    @staticmethod
+    def _fresh(request: Request, parent: bytes | None) -> Request:
+        known = request.parent if request.parent is not None else parent
+        return replace(request, parent=known, attempts=0, strikes=0, before=None)
+
     def exclude(self, request: Request, parent: bytes, reason: str) -> None:
         """An excluded row for a link, unless it is known."""
-        request = replace(request, parent=request.parent or parent, attempts=0, strikes=0)
+        request = self._fresh(request, parent)
         row = Row(request, next(self._orders), PageState.EXCLUDED, reason)
         self.rows.setdefault(request.fingerprint, row)
 
@@ -90,7 +112,8 @@ class MemoryRun:
         """What a visit to a pending row came to, but for its links."""
         mark, now = row.request.fingerprint, self.clock.wall()
         before = row.request.attempts
-        attempts = max(before, visit.request.attempts + (visit.state is not PageState.EXCLUDED))
+        made = visit.state is not PageState.EXCLUDED and not visit.due_at
+        attempts = max(before, visit.request.attempts + made)
         row.request = replace(row.request, attempts=attempts)
         row.visit, row.reason, row.state = visit, visit.reason, visit.state
         row.visited_at, row.not_before = now, 0.0
@@ -101,8 +124,42 @@ class MemoryRun:
             return
         self.completions[mark] += 1
         self.fetched_bytes += visit.size_bytes
-        if visit.items:
-            self.items.setdefault(mark, visit.items)
+        items = self.base.items.get(mark, ()) if visit.unchanged and self.base else visit.items
+        if items:
+            self.items.setdefault(mark, items)
+
+    def recalled(self, request: Request) -> Request:
+        """The request with what the base says of it."""
+        old = self.base.rows.get(request.fingerprint) if self.base else None
+        if old is None or old.visit is None or old.visit.imprint is None:
+            return request
+        same = (old.request.rule, old.request.carry) == (request.rule, request.carry)
+        if old.state is not PageState.DONE or not same:
+            return request
+        visit, imprint = old.visit, old.visit.imprint
+        due_at = visit.due_at or (imprint.interval_s and old.visited_at + imprint.interval_s)
+        waits = due_at - imprint.interval_s <= self.begun_at < due_at
+        before = Before(
+            imprint,
+            old.request.depth,
+            visit.rule,
+            visit.content_type,
+            len(self.inherited(request.fingerprint)),
+            due_at if waits else 0.0,
+        )
+        return replace(request, before=before)
+
+    def inherited(self, mark: bytes) -> list[Row]:
+        """What was first found on a page of the base."""
+        rows = self.base.rows.values() if self.base else ()
+        return [row for row in rows if row.request.parent == mark and not row.request.bound]
+
+    def sweep(self) -> None:
+        """Take over what nobody has found."""
+        for row in self.base.rows.values() if self.base and self.unswept else ():
+            if row.stays and row.request.fingerprint not in self.rows:
+                self.insert(replace(row.request, parent=b"", bound=False))
+        self.unswept = False
 
     def retry(self, orders: Collection[int]) -> int:
         """Failed rows are pending again, as they were found; how many."""
@@ -123,6 +180,7 @@ class MemoryRun:
     def progress(self) -> Progress:
         """The counters."""
         states = [row.state for row in self.rows.values()]
+        done = [row for row in self.rows.values() if row.state is PageState.DONE]
         items = [item for each in self.items.values() for item in each]
         return Progress(
             known=len(states),
@@ -134,6 +192,7 @@ class MemoryRun:
             fetched_bytes=self.fetched_bytes,
             seeded=self.seeded,
             finished=self.finished,
+            unchanged=sum(row.visit is not None and row.visit.unchanged for row in done),
         )
 
     def urls(self, state: PageState) -> set[str]:
@@ -161,7 +220,7 @@ class MemoryFrontier:
         if not self._run.seeded:
             for request in requests:
                 self._run.insert(request)
-            self._run.seeded = True
+            self._run.seeded, self._run.begun_at = True, self._run.clock.wall()
         await self._step("seed: after")
         return self._run.progress()
 
@@ -180,7 +239,8 @@ class MemoryFrontier:
         turns = (row for each in rounds for row in sorted(filter(None, each), key=_rank))
         due = itertools.islice(turns, limit)
         waits = (row.not_before - now for row in pending if not row.is_due(now))
-        return Window(tuple(row.request for row in due), min(waits, default=None))
+        requests = tuple(self._run.recalled(row.request) for row in due)
+        return Window(requests, min(waits, default=None))
 
     async def commit(self, visits: Sequence[Visit]) -> Progress:
         await self._step("commit: before")
@@ -190,9 +250,21 @@ class MemoryFrontier:
         for visit in effective:
             for link in visit.links:
                 run.insert(link, visit.request.fingerprint)
+        inherited = [
+            row
+            for visit in effective
+            if visit.unchanged
+            for row in run.inherited(visit.request.fingerprint)
+        ]
+        for row in inherited:
+            if not row.refused:
+                run.insert(row.request)
         for visit in effective:
             for link, reason in visit.excluded:
                 run.exclude(link, visit.request.fingerprint, reason)
+        for row in inherited:
+            if row.refused:
+                run.exclude(row.request, row.request.parent or b"", row.reason)
         await self._step("commit: after")
         return run.progress()
 
@@ -214,12 +286,21 @@ class MemoryFrontier:
                 row.state = PageState.FAILED
         return self._run.progress()
 
+    async def sweep(self) -> bool:
+        await self._step("sweep: before")
+        self._check()
+        self._run.sweep()
+        await self._step("sweep: after")
+        return False
+
     async def finish(self, reason: str, *, limit: bool = False) -> Progress:
         await self._step("finish: before")
         self._check()
         progress = self._run.progress()
-        if not self._run.finished and (limit or (progress.seeded and not progress.pending)):
+        over = progress.seeded and not progress.pending and not self._run.unswept
+        if not self._run.finished and (limit or over):
             self._run.finished = reason
+            self._run.recipe = self._run.recipe if progress.done else None
             self._run.tell("finished", reason, self._node)
         await self._step("finish: after")
         return self._run.progress()

@@ -17,9 +17,11 @@ from crawler.engine.fetch.coding import OFFERED
 from crawler.engine.settings import Manners
 from crawler.engine.urls import Scope, host_of, name_of
 from crawler.errors import Misconfigured
+from crawler.model import Imprint
 
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+MAX_VALIDATOR = 512  # characters; a longer one is no reason to keep it with every page
 _NOT_IN_COOKIES = frozenset(';, "\\')
 
 
@@ -76,6 +78,23 @@ class Headers:
             return ""
         name = name_of(url)
         return next((value for domain, value in self._auth if within(name, domain)), "")
+
+
+def conditional(headers: CIMultiDict[str], imprint: Imprint) -> CIMultiDict[str]:
+    """The headers of a request that a server need not answer with the page if it is still that one
+    (RFC 9110, 13.1.2 and 13.1.3)."""
+    headers = headers.copy()
+    if imprint.etag:
+        headers["If-None-Match"] = imprint.etag
+    if imprint.last_modified:
+        headers["If-Modified-Since"] = imprint.last_modified
+    return headers
+
+
+def validator(value: str) -> str:
+    """An ETag or Last-Modified header as it may be sent back; "" where it may not."""
+    text = value.strip()
+    return text if len(text) <= MAX_VALIDATOR and text.isascii() and text.isprintable() else ""
 
 
 def _headers(agent: str, given: Mapping[str, str]) -> CIMultiDict[str]:

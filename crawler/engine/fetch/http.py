@@ -9,6 +9,7 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from crawler.address import Guard
@@ -17,7 +18,13 @@ from crawler.definition.secrets import Secret
 from crawler.engine.fetch.charset import declared
 from crawler.engine.fetch.coding import decoder
 from crawler.engine.fetch.failures import once, translated
-from crawler.engine.fetch.headers import Headers, cookie_values, cookies_for
+from crawler.engine.fetch.headers import (
+    Headers,
+    conditional,
+    cookie_values,
+    cookies_for,
+    validator,
+)
 from crawler.engine.fetch.page import REDIRECTS, Page
 from crawler.engine.fetch.resolver import Resolver
 from crawler.engine.fetch.routes import ATTEMPTS, Route, Routes, blame, suspect
@@ -25,7 +32,9 @@ from crawler.engine.retry import retry_after_s
 from crawler.engine.settings import Manners, ProxyPool, keeps_cookies
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed, InvalidInput, Misconfigured
+from crawler.model import Imprint
 
+_WITHOUT_PAGE = REDIRECTS | {304}
 _DRAIN_BYTES = 1 << 16  # of an answer nobody reads; beyond that the connection is given up
 _SLOW_AFTER_S = 10.0
 _SLOWEST_BYTES_PER_S = 1000.0
@@ -138,15 +147,16 @@ class HttpFetch:
         max_bytes: int | None = None,
         timeout_s: float | None = None,
         truncate: bool = False,
+        unless: Imprint | None = None,
     ) -> Page:
         """See `Fetch`. The wall-clock budget covers name, connection, headers and body."""
         started = self._clock.elapsed()
         total = self._manners.download_timeout if timeout_s is None else timeout_s
         limit = self._manners.download_maxsize if max_bytes is None else max_bytes
         with translated():
-            async with await self._send(method, url, body, total) as answer:
+            async with await self._send(method, url, body, total, unless) as answer:
                 latency_s = self._clock.elapsed() - started
-                if answer.status in REDIRECTS or answer.status >= 400:
+                if answer.status in _WITHOUT_PAGE or answer.status >= 400:
                     decoded, size = b"", await _drain(answer)
                 else:
                     decoded, size = await self._read(answer, limit, truncate)
@@ -160,18 +170,21 @@ class HttpFetch:
         return self._routes.free_at, self._routes.reason
 
     async def _send(
-        self, method: str, url: str, body: bytes | None, total_s: float
+        self, method: str, url: str, body: bytes | None, total_s: float, unless: Imprint | None
     ) -> aiohttp.ClientResponse:
         """The answer as far as its headers, by another proxy where one does not take it."""
+        headers = self._headers.for_request(url, body)
+        if unless is not None and method == "GET":
+            headers = conditional(headers, unless)
         if self._routes is None:
-            return await self._begin(self._direct, method, url, body, total_s)
+            return await self._begin(self._direct, method, url, body, headers, total_s)
         over = self._clock.elapsed() + total_s
         await self._routes.judge(url)
         for _ in range(ATTEMPTS):
             route = self._routes.pick(url)
             left_s = max(0.001, over - self._clock.elapsed())
             try:
-                answer = await self._begin(route, method, url, body, left_s)
+                answer = await self._begin(route, method, url, body, headers, left_s)
             except self._routes.errors as error:
                 if (failure := blame(error)) is not None:
                     self._routes.succeeded(route)
@@ -191,14 +204,20 @@ class HttpFetch:
         raise FetchFailed("proxies failed", retry=True)
 
     async def _begin(
-        self, route: Route, method: str, url: str, body: bytes | None, total_s: float
+        self,
+        route: Route,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: CIMultiDict[str],
+        total_s: float,
     ) -> aiohttp.ClientResponse:
         """The answer as far as its headers."""
         asking = route.session.request(
             method,
             URL(url, encoded=True),
             data=body,
-            headers=self._headers.for_request(url, body),
+            headers=headers,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=total_s, connect=self._connect_s),
             middlewares=(once(),),
@@ -244,6 +263,8 @@ class HttpFetch:
             sets_cookie="Set-Cookie" in answer.headers,
             address=self._resolver.address_of(url) if self._resolver is not None else "",
             robots_tag=_clean("\n".join(answer.headers.getall("X-Robots-Tag", ()))),
+            etag=validator(answer.headers.get("ETag", "")),
+            last_modified=validator(answer.headers.get("Last-Modified", "")),
         )
 
     async def _read(

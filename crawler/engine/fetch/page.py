@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from crawler.model import Imprint
+
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -18,7 +20,8 @@ class Page:
     redirect, None where there is none to follow. ``retry_after_s`` is what the header of that name
     asks for, None where it says nothing readable. ``latency_s``: until its headers were there.
     ``address``: where it came from, "" where nobody wants to know. ``robots_tag``: the X-Robots-Tag
-    headers, one a line.
+    headers, one a line. ``etag`` and ``last_modified``: the headers, "" where they cannot be sent
+    back.
     """
 
     url: str
@@ -34,6 +37,8 @@ class Page:
     sets_cookie: bool = False
     address: str = ""
     robots_tag: str = ""
+    etag: str = ""
+    last_modified: str = ""
 
 
 class Fetch(Protocol):
@@ -53,10 +58,12 @@ class Fetch(Protocol):
         max_bytes: int | None = None,
         timeout_s: float | None = None,
         truncate: bool = False,
+        unless: Imprint | None = None,
     ) -> Page:
         """Fetch a canonical URL. None: the limits of the definition. A body above ``max_bytes``
         is cut off there with ``truncate``, and fails otherwise. What the ``body`` that is sent is
-        follows from itself, see `crawler.engine.bodies`.
+        follows from itself, see `crawler.engine.bodies`. ``unless`` the page is still that one: the
+        answer may then be 304, without a body.
 
         Raises `FetchFailed`; a status of any kind is an answer, not a failure.
         """

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from crawler.engine.fetch.page import REDIRECTS, Fetch, Page
 from crawler.errors import FetchFailed
+from crawler.model import Imprint
 
 MAX_HOPS = 10
 
@@ -34,15 +35,17 @@ async def follow(
     max_bytes: int | None = None,
     timeout_s: float | None = None,
     truncate: bool = False,
+    unless: Imprint | None = None,
 ) -> Page:
-    """Fetch ``url`` and what it redirects to; the answer's ``url`` is where it ended.
+    """Fetch ``url`` and what it redirects to; the answer's ``url`` is where it ended. ``unless`` is
+    of ``url`` itself, and nobody else is asked with it.
 
     ``gate`` is awaited with each redirect: it waits as politeness wants, and says whether to
     follow; otherwise the redirect itself is the answer. Raises `FetchFailed`: "redirect loop"
     when a URL comes up a third time (a second time is how sites test for cookies), "too many
     redirects", "redirect to nowhere".
     """
-    seen = {url: 1}
+    start, seen = url, {url: 1}
     for _ in range(hops + 1):
         page = await fetch.get(
             url,
@@ -51,6 +54,7 @@ async def follow(
             max_bytes=max_bytes,
             timeout_s=timeout_s,
             truncate=truncate,
+            unless=unless if url == start else None,
         )
         if page.status not in REDIRECTS:
             return page

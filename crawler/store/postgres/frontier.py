@@ -45,6 +45,9 @@ class PostgresFrontier:
     async def commit(self, visits: Sequence[Visit]) -> Progress:
         return await self._write("commit", lambda tx: recording.record(tx, self._claim, visits))
 
+    async def sweep(self) -> bool:
+        return await self._write("sweep", lambda tx: recording.sweep(tx, self._claim))
+
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:
         return await self._write(
             "strike", lambda tx: recording.strike(tx, self._claim, fingerprint, reason)

@@ -14,6 +14,7 @@ from crawler.store import statements
 from crawler.store.cleaning import clean_text
 from crawler.store.contract import MAX_DETAIL, MAX_KIND, Job, Memo, Mirrored
 from crawler.store.fencing import Claim, Fence, Token, may_claim, may_raise
+from crawler.store.heritage import base_of
 from crawler.store.postgres.connection import Transaction
 from crawler.store.postgres.outbox import open_outbox
 from crawler.store.runs import check_due, check_run, replaced
@@ -53,7 +54,7 @@ async def claim(tx: Transaction, stamp: Stamp, job: Job) -> Claim:
     number = await _raise(tx, stamp, token, open_=True, node=node)
     if number is None:
         raise _outranked(stamp)
-    run_id = await _run_id(tx, stamp, job)
+    run_id, begun_at, base = await _run(tx, stamp, job)
     detail = f"run {job.run}" + (f", part {stamp.part}" if job.parts > 1 else "")
     await insert_events(tx, [(stamp.resource_id, Event(0, tx.now, "claimed", detail, node))])
     held = Claim(
@@ -67,6 +68,8 @@ async def claim(tx: Transaction, stamp: Stamp, job: Job) -> Claim:
         node,
         job.parts,
         bool(job.sinks),
+        base,
+        begun_at,
     )
     await open_outbox(tx, held, job.sinks)
     return held
@@ -229,14 +232,34 @@ def _resource_row(stamp: Stamp, job: Job) -> dict[str, object]:
     }
 
 
-async def _run_id(tx: Transaction, stamp: Stamp, job: Job) -> int:
+async def _run(tx: Transaction, stamp: Stamp, job: Job) -> tuple[int, float, int | None]:
+    """The key of the run, when it began, and the key of its base."""
     other = await tx.one(_SQL["select_run_of_due"], (stamp.resource_id, job.due))
     check_due(job, None if other is None else int(other[0]))
-    if await tx.run(_SQL["insert_run"], (stamp.resource_id, job.run, job.due, tx.now)):
+    key = (stamp.resource_id, job.run)
+    new = await tx.run(_SQL["insert_run"], (*key, job.due, tx.now, job.recipe))
+    if new:
         row = {"resource_id": stamp.resource_id, "run": job.run, "now": tx.now}
         await tx.run(_SQL["replace_runs"], {**row, "reason": replaced(job)})
-    found = await tx.one(_SQL["select_run"], (stamp.resource_id, job.run))
+    found = await tx.one(_SQL["select_run"], key)
     assert found is not None
-    check_run(job, found[1])
-    await tx.run(_SQL["insert_counters"], (found[0], stamp.part))
-    return int(found[0])
+    run_id, due, begun_at, recipe, base = found
+    check_run(job, due)
+    if new:
+        base = base_of(await tx.one(_SQL["select_base"], key), job.recipe)
+        await tx.run(_SQL["set_base"], {"run_id": run_id, "base": base})
+    elif recipe != job.recipe:
+        base = await _mix(tx, run_id, base)
+    # Every part of what is taken over has to be seen to, also by an owner that is yet to come.
+    swept = b"" if base is not None and job.sweeps else None
+    for part in [stamp.part] if base is None else range(max(job.parts, stamp.part + 1)):
+        await tx.run(_SQL["insert_counters"], (run_id, part, swept))
+    return int(run_id), float(begun_at), base
+
+
+async def _mix(tx: Transaction, run_id: int, base: int | None) -> int | None:
+    """The base from now on of a run that goes on by another definition: none, unless it is over."""
+    if not await tx.run(_SQL["mix_recipes"], (run_id,)):
+        return base
+    await tx.run(_SQL["forget_base"], (run_id,))
+    return None

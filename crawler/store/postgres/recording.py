@@ -11,7 +11,7 @@ from crawler.store import statements
 from crawler.store.batch import STRIKES_TO_FAIL, Batch, Delta, Row, page_row, work_out
 from crawler.store.cleaning import clean_text
 from crawler.store.fencing import Claim
-from crawler.store.postgres import ledger, outbox
+from crawler.store.postgres import heritage, ledger, outbox
 from crawler.store.postgres.connection import Transaction
 from crawler.store.postgres.ledger import columns
 
@@ -35,13 +35,24 @@ async def record(tx: Transaction, claim: Claim, visits: Sequence[Visit]) -> Prog
     if batch.pages:
         changes = {row[-1]: row for row in batch.pages}  # by seq: the last word on each page
         await tx.run(_SQL["complete_pages"], columns(list(changes.values())))
+    batch.inherit(await heritage.children(tx, claim, batch.unchanged))
     await _insert_links(tx, claim, batch)
     if batch.items:
         await tx.run(_SQL["insert_items"], [claim.run_id, *columns(batch.items)])
         if claim.sinks:
             await outbox.wake(tx, claim)
+    batch.delta.keep(await heritage.keep_items(tx, claim, batch.unchanged))
     await _add(tx, claim, batch.delta)
     return await progress(tx, claim.run_id)
+
+
+async def sweep(tx: Transaction, claim: Claim) -> bool:
+    """Take over the next pages that nobody has found; whether more are left to look at."""
+    marks, more = await heritage.next_marks(tx, claim)
+    left = await heritage.left(tx, claim, marks)
+    new = await _insert_pages(tx, [page_row(claim, each, each.parent) for each in left])
+    await _add(tx, claim, Delta(known=len(new)))
+    return more
 
 
 async def strike(tx: Transaction, claim: Claim, fingerprint: bytes, reason: str) -> Progress:
@@ -82,7 +93,7 @@ async def progress(tx: Transaction, run_id: int) -> Progress:
 
 
 def as_progress(row: Sequence[Any]) -> Progress:
-    """Seven sums, then seeded and finished."""
+    """Seven sums, then seeded, finished, and the sum of what was unchanged."""
     return replace(Progress(*row), seeded=bool(row[7]))
 
 

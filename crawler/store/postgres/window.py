@@ -10,6 +10,7 @@ from crawler.store import statements
 from crawler.store.dealing import HOST, STEP_S, Choice, Row, dealt, wait_of
 from crawler.store.fencing import Claim
 from crawler.store.postgres.connection import Transaction
+from crawler.store.postgres.heritage import recall
 
 _SQL = statements.statements("postgres", "frontier")
 PROMOTE_LIMIT = 2000
@@ -35,7 +36,7 @@ async def choose(
     for count in (min(per_host, -(-limit // max(1, len(by_host)))), per_host):
         if by_host and count > 1 and sum(map(len, by_host.values())) < limit:
             by_host = await _first_due(tx, part, list(by_host), count)
-    requests = dealt(list(by_host.values()), limit)
+    requests = await recall(tx, claim, dealt(list(by_host.values()), limit))
     waiting = await tx.one(_SQL["select_next_at"], part)
     return Choice(requests, last_host, wait_of(waiting, tx.now))
 

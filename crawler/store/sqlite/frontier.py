@@ -54,6 +54,9 @@ class SqliteFrontier:
             lambda c: recording.record(c, self._claim, visits, self._clock.wall()),
         )
 
+    async def sweep(self) -> bool:
+        return await self._write("sweep", lambda c: recording.sweep(c, self._claim))
+
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:
         return await self._write(
             "strike", lambda c: recording.strike(c, self._claim, fingerprint, reason)

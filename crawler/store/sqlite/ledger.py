@@ -13,6 +13,7 @@ from crawler.store import statements
 from crawler.store.cleaning import clean_text
 from crawler.store.contract import MAX_DETAIL, MAX_KIND, Job, Memo, Mirrored
 from crawler.store.fencing import Claim, Fence, Token, may_claim, may_raise, outranks
+from crawler.store.heritage import base_of
 from crawler.store.runs import check_due, check_run, replaced
 from crawler.store.sqlite.claimants import Note, Notes, Process, end_stopped
 from crawler.store.sqlite.outbox import open_outbox
@@ -65,7 +66,7 @@ def claim(
     if not may_claim(standing_fence(connection, stamp), token):
         raise Fenced(f"a newer claim or fence stands for {stamp.resource_id}/{stamp.part}")
     number = _raise(connection, stamp, token, True, process, clean_text(job.node))
-    run_id = _run_id(connection, stamp, job, now)
+    run_id, begun_at, base = _run(connection, stamp, job, now)
     detail = f"run {job.run}" + (f", part {stamp.part}" if job.parts > 1 else "")
     note(connection, stamp.resource_id, "claimed", detail, job.node, now)
     held = Claim(
@@ -79,6 +80,8 @@ def claim(
         clean_text(job.node),
         job.parts,
         bool(job.sinks),
+        base,
+        begun_at,
     )
     open_outbox(connection, held, job.sinks)
     return held
@@ -203,7 +206,10 @@ def _raise(
     return int(number)
 
 
-def _run_id(connection: sqlite3.Connection, stamp: Stamp, job: Job, now: float) -> int:
+def _run(
+    connection: sqlite3.Connection, stamp: Stamp, job: Job, now: float
+) -> tuple[int, float, int | None]:
+    """The key of the run, when it began, and the key of its base."""
     resource = {
         "id": stamp.resource_id,
         "name": clean_text(job.name),
@@ -215,14 +221,32 @@ def _run_id(connection: sqlite3.Connection, stamp: Stamp, job: Job, now: float) 
     key = (stamp.resource_id, job.due)
     other = connection.execute(_SQL["select_run_of_due"], key).fetchone()
     check_due(job, None if other is None else int(other[0]))
-    new = connection.execute(_SQL["insert_run"], (stamp.resource_id, job.run, job.due, now))
-    if new.rowcount:
+    key = (stamp.resource_id, job.run)
+    new = connection.execute(_SQL["insert_run"], (*key, job.due, now, job.recipe)).rowcount
+    if new:
         row = {"resource_id": stamp.resource_id, "run": job.run, "now": now}
         connection.execute(_SQL["replace_runs"], {**row, "reason": replaced(job)})
-    run_id, due = connection.execute(_SQL["select_run"], (stamp.resource_id, job.run)).fetchone()
+    run_id, due, begun_at, recipe, base = connection.execute(_SQL["select_run"], key).fetchone()
     check_run(job, due)
-    connection.execute(_SQL["insert_counters"], (run_id, stamp.part))
-    return int(run_id)
+    if new:
+        base = base_of(connection.execute(_SQL["select_base"], key).fetchone(), job.recipe)
+        connection.execute(_SQL["set_base"], {"run_id": run_id, "base": base})
+    elif recipe != job.recipe:
+        base = _mix(connection, run_id, base)
+    # Every part of what is taken over has to be seen to, also by an owner that is yet to come.
+    parts = [stamp.part] if base is None else range(max(job.parts, stamp.part + 1))
+    swept = b"" if base is not None and job.sweeps else None
+    rows = [(run_id, part, swept) for part in parts]
+    connection.executemany(_SQL["insert_counters"], rows)
+    return int(run_id), float(begun_at), base
+
+
+def _mix(connection: sqlite3.Connection, run_id: int, base: int | None) -> int | None:
+    """The base from now on of a run that goes on by another definition: none, unless it is over."""
+    if not connection.execute(_SQL["mix_recipes"], (run_id,)).rowcount:
+        return base
+    connection.execute(_SQL["forget_base"], (run_id,))
+    return None
 
 
 def _columns(process: Process) -> tuple[int, int, str]:

@@ -11,7 +11,10 @@ from crawler.store import statements
 from crawler.store.batch import Batch, Row
 from crawler.store.fencing import Claim
 
-_SQL = statements.statements("sqlite", "frontier")
+_SQL = {
+    **statements.statements("sqlite", "frontier"),
+    **statements.statements("sqlite", "heritage"),
+}
 _CHUNK = 120  # fingerprints asked for at once; the statement is prepared once
 
 
@@ -27,7 +30,7 @@ _SELECT_REFUSED = asking("select_refused")
 
 def insert_links(connection: sqlite3.Connection, claim: Claim, batch: Batch) -> None:
     """Add what was found, and count it in the batch's delta."""
-    known = _known(connection, claim, batch.fingerprints())
+    known = select_known(connection, claim, batch.fingerprints())
     old = [key for key in batch.links if key in known]
     again = [batch.revival(claim, key) for key in _refused(connection, claim, old)]
     followed = insert_pages(connection, batch.new_links(claim, known))
@@ -41,7 +44,7 @@ def select_pending(
 ) -> dict[bytes, tuple[int, int]]:
     """The seq and the attempts of each visited page that is pending, by fingerprint."""
     wanted = [visit.request.fingerprint for visit in visits]
-    rows = _ask(connection, _SELECT_PENDING, (claim.run_id, claim.part), wanted)
+    rows = ask(connection, _SELECT_PENDING, (claim.run_id, claim.part), wanted)
     return {fingerprint: (seq, attempts) for fingerprint, seq, attempts in rows}
 
 
@@ -50,10 +53,11 @@ def insert_pages(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
     return _changes(connection, "insert_page", rows)
 
 
-def _known(
+def select_known(
     connection: sqlite3.Connection, claim: Claim, fingerprints: Sequence[bytes]
 ) -> set[bytes]:
-    return {row[0] for row in _ask(connection, _SELECT_KNOWN, (claim.run_id,), fingerprints)}
+    """Those of which there are rows."""
+    return {row[0] for row in ask(connection, _SELECT_KNOWN, (claim.run_id,), fingerprints)}
 
 
 def _refused(
@@ -62,15 +66,16 @@ def _refused(
     """Those that were excluded when they were found: they may be followed yet."""
     if not fingerprints or not connection.execute(_SQL["has_excluded"], (claim.run_id,)).fetchone():
         return set()  # as in most runs
-    return {row[0] for row in _ask(connection, _SELECT_REFUSED, (claim.run_id,), fingerprints)}
+    return {row[0] for row in ask(connection, _SELECT_REFUSED, (claim.run_id,), fingerprints)}
 
 
-def _ask(
+def ask(
     connection: sqlite3.Connection,
     sql: str,
     key: tuple[int, ...],
     fingerprints: Sequence[bytes],
 ) -> list[Any]:
+    """The rows of a statement that is asked a chunk of fingerprints at a time."""
     rows: list[Any] = []
     for start in range(0, len(fingerprints), _CHUNK):
         chunk = fingerprints[start : start + _CHUNK]

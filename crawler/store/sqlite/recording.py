@@ -12,7 +12,7 @@ from crawler.store import statements
 from crawler.store.batch import STRIKES_TO_FAIL, Delta, page_row, work_out
 from crawler.store.cleaning import clean_text
 from crawler.store.fencing import Claim
-from crawler.store.sqlite import ledger, outbox
+from crawler.store.sqlite import heritage, ledger, outbox
 from crawler.store.sqlite.links import insert_links, insert_pages, select_pending
 
 _SQL = statements.statements("sqlite", "frontier")
@@ -32,6 +32,7 @@ def record(
 ) -> Progress:
     """Record a batch of visits; those to pages that are not pending change nothing."""
     batch = work_out(claim, visits, select_pending(connection, claim, visits), now)
+    heritage.take_over(connection, claim, batch, now)
     connection.executemany(_SQL["complete_page"], batch.pages)
     if batch.items:
         connection.executemany(_SQL["insert_item"], batch.items)
@@ -40,6 +41,13 @@ def record(
     insert_links(connection, claim, batch)
     _add(connection, claim, batch.delta)
     return progress(connection, claim.run_id)
+
+
+def sweep(connection: sqlite3.Connection, claim: Claim) -> bool:
+    """Take over the next pages that nobody has found; whether more are left to look at."""
+    rows, more = heritage.next_left(connection, claim)
+    _add(connection, claim, Delta(known=insert_pages(connection, rows)))
+    return more
 
 
 def strike(
@@ -82,7 +90,7 @@ def progress(connection: sqlite3.Connection, run_id: int) -> Progress:
 
 
 def as_progress(row: Sequence[Any]) -> Progress:
-    """Seven sums, then seeded and finished."""
+    """Seven sums, then seeded, finished, and the sum of what was unchanged."""
     return replace(Progress(*row), seeded=bool(row[7]))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from crawler.store import statements
 from crawler.store.dealing import FINGERPRINT, HOST, STEP_S, Choice, Row, dealt, wait_of
 from crawler.store.fencing import Claim
+from crawler.store.sqlite.heritage import recall
 
 _SQL = statements.statements("sqlite", "frontier")
 PROMOTE_LIMIT = 2000
@@ -40,7 +41,7 @@ def choose(
         if sum(map(len, by_host.values())) < limit:
             for host in by_host:
                 by_host[host] = _first_due(connection, part, host, count, skip)
-    requests = dealt(list(by_host.values()), limit)
+    requests = recall(connection, claim, dealt(list(by_host.values()), limit))
     row = connection.execute(_SQL["select_next_at"], part).fetchone()
     return Choice(requests, last_host, wait_of(row, now))
 

@@ -21,6 +21,7 @@ from crawler.definition import from_data
 from crawler.engine.fetch import HttpFetch, Page, follow
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed
+from crawler.model import Imprint
 from tests.integration.engine.servers import Handler, serving, speaking
 
 
@@ -528,3 +529,35 @@ async def test_posts_send_their_body() -> None:
 
     async with serving(handle) as origin, fetching(origin) as fetch:
         assert (await fetch.get(f"{origin}/", method="POST", body=b"a=1")).body == b"POSTa=1"
+
+
+async def test_a_page_is_asked_for_unless_it_is_still_the_same() -> None:
+    asked: list[tuple[str | None, str | None]] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(
+            (request.headers.get("If-None-Match"), request.headers.get("If-Modified-Since"))
+        )
+        headers = {"ETag": 'W/"1"', "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return web.Response(status=304, headers={**headers, "Content-Encoding": "gzip"})
+        return web.Response(text="hi", headers=headers)
+
+    async with serving(handle) as origin, fetching(origin) as fetch:
+        page = await fetch.get(f"{origin}/")
+        assert (page.status, page.body) == (200, b"hi")
+        imprint = Imprint(b"", page.etag, page.last_modified)
+        again = await fetch.get(f"{origin}/", unless=imprint)
+        assert (again.status, again.body, again.etag) == (304, b"", 'W/"1"')
+        await fetch.get(f"{origin}/", unless=Imprint(b"", "", page.last_modified))
+        assert (await fetch.get(f"{origin}/", method="POST", unless=imprint)).status == 200
+    date = "Mon, 01 Jan 2024 00:00:00 GMT"
+    assert asked == [(None, None), ('W/"1"', date), (None, date), (None, None)]
+
+
+@pytest.mark.parametrize("etag", ['"\u00e9"', f'"{"x" * 600}"'])
+async def test_validators_that_cannot_be_sent_back_are_not_kept(etag: str) -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(text="hi", headers={"ETag": etag})
+
+    assert (await fetched(handle)).etag == ""

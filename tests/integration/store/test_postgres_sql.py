@@ -11,16 +11,27 @@ import psycopg
 import pytest
 
 from crawler.clock import SystemClock
-from crawler.model import Failures, Item, Keep, PageState
+from crawler.model import Failures, Item, Keep, PageState, Visit
 from crawler.store import open_store, statements
 from crawler.store.contract import Frontier, Store
+from crawler.store.heritage import SWEPT_AT_ONCE
 from crawler.store.postgres import schema
 from tests.contract.rows import RESOURCE, done, job, mark, request, seeded, stamp
 from tests.integration.store.postgres_stage import Stage
 from tests.integration.store.troupe import Troupe
 from tests.postgres_server import PostgresServer
 
-SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging", "outbox", "retrying", "trimming")
+SUBJECTS = (
+    "ledger",
+    "frontier",
+    "results",
+    "budgets",
+    "purging",
+    "outbox",
+    "retrying",
+    "trimming",
+    "heritage",
+)
 ALL = {
     name: sql
     for subject in SUBJECTS
@@ -123,7 +134,8 @@ def test_statements_fit_the_schema(planner: psycopg.Connection, name: str) -> No
 @pytest.fixture(scope="module")
 def filled(own_server: PostgresServer) -> str:
     """A store with three runs. The statistics know the first, which is done to the last page;
-    since then the second was excluded and buried, and the third is pending."""
+    since then the second was excluded and buried, and the third, which builds on the first, is
+    pending."""
     url = own_server.fresh_url()
     asyncio.run(three_runs(Stage(own_server, url, Troupe(url))))
     return url
@@ -139,17 +151,22 @@ async def three_runs(stage: Stage) -> None:
     await store.bury("buried")
     third = await store.claim(stamp(11), job(run=2))
     await third.seed([request("start")])
-    stage.ask(fill(3, "pending"))
+    stage.ask(fill(3, "pending", like=1))
+    stage.ask("UPDATE runs SET base = 1 WHERE id = 3")
+    stage.ask("UPDATE counters SET swept = '' WHERE run_id = 3")
     await store.close()
 
 
-def fill(run_id: int, state: str) -> str:
-    """Rows as a long crawl leaves them, with an item for each."""
+def fill(run_id: int, state: str, like: int = 0) -> str:
+    """Rows as a long crawl leaves them, with an item for each; ``like``: of the same pages as that
+    run."""
+    like = like or run_id
     pages = f"""
         INSERT INTO pages (run_id, fingerprint, part, state, host, depth, priority, url, method,
-            status, fetched_at)
-        SELECT {run_id}, decode(md5('{run_id}' || n), 'hex'), 0, '{state}',
-            'h' || n % 50 || '.example', 1, n % 3, 'https://h.example/' || n, 'GET', 200, 1
+            status, fetched_at, parent, digest)
+        SELECT {run_id}, decode(md5('{like}' || n), 'hex'), 0, '{state}',
+            'h' || n % 50 || '.example', 1, n % 3, 'https://h.example/' || n, 'GET', 200, 1,
+            decode(md5('{like}' || n / 10), 'hex'), '\\x00'
         FROM generate_series(1, {ROWS}) AS n"""
     items = f"""
         INSERT INTO items (run_id, fingerprint, ordinal, rule, definition_revision, fields,
@@ -184,6 +201,20 @@ async def some(frontier: Frontier) -> None:
         )
 
 
+async def unchanged(frontier: Frontier) -> None:
+    """A commit of pages that bring what was found on them before."""
+    window = await frontier.window(9, 2, frozenset())
+    known = [(each, each.before) for each in window.requests if each.before is not None]
+    assert len(known) > 5
+    assert any(before.links for _, before in known)
+    await frontier.commit(
+        [
+            Visit(page, PageState.DONE, imprint=before.imprint, unchanged=True)
+            for page, before in known
+        ]
+    )
+
+
 async def strike(frontier: Frontier) -> None:
     await frontier.strike(mark("shop.example/start"), "killed")
 
@@ -191,6 +222,7 @@ async def strike(frontier: Frontier) -> None:
 Call = Callable[[Store, Frontier], Awaitable[object]]
 CALLS: dict[str, Call] = {
     "work": lambda _, frontier: some(frontier),
+    "unchanged": lambda _, frontier: unchanged(frontier),
     "strike": lambda _, frontier: strike(frontier),
     "targets": lambda _, frontier: frontier.targets([mark("shop.example/start"), mark("a")]),
     "progress": lambda _, frontier: frontier.progress(),
@@ -222,6 +254,11 @@ async def test_calls_read_few_rows_whatever_the_statistics_say(
     own_server: PostgresServer, filled: str, call: Call
 ) -> None:
     assert await read_by(own_server, filled, call) < FEW
+
+
+async def test_sweeping_reads_what_it_looks_at(own_server: PostgresServer, filled: str) -> None:
+    read = await read_by(own_server, filled, lambda _, frontier: frontier.sweep())
+    assert SWEPT_AT_ONCE < read < 4 * SWEPT_AT_ONCE + FEW
 
 
 @pytest.mark.parametrize(("state", "status"), LISTS)

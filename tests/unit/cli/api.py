@@ -17,6 +17,7 @@ RESOURCE: dict[str, Any] = {
     "progress": {
         "run": 1, "known": 1200, "done": 1000, "failed": 2, "pending": 198, "excluded": 0,
         "items": 990, "incomplete_items": 1, "fetched_bytes": 5, "seeded": True, "finished": "",
+        "unchanged": 700,
     },
     "definition": {"start_urls": ["https://shop.example/"]},
 }  # fmt: skip

@@ -145,7 +145,7 @@ def test_runs_say_when_they_were_due_and_when_the_next_is(api: Api, run: Run, wa
     first, second = (line.split("\t") for line in ended.out.splitlines())
     assert (first[0], first[1], first[3], first[-1]) == ("1", "by hand", "-", "finished")
     assert second[:2] == ["2", "2026-11-30 00:00:00 Europe/Berlin"]
-    assert second[4:] == ["1,000", "990", "2", "-"]
+    assert second[4:] == ["1,000", "700", "990", "2", "-"]
     assert ended.err == "next: 2026-11-30 06:00:00 Europe/Berlin\n"
     told = json.loads(run("runs", "shop", "--json", "--limit", "1").out)
     assert [each["run"] for each in told["runs"]] == [2]

@@ -16,6 +16,14 @@ START = "https://shop.example/"
     ("more", "said"),
     [
         ({"allowed_domains": ["other.example"]}, "start_urls[0]: shop.example is not in"),
+        (
+            {
+                "rules": [{"match": "**"}],
+                "schedule": "every 1d",
+                "recrawl": {"min_interval": "1h", "max_interval": "1d"},
+            },
+            "recrawl.max_interval: no longer than every 1d of the schedule",
+        ),
         ({"rules": [{"match": "https://shop.example/p/*"}]}, "start_urls[0]: no rule matches"),
         (
             {"rules": [{"match": "**"}, {"name": "product"}]},

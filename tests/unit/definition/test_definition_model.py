@@ -372,3 +372,65 @@ def test_names_of_parameters_are_as_urls_spell_them(name: str) -> None:
 def test_words_are_checked() -> None:
     with pytest.raises(InvalidInput, match=r"nofollow: must be 'obey' or 'ignore'"):
         from_data({"start_urls": ["https://shop.example/"], "nofollow": False})
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"max_interval": "1h"}, "recrawl: max_interval needs a min_interval"),
+        ({"min_interval": "1h", "conditional": False}, "recrawl: min_interval needs conditional"),
+        ({"min_interval": "2d", "max_interval": "1d"}, r"recrawl: max_interval \(1d\) is below"),
+        ({"min_interval": "31d"}, r"recrawl: max_interval \(30d\) is below"),
+        ({"min_interval": "soon"}, "recrawl.min_interval: must be a time like"),
+        ({"conditional": 1}, "recrawl.conditional: must be true or false"),
+        ({"interval": "1h"}, "recrawl.interval: unknown field, did you mean min_interval"),
+    ],
+)
+def test_a_recrawl_is_refused_with_the_reason(table: dict[str, object], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        from_data({"start_urls": ["https://shop.example/"], "recrawl": table})
+
+
+def test_a_recrawl_has_intervals_in_seconds() -> None:
+    def of(**table: object) -> tuple[float, float]:
+        made = from_data({"start_urls": ["https://shop.example/"], "recrawl": table}).recrawl
+        return made.min_s, made.max_s
+
+    assert of() == (0.0, 30 * 86_400.0)
+    assert of(min_interval=90, max_interval="1d12h") == (90.0, 129_600.0)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"download_delay": 9.0},
+        {"max_pages": 7},
+        {"schedule": "every 6h"},
+        {"recrawl": {"min_interval": "1h"}},
+        {"limits": [{"events": 1, "per": 2}]},
+    ],
+)
+def test_recipes_do_not_depend_on_how_fast_or_often(more: dict[str, object]) -> None:
+    start = {"start_urls": ["https://shop.example/"]}
+    assert from_data(start).recipe() == from_data({**start, **more}).recipe() != ""
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"rules": [{"match": "**", "item": {"a": "h1"}}]},
+        {"depth_limit": 3},
+        {"headers": {"X-Key": "1"}},
+        {"drop_query": ["ref"]},
+        {"sinks": [{"name": "s", "kind": "file", "path": "items.jsonl"}]},
+        {"recrawl": {"conditional": False}},
+    ],
+)
+def test_recipes_depend_on_what_is_found_and_who_is_told(more: dict[str, object]) -> None:
+    start = {"start_urls": ["https://shop.example/"]}
+    assert from_data(start).recipe() != from_data({**start, **more}).recipe()
+
+
+def test_a_crawl_that_begins_anew_each_time_has_no_recipe() -> None:
+    start = {"start_urls": ["https://shop.example/"]}
+    assert from_data({**start, "recrawl": {"conditional": False}}).recipe() == ""

@@ -14,7 +14,7 @@ from crawler.engine.fetch import Page
 from crawler.engine.parts import Part
 from crawler.engine.urls import host_of
 from crawler.errors import FetchFailed
-from crawler.model import Item
+from crawler.model import Imprint, Item
 
 Answer = Page | FetchFailed
 Step = Callable[[str], Awaitable[None]]
@@ -114,6 +114,7 @@ class Site:
         self._active: Counter[str] = Counter()
         self.step = step
         self.log: list[tuple[float, str]] = []  # start times
+        self.bodies: list[str] = []  # URLs of the pages that were sent
         self.most_active: Counter[str] = Counter()
 
     blocked = (0.0, "")
@@ -131,6 +132,7 @@ class Site:
         max_bytes: int | None = None,
         timeout_s: float | None = None,
         truncate: bool = False,
+        unless: Imprint | None = None,
     ) -> Page:
         await self.step("fetch: before")
         host = host_of(url)
@@ -147,6 +149,9 @@ class Site:
         if isinstance(answer, FetchFailed):
             raise answer
         address = self.addresses.get(host, "")
+        if unless is not None and answer.etag and answer.etag == unless.etag:
+            return Page(url, 304, etag=answer.etag, latency_s=self.latency_s, address=address)
+        self.bodies += [url] if answer.body else []
         return replace(answer, latency_s=self.latency_s, address=address)
 
     def fetched(self) -> list[str]:

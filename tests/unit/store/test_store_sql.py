@@ -14,7 +14,17 @@ from crawler.store.sqlite import schema
 from crawler.store.sqlite.links import asking
 
 ROOM = Path(statements.__file__).parent
-SUBJECTS = ("ledger", "frontier", "results", "budgets", "purging", "outbox", "retrying", "trimming")
+SUBJECTS = (
+    "ledger",
+    "frontier",
+    "results",
+    "budgets",
+    "purging",
+    "outbox",
+    "retrying",
+    "trimming",
+    "heritage",
+)
 BACKENDS = ("sqlite", "postgres")
 ALL = [
     (subject, name, sql)

@@ -144,6 +144,7 @@ async def test_show_joins_state_and_progress(
         "progress": {
             "run": 1, "known": 10, "done": 4, "failed": 1, "pending": 3, "excluded": 2,
             "items": 7, "incomplete_items": 0, "fetched_bytes": 0, "seeded": True, "finished": "",
+            "unchanged": 0,
         },
         "progress_error": "",
         "parts": [],

@@ -78,18 +78,19 @@ UPDATE pages SET not_before = 0 WHERE seq = ANY (ARRAY(
 -- The first committed link to a URL wins; the inserted rows say what was new. seq is
 -- drawn in the order found; the rows go in by fingerprint, so that two parts that find the same
 -- links at once wait for each other in one order.
-INSERT INTO pages (seq, run_id, part, state, reason, fingerprint, url, host, method, body, depth,
-    priority, rule, carry, parent)
-SELECT seq, run_id, part, state, reason, fingerprint, url, host, method, body, depth, priority,
-    rule, carry, parent
+INSERT INTO pages (seq, run_id, part, state, reason, fingerprint, url, host, method, body, bound,
+    depth, priority, rule, carry, parent)
+SELECT seq, run_id, part, state, reason, fingerprint, url, host, method, body, bound, depth,
+    priority, rule, carry, parent
 FROM (
     SELECT nextval(pg_get_serial_sequence('pages', 'seq')) AS seq, found.*
     FROM (
         SELECT * FROM unnest(
             %s::bigint[], %s::int[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[],
-            %s::text[], %s::bytea[], %s::int[], %s::int[], %s::text[], %s::text[], %s::bytea[]
+            %s::text[], %s::bytea[], %s::bool[], %s::int[], %s::int[], %s::text[], %s::text[],
+            %s::bytea[]
         ) WITH ORDINALITY AS new (run_id, part, state, reason, fingerprint, url, host, method,
-            body, depth, priority, rule, carry, parent, place)
+            body, bound, depth, priority, rule, carry, parent, place)
         ORDER BY place
     ) AS found
     OFFSET 0
@@ -140,12 +141,14 @@ FOR UPDATE;
 UPDATE pages SET state = new.state, reason = new.reason, status = new.status,
     final_url = new.final_url, content_type = new.content_type, size_bytes = new.size_bytes,
     elapsed_s = new.elapsed_s, matched_rule = new.matched_rule, fetched_at = new.fetched_at,
-    attempts = new.attempts, not_before = new.not_before
+    attempts = new.attempts, not_before = new.not_before, digest = new.digest, etag = new.etag,
+    last_modified = new.last_modified, interval_s = new.interval_s, due_at = new.due_at
 FROM unnest(
     %s::text[], %s::text[], %s::int[], %s::text[], %s::text[], %s::bigint[], %s::float8[],
-    %s::text[], %s::float8[], %s::int[], %s::float8[], %s::bigint[]
+    %s::text[], %s::float8[], %s::int[], %s::float8[], %s::bytea[], %s::text[], %s::text[],
+    %s::float8[], %s::float8[], %s::bigint[]
 ) AS new (state, reason, status, final_url, content_type, size_bytes, elapsed_s, matched_rule,
-    fetched_at, attempts, not_before, seq)
+    fetched_at, attempts, not_before, digest, etag, last_modified, interval_s, due_at, seq)
 WHERE pages.seq = new.seq;
 
 -- name: strike_page
@@ -174,7 +177,8 @@ ON CONFLICT (run_id, fingerprint, ordinal) DO NOTHING;
 UPDATE counters SET known = known + %(known)s, done = done + %(done)s,
     failed = failed + %(failed)s, excluded = excluded + %(excluded)s, items = items + %(items)s,
     incomplete_items = incomplete_items + %(incomplete_items)s,
-    fetched_bytes = fetched_bytes + %(fetched_bytes)s
+    fetched_bytes = fetched_bytes + %(fetched_bytes)s, unchanged = unchanged + %(unchanged)s,
+    kept = kept + %(kept)s
 WHERE run_id = %(run_id)s AND part = %(part)s;
 
 -- name: lock_seeded
@@ -185,15 +189,20 @@ UPDATE runs SET seeded = true WHERE id = %s;
 
 -- name: finish_run
 -- Whoever commits meanwhile has a page that still counts as pending here: its completion and what
--- it found become visible together.
-UPDATE runs SET finished = %(reason)s, finished_at = %(now)s
+-- it found become visible together. Nobody builds on a run in which nothing could be had.
+UPDATE runs SET finished = %(reason)s, finished_at = %(now)s, recipe = CASE
+    WHEN (SELECT sum(done) FROM counters WHERE run_id = %(run_id)s) > 0 THEN recipe
+END
 WHERE id = %(run_id)s AND finished = '' AND (%(at_limit)s OR (seeded AND (
     SELECT sum(known - done - failed - excluded) FROM counters WHERE run_id = %(run_id)s
-) = 0));
+) = 0 AND NOT EXISTS (
+    SELECT 1 FROM counters WHERE run_id = %(run_id)s AND swept IS NOT NULL
+)));
 
 -- name: select_progress
 SELECT sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(excluded)::bigint,
-    sum(items)::bigint, sum(incomplete_items)::bigint, sum(fetched_bytes)::bigint, seeded, finished
+    sum(items)::bigint, sum(incomplete_items)::bigint, sum(fetched_bytes)::bigint, seeded, finished,
+    sum(unchanged)::bigint
 FROM runs JOIN counters ON counters.run_id = runs.id
 WHERE runs.id = %s
 GROUP BY runs.id;

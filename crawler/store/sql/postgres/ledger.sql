@@ -94,22 +94,40 @@ SELECT 1 FROM fences
 WHERE resource_id = %s AND part = %s AND epoch = %s AND revision = %s AND claim = %s AND open;
 
 -- name: insert_run
-INSERT INTO runs (resource_id, run, due_at, started_at) VALUES (%s, %s, %s, %s)
+INSERT INTO runs (resource_id, run, due_at, started_at, recipe) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (resource_id, run) DO NOTHING;
 
 -- name: select_run
-SELECT id, due_at FROM runs WHERE resource_id = %s AND run = %s;
+SELECT id, due_at, started_at, recipe, base FROM runs WHERE resource_id = %s AND run = %s;
 
 -- name: select_run_of_due
 SELECT run FROM runs WHERE resource_id = %s AND due_at = %s AND due_at > 0;
 
 -- name: replace_runs
--- Earlier runs that were not over: nobody goes on with them.
-UPDATE runs SET finished = %(reason)s, finished_at = %(now)s
+-- Earlier runs that were not over: nobody goes on with them, or builds on them.
+UPDATE runs SET finished = %(reason)s, finished_at = %(now)s, recipe = NULL
 WHERE resource_id = %(resource_id)s AND run < %(run)s AND finished = '';
 
 -- name: insert_counters
-INSERT INTO counters (run_id, part) VALUES (%s, %s) ON CONFLICT (run_id, part) DO NOTHING;
+INSERT INTO counters (run_id, part, swept) VALUES (%s, %s, %s)
+ON CONFLICT (run_id, part) DO NOTHING;
+
+-- name: select_base
+-- The last one that ended by itself, got anything and is still there.
+SELECT id, recipe FROM runs
+WHERE resource_id = %s AND run < %s AND recipe IS NOT NULL AND kept = 'all'
+ORDER BY run DESC LIMIT 1;
+
+-- name: set_base
+UPDATE runs SET base = %(base)s WHERE id = %(run_id)s;
+
+-- name: mix_recipes
+-- A run that goes on by another definition: nobody builds on it, and it on none.
+UPDATE runs SET recipe = '', base = NULL
+WHERE id = %s AND finished = '' AND (recipe <> '' OR base IS NOT NULL);
+
+-- name: forget_base
+UPDATE counters SET swept = NULL WHERE run_id = %s;
 
 -- name: insert_events
 INSERT INTO events (resource_id, at, kind, detail, node)

@@ -69,7 +69,7 @@ FROM (
         AS bytes_before
     FROM (
         SELECT * FROM items
-        WHERE run_id = %(run_id)s AND seq > %(seq)s AND seq > 0
+        WHERE run_id = %(run_id)s AND seq > %(seq)s AND seq > 0 AND NOT kept
         ORDER BY seq LIMIT %(limit)s
     ) AS next
 ) AS sized
@@ -95,7 +95,7 @@ UPDATE outbox SET behind = false, holder = '', until = 0
 WHERE run_id = %(run_id)s AND sink = %(sink)s AND lease = %(lease)s
     AND NOT EXISTS (
         SELECT 1 FROM items WHERE items.run_id = %(run_id)s AND items.seq > outbox.seq
-            AND items.seq > 0
+            AND items.seq > 0 AND NOT items.kept
     );
 
 -- name: postpone_outbox
@@ -109,7 +109,7 @@ UPDATE outbox SET holder = '', until = 0 WHERE behind AND holder = %s;
 -- name: select_lags
 -- Of the sinks that are behind, those first that are due first.
 SELECT resources.name, outbox.sink,
-    (SELECT sum(items) FROM counters WHERE counters.run_id = outbox.run_id)::bigint - delivered
+    (SELECT sum(items - kept) FROM counters WHERE counters.run_id = outbox.run_id)::bigint - delivered
 FROM outbox
 JOIN runs ON runs.id = outbox.run_id
 JOIN resources ON resources.id = runs.resource_id
@@ -118,7 +118,7 @@ ORDER BY outbox.due LIMIT %s;
 
 -- name: list_sinks
 SELECT outbox.sink, runs.run, delivered,
-    (SELECT sum(items) FROM counters WHERE counters.run_id = runs.id)::bigint - delivered AS lag,
+    (SELECT sum(items - kept) FROM counters WHERE counters.run_id = runs.id)::bigint - delivered AS lag,
     CASE WHEN until > %(now)s THEN holder ELSE '' END, trouble, failures, delivered_at
 FROM runs JOIN outbox ON outbox.run_id = runs.id
 WHERE runs.resource_id = %(resource_id)s

@@ -8,7 +8,7 @@ ORDER BY run DESC LIMIT 1;
 -- name: select_runs_progress
 SELECT run, sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(excluded)::bigint,
     sum(items)::bigint, sum(incomplete_items)::bigint, sum(fetched_bytes)::bigint, seeded, finished,
-    due_at, started_at, finished_at
+    sum(unchanged)::bigint, due_at, started_at, finished_at
 FROM (
     SELECT * FROM runs WHERE resource_id = %s AND kept <> 'none' ORDER BY run DESC LIMIT 1000
 ) AS runs
@@ -24,7 +24,7 @@ FROM unnest(%s::text[], %s::bigint[]) AS wanted (id, due);
 -- name: select_latest_progress
 SELECT runs.resource_id, runs.run, sum(known)::bigint, sum(done)::bigint, sum(failed)::bigint,
     sum(excluded)::bigint, sum(items)::bigint, sum(incomplete_items)::bigint,
-    sum(fetched_bytes)::bigint, seeded, finished
+    sum(fetched_bytes)::bigint, seeded, finished, sum(unchanged)::bigint
 FROM unnest(%s::text[]) AS wanted (id)
 CROSS JOIN LATERAL (
     SELECT * FROM runs WHERE resource_id = wanted.id ORDER BY run DESC LIMIT 1

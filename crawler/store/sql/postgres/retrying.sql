@@ -28,7 +28,8 @@ WITH again AS (
 SELECT part, count(*) FROM again GROUP BY part ORDER BY part;
 
 -- name: reopen_run
-UPDATE runs SET finished = '', finished_at = 0 WHERE id = %s AND finished <> '';
+-- What it was built on may be gone.
+UPDATE runs SET finished = '', finished_at = 0, base = NULL WHERE id = %s AND finished <> '';
 
 -- name: uncount_failed
 UPDATE counters SET failed = failed - %(count)s WHERE run_id = %(run_id)s AND part = %(part)s;

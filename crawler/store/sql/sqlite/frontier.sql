@@ -51,9 +51,9 @@ UPDATE pages SET not_before = 0 WHERE seq IN (
 
 -- name: insert_page
 -- The first committed link to a URL wins; the count of changed rows says what was new.
-INSERT INTO pages (run_id, part, state, reason, fingerprint, url, host, method, body, depth,
+INSERT INTO pages (run_id, part, state, reason, fingerprint, url, host, method, body, bound, depth,
     priority, rule, carry, parent)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (run_id, fingerprint) DO NOTHING;
 
 -- name: select_known
@@ -84,7 +84,8 @@ WHERE run_id = ? AND fingerprint = ? AND part = ? AND state = 'pending';
 
 -- name: complete_page
 UPDATE pages SET state = ?, reason = ?, status = ?, final_url = ?, content_type = ?,
-    size_bytes = ?, elapsed_s = ?, matched_rule = ?, fetched_at = ?, attempts = ?, not_before = ?
+    size_bytes = ?, elapsed_s = ?, matched_rule = ?, fetched_at = ?, attempts = ?, not_before = ?,
+    digest = ?, etag = ?, last_modified = ?, interval_s = ?, due_at = ?
 WHERE seq = ?;
 
 -- name: strike_page
@@ -101,7 +102,8 @@ ON CONFLICT (run_id, fingerprint, ordinal) DO NOTHING;
 UPDATE counters SET known = known + :known, done = done + :done, failed = failed + :failed,
     excluded = excluded + :excluded, items = items + :items,
     incomplete_items = incomplete_items + :incomplete_items,
-    fetched_bytes = fetched_bytes + :fetched_bytes
+    fetched_bytes = fetched_bytes + :fetched_bytes, unchanged = unchanged + :unchanged,
+    kept = kept + :kept
 WHERE run_id = :run_id AND part = :part;
 
 -- name: select_seeded
@@ -111,13 +113,18 @@ SELECT seeded FROM runs WHERE id = ?;
 UPDATE runs SET seeded = 1 WHERE id = ?;
 
 -- name: finish_run
-UPDATE runs SET finished = :reason, finished_at = :now
+-- Nobody builds on a run in which nothing could be had.
+UPDATE runs SET finished = :reason, finished_at = :now, recipe = CASE
+    WHEN (SELECT sum(done) FROM counters WHERE run_id = :run_id) > 0 THEN recipe
+END
 WHERE id = :run_id AND finished = '' AND (:limit OR (seeded = 1 AND (
     SELECT sum(known - done - failed - excluded) FROM counters WHERE run_id = :run_id
-) = 0));
+) = 0 AND NOT EXISTS (
+    SELECT 1 FROM counters WHERE run_id = :run_id AND swept IS NOT NULL
+)));
 
 -- name: select_progress
 SELECT sum(known), sum(done), sum(failed), sum(excluded), sum(items), sum(incomplete_items),
-    sum(fetched_bytes), seeded, finished
+    sum(fetched_bytes), seeded, finished, sum(unchanged)
 FROM runs JOIN counters ON counters.run_id = runs.id
 WHERE runs.id = ?;

@@ -73,22 +73,40 @@ SELECT id, name, created_ns, definition, desired, run, due, since FROM resources
 ORDER BY id;
 
 -- name: insert_run
-INSERT INTO runs (resource_id, run, due_at, started_at) VALUES (?, ?, ?, ?)
+INSERT INTO runs (resource_id, run, due_at, started_at, recipe) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (resource_id, run) DO NOTHING;
 
 -- name: select_run
-SELECT id, due_at FROM runs WHERE resource_id = ? AND run = ?;
+SELECT id, due_at, started_at, recipe, base FROM runs WHERE resource_id = ? AND run = ?;
 
 -- name: select_run_of_due
 SELECT run FROM runs WHERE resource_id = ? AND due_at = ? AND due_at > 0;
 
 -- name: replace_runs
--- Earlier runs that were not over: nobody goes on with them.
-UPDATE runs SET finished = :reason, finished_at = :now
+-- Earlier runs that were not over: nobody goes on with them, or builds on them.
+UPDATE runs SET finished = :reason, finished_at = :now, recipe = NULL
 WHERE resource_id = :resource_id AND run < :run AND finished = '';
 
 -- name: insert_counters
-INSERT INTO counters (run_id, part) VALUES (?, ?) ON CONFLICT (run_id, part) DO NOTHING;
+INSERT INTO counters (run_id, part, swept) VALUES (?, ?, ?)
+ON CONFLICT (run_id, part) DO NOTHING;
+
+-- name: select_base
+-- The last one that ended by itself, got anything and is still there.
+SELECT id, recipe FROM runs
+WHERE resource_id = ? AND run < ? AND recipe IS NOT NULL AND kept = 'all'
+ORDER BY run DESC LIMIT 1;
+
+-- name: set_base
+UPDATE runs SET base = :base WHERE id = :run_id;
+
+-- name: mix_recipes
+-- A run that goes on by another definition: nobody builds on it, and it on none.
+UPDATE runs SET recipe = '', base = NULL
+WHERE id = ? AND finished = '' AND (recipe <> '' OR base IS NOT NULL);
+
+-- name: forget_base
+UPDATE counters SET swept = NULL WHERE run_id = ?;
 
 -- name: insert_event
 INSERT INTO events (resource_id, at, kind, detail, node) VALUES (?, ?, ?, ?, ?);

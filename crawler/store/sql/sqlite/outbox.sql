@@ -57,7 +57,7 @@ SELECT items.seq, items.fingerprint, ordinal, coalesce(items.url, pages.url, '')
     stored_at
 FROM items
 LEFT JOIN pages ON pages.run_id = items.run_id AND pages.fingerprint = items.fingerprint
-WHERE items.run_id = :run_id AND items.seq > :seq
+WHERE items.run_id = :run_id AND items.seq > :seq AND kept = 0
 ORDER BY items.seq LIMIT :limit;
 
 -- name: advance_outbox
@@ -69,7 +69,9 @@ WHERE run_id = :run_id AND sink = :sink AND lease = :lease;
 -- name: settle_outbox
 UPDATE outbox SET behind = 0, holder = '', until = 0
 WHERE run_id = :run_id AND sink = :sink AND lease = :lease
-    AND NOT EXISTS (SELECT 1 FROM items WHERE items.run_id = :run_id AND items.seq > outbox.seq);
+    AND NOT EXISTS (
+        SELECT 1 FROM items WHERE items.run_id = :run_id AND items.seq > outbox.seq AND kept = 0
+    );
 
 -- name: postpone_outbox
 UPDATE outbox SET due = :due, failures = failures + :failed, holder = '', until = 0,
@@ -82,7 +84,7 @@ UPDATE outbox SET holder = '', until = 0 WHERE behind = 1 AND holder = ?;
 -- name: select_lags
 -- Of the sinks that are behind, those first that are due first.
 SELECT resources.name, outbox.sink,
-    (SELECT sum(items) FROM counters WHERE counters.run_id = outbox.run_id) - delivered
+    (SELECT sum(items - kept) FROM counters WHERE counters.run_id = outbox.run_id) - delivered
 FROM outbox
 JOIN runs ON runs.id = outbox.run_id
 JOIN resources ON resources.id = runs.resource_id
@@ -91,7 +93,7 @@ ORDER BY outbox.due LIMIT ?;
 
 -- name: list_sinks
 SELECT outbox.sink, runs.run, delivered,
-    (SELECT sum(items) FROM counters WHERE counters.run_id = runs.id) - delivered AS lag,
+    (SELECT sum(items - kept) FROM counters WHERE counters.run_id = runs.id) - delivered AS lag,
     CASE WHEN until > :now THEN holder ELSE '' END, trouble, failures, delivered_at
 FROM runs JOIN outbox ON outbox.run_id = runs.id
 WHERE runs.resource_id = :resource_id

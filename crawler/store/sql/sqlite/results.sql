@@ -6,7 +6,7 @@ ORDER BY run DESC LIMIT 1;
 
 -- name: select_runs_progress
 SELECT run, sum(known), sum(done), sum(failed), sum(excluded), sum(items), sum(incomplete_items),
-    sum(fetched_bytes), seeded, finished, due_at, started_at, finished_at
+    sum(fetched_bytes), seeded, finished, sum(unchanged), due_at, started_at, finished_at
 FROM (
     SELECT * FROM runs WHERE resource_id = ? AND kept <> 'none' ORDER BY run DESC LIMIT 1000
 ) AS runs
@@ -22,7 +22,7 @@ FROM json_each(?) AS wanted;
 
 -- name: select_latest_progress
 SELECT resource_id, run, sum(known), sum(done), sum(failed), sum(excluded), sum(items),
-    sum(incomplete_items), sum(fetched_bytes), seeded, finished
+    sum(incomplete_items), sum(fetched_bytes), seeded, finished, sum(unchanged)
 FROM json_each(:ids) AS wanted
 JOIN runs ON runs.resource_id = wanted.value
     AND run = (SELECT max(run) FROM runs AS newer WHERE newer.resource_id = wanted.value)

@@ -25,7 +25,8 @@ WHERE seq IN (SELECT value FROM json_each(:pages) AS wanted) AND run_id = :run_i
 RETURNING part;
 
 -- name: reopen_run
-UPDATE runs SET finished = '', finished_at = 0 WHERE id = ? AND finished <> '';
+-- What it was built on may be gone.
+UPDATE runs SET finished = '', finished_at = 0, base = NULL WHERE id = ? AND finished <> '';
 
 -- name: uncount_failed
 UPDATE counters SET failed = failed - :count WHERE run_id = :run_id AND part = :part;

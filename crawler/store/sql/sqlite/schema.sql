@@ -51,7 +51,9 @@ CREATE TABLE fences (
 
 -- runs.id stands for (resource ID, run) in the keys of the large tables. due_at is the due time that
 -- began it (0: none did). kept: 'all'; 'items', the pages being gone; 'none', and the row says no more
--- than that it was. trimming: some of what is not kept is still there.
+-- than that it was. trimming: some of what is not kept is still there. recipe is what its pages are
+-- read by ('': by several, or nobody is to build on it; NULL: it was cut short, or nothing could be
+-- had), base the run that it builds on.
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     resource_id TEXT NOT NULL,
@@ -63,13 +65,17 @@ CREATE TABLE runs (
     finished_at REAL NOT NULL DEFAULT 0,
     kept TEXT NOT NULL DEFAULT 'all',
     trimming INTEGER NOT NULL DEFAULT 0,
+    recipe TEXT,
+    base INTEGER,
     UNIQUE (resource_id, run)
 ) STRICT;
 
 -- A due time has one run, whatever its number.
 CREATE UNIQUE INDEX runs_due ON runs (resource_id, due_at) WHERE due_at > 0;
 
--- What each part added to the run's counters; the totals are sums.
+-- What each part added to the run's counters; the totals are sums. kept are those of items that
+-- were taken over. swept is the last page of the base that was looked at when the rest of it was
+-- taken over (NULL: nothing is left to look at).
 CREATE TABLE counters (
     run_id INTEGER NOT NULL,
     part INTEGER NOT NULL,
@@ -80,11 +86,17 @@ CREATE TABLE counters (
     items INTEGER NOT NULL DEFAULT 0,
     incomplete_items INTEGER NOT NULL DEFAULT 0,
     fetched_bytes INTEGER NOT NULL DEFAULT 0,
+    unchanged INTEGER NOT NULL DEFAULT 0,
+    kept INTEGER NOT NULL DEFAULT 0,
+    swept BLOB,
     PRIMARY KEY (run_id, part)
 ) STRICT, WITHOUT ROWID;
 
 -- Every URL of every run; seq is the order in which they were found.
 -- not_before is 0 for what is due; a row that waits is set to 0 when its time has come.
+-- parent is the page that it was found on; empty: it was found in the base only. A bound row means
+-- nothing to a later run. digest (NULL: it cannot be compared), etag, last_modified, interval_s and
+-- due_at tell a later run whether and how to ask for the page again.
 CREATE TABLE pages (
     seq INTEGER PRIMARY KEY,
     run_id INTEGER NOT NULL,
@@ -110,10 +122,17 @@ CREATE TABLE pages (
     content_type TEXT NOT NULL DEFAULT '',
     size_bytes INTEGER NOT NULL DEFAULT 0,
     elapsed_s REAL NOT NULL DEFAULT 0,
-    fetched_at REAL NOT NULL DEFAULT 0
+    fetched_at REAL NOT NULL DEFAULT 0,
+    bound INTEGER NOT NULL DEFAULT 0,
+    digest BLOB,
+    etag TEXT NOT NULL DEFAULT '',
+    last_modified TEXT NOT NULL DEFAULT '',
+    interval_s REAL NOT NULL DEFAULT 0,
+    due_at REAL NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE UNIQUE INDEX pages_key ON pages (run_id, fingerprint);
+CREATE INDEX pages_parent ON pages (run_id, parent) WHERE parent IS NOT NULL;
 CREATE INDEX pages_state ON pages (run_id, state);
 CREATE INDEX pages_status ON pages (run_id, status) WHERE status <> 0;
 CREATE INDEX pages_due ON pages (run_id, part, host, priority DESC, seq)
@@ -124,7 +143,8 @@ CREATE INDEX pages_waiting ON pages (run_id, part, not_before)
 CREATE INDEX pages_waiting_since ON pages (run_id, part, fetched_at)
     WHERE state = 'pending' AND not_before <> 0;
 
--- url is that of the page, once its row is gone.
+-- url is that of the page, once its row is gone. kept: taken over from the run before, so that no sink
+-- gets it again.
 CREATE TABLE items (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id INTEGER NOT NULL,
@@ -135,7 +155,8 @@ CREATE TABLE items (
     fields TEXT NOT NULL,
     missing TEXT,
     stored_at REAL NOT NULL,
-    url TEXT
+    url TEXT,
+    kept INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE UNIQUE INDEX items_key ON items (run_id, fingerprint, ordinal);

@@ -2,8 +2,8 @@
 -- statement concerns at most so many rows.
 
 -- name: select_old_runs
--- Those of which something is to go, the latest being in place 1; never one that goes on, or whose
--- items some sink has yet to get.
+-- Those of which something is to go, the latest being in place 1; never one that goes on, whose items
+-- some sink has yet to get, or on which one builds that goes on.
 SELECT id, place FROM (
     SELECT id, finished, kept, trimming, row_number() OVER (ORDER BY run DESC) AS place
     FROM runs WHERE resource_id = :resource_id
@@ -12,7 +12,10 @@ WHERE place > 1 AND finished <> '' AND (
     (place > :pages AND (kept = 'all' OR trimming = 1))
     OR (place > :runs AND (kept <> 'none' OR trimming = 1))
     OR place > :known
-) AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.run_id = old.id AND +behind = 1)
+) AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.run_id = old.id AND +behind = 1) AND NOT EXISTS (
+    SELECT 1 FROM runs AS heir
+    WHERE heir.resource_id = :resource_id AND heir.base = old.id AND heir.finished = ''
+)
 LIMIT :limit;
 
 -- name: mark_run
