@@ -11,7 +11,7 @@ MINUTES ?= 2
 PEERS := .peers
 PEERS_STAMP := $(PEERS)/.installed
 
-.PHONY: help setup system unit test chaos recovery bench bench-cluster check format proto lock demo clean
+.PHONY: help setup system unit properties test chaos recovery bench bench-cluster check format proto lock demo clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -28,11 +28,14 @@ setup: $(STAMP) ## prepare .venv (the command is then .venv/bin/crawler)
 system: ## install what the tests and the demo need from the system
 	@sh tests/system-packages.sh
 
-unit: setup ## the tests that need pip only
-	$(BIN)/pytest -q -n auto tests/test_architecture.py tests/unit tests/contract
+unit: setup ## the quick tests that need pip only
+	$(BIN)/pytest -q -n auto tests/unit tests/contract
 
-test: setup system check unit ## every test, as CI runs them
-	$(BIN)/pytest -q -n auto --store=postgresql tests/contract
+properties: setup ## the longer tests that need pip only: properties, hostile input
+	$(BIN)/pytest -q -n auto tests/properties tests/hostile
+
+test: setup system check unit properties ## every test, as CI runs them
+	$(BIN)/pytest -q -n auto --store=postgresql tests/contract tests/properties/contract
 	$(BIN)/pytest -n 2 --dist=loadfile tests/integration tests/acceptance
 
 chaos: setup system ## random faults and their verdict: make chaos SEED=7 MINUTES=10

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.etcd_server import EtcdServer
 from tests.postgres_server import PostgresServer
-
-# An example may take as long as a busy machine wants; a hang meets the limit of its test.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

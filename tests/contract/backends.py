@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import pytest
 
-from crawler.clock import Clock
+from crawler.clock import Clock, SystemClock
 from crawler.store import open_store
 from crawler.store.contract import Store
 from crawler.store.postgres.server import Connection
@@ -53,10 +54,27 @@ def _memory(clock: Clock) -> Opener:
 
 
 def _sqlite(directory: Path, clock: Clock) -> Opener:
+    file = directory / "store.db"
+
     async def opened() -> Store:
-        return await open_store(f"sqlite://{directory}/store.db", clock)
+        if not file.exists():
+            file.write_bytes(await _new_database())
+        return await open_store(f"sqlite://{file}", clock)
 
     return opened
+
+
+_made: list[bytes] = []
+
+
+async def _new_database() -> bytes:
+    """The file as SQLite leaves it once it is made, which costs more than most tests: made once."""
+    if not _made:
+        with TemporaryDirectory() as directory:
+            file = Path(directory) / "store.db"
+            await (await open_store(f"sqlite://{file}", SystemClock())).close()
+            _made.append(file.read_bytes())
+    return _made[0]
 
 
 def _postgres(url: str, clock: Clock) -> Opener:

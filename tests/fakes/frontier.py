@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from crawler.clock import Clock
 from crawler.errors import Fenced
@@ -227,18 +228,22 @@ class MemoryFrontier:
     async def window(self, limit: int, per_host: int, skip: AbstractSet[bytes]) -> Window:
         await self._step("window")
         self._check()
-        now = self._run.clock.wall()
-        pending = [row for row in self._run.rows.values() if row.state is PageState.PENDING]
-        free = [row for row in pending if row.request.fingerprint not in skip and row.is_due(now)]
+        now, pending = self._run.clock.wall(), PageState.PENDING
         hosts: dict[str, list[Row]] = defaultdict(list)
-        for row in sorted(free, key=_rank):
-            hosts[row.request.host].append(row)
+        waits: list[float] = []
+        for fingerprint, row in self._run.rows.items():
+            if row.state is not pending:
+                continue
+            if not row.is_due(now):
+                waits.append(row.not_before - now)
+            elif fingerprint not in skip:
+                hosts[row.request.host].append(row)
         chosen = sorted(hosts, key=lambda host: (host <= self._last_host, host))[:limit]
         self._last_host = chosen[-1] if chosen else self._last_host
-        rounds = itertools.zip_longest(*(hosts[host][:per_host] for host in chosen))
+        firsts = (sorted(hosts[host], key=_priority, reverse=True)[:per_host] for host in chosen)
+        rounds = itertools.zip_longest(*firsts)  # sorting keeps rows of one priority in order
         turns = (row for each in rounds for row in sorted(filter(None, each), key=_rank))
         due = itertools.islice(turns, limit)
-        waits = (row.not_before - now for row in pending if not row.is_due(now))
         requests = tuple(self._run.recalled(row.request) for row in due)
         return Window(requests, min(waits, default=None))
 
@@ -323,6 +328,9 @@ class MemoryFrontier:
     async def note(self, kind: str, detail: str) -> None:
         self._check()
         self._run.tell(kind, detail, self._node)
+
+
+_priority = attrgetter("request.priority")
 
 
 def _rank(row: Row) -> tuple[int, int]:

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from crawler.definition import Schedule, json_schema, latest_due, load_text, next_due, schedule_of
 from crawler.errors import InvalidInput
@@ -96,16 +94,6 @@ def test_a_wrong_schedule_is_refused_with_field_line_and_what_would_be_right(
     assert said in str(refused.value)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.text("0123456789*,-/#LW", min_size=1, max_size=6), min_size=5, max_size=5))
-def test_whatever_a_cron_line_holds_is_taken_or_refused(fields: list[str]) -> None:
-    try:
-        schedule = read(f'schedule = "{" ".join(fields)}"')
-    except InvalidInput:
-        return
-    assert next_due(schedule, at("2026-01-01T00:00"), 0) is not None
-
-
 def test_what_somebody_else_wrote_into_etcd_is_no_schedule() -> None:
     assert schedule_of(None) is None
     assert schedule_of('{"start_urls":["https://shop.example/"]}') is None
@@ -149,44 +137,6 @@ def test_what_the_clock_shows_twice_is_due_once_at_a_fixed_hour_and_on_in_the_tr
     assert next_due(cron("30 2 * * *"), between, 0) == at("2026-10-26T02:30")
     ticks = due_times(cron("*/30 * * * *"), at("2026-10-25T01:30"), at("2026-10-25T03:00"))
     assert [tick - ticks[0] for tick in ticks] == [0, 1800, 3600, 5400, 7200]
-
-
-LINES = st.sampled_from(
-    ["*/7 * * * *", "30 2 * * *", "0,30 */2 * * *", "15 0 * * SUN", "* 0 * * *", "5 1-3 25-31 * *"]
-)
-WHOLE_HOUR = ["UTC", BERLIN, "America/Havana", "Asia/Kolkata"]  # by which clocks are put back
-WHOLE_HOUR_ZONES = st.sampled_from(WHOLE_HOUR)
-ZONES = st.sampled_from([*WHOLE_HOUR, "Australia/Lord_Howe"])
-MOMENTS = st.one_of(
-    st.integers(at("2026-03-01T00:00"), at("2026-11-30T00:00")),
-    st.sampled_from([at("2026-03-29T00:00"), at("2026-10-25T00:00"), at("2026-03-08T00:00"),
-                     at("2026-11-01T00:00"), at("2026-04-04T12:00"), at("2026-10-03T12:00")]),
-)  # fmt: skip
-
-
-@settings(max_examples=40, deadline=None)
-@given(LINES, WHOLE_HOUR_ZONES, MOMENTS, st.integers(0, 90_000))
-def test_the_next_due_time_is_the_same_from_wherever_one_looks(
-    line: str, zone: str, start: int, later: int
-) -> None:
-    """Two leaders that look at different moments agree on what is due."""
-    schedule, moment = cron(line, zone), start + later
-    found = next_due(schedule, moment, 0)
-    assert found is not None
-    walked = next_due(schedule, start, 0)
-    while walked is not None and walked <= moment:
-        walked = next_due(schedule, walked, 0)
-    assert walked == found
-
-
-@settings(max_examples=60, deadline=None)
-@given(LINES, ZONES, MOMENTS, st.integers(0, 90_000))
-def test_of_what_was_missed_the_latest_is_found(
-    line: str, zone: str, start: int, later: int
-) -> None:
-    schedule = cron(line, zone)
-    missed = due_times(schedule, start, start + later)
-    assert latest_due(schedule, start, start + later, 0) == (missed[-1] if missed else None)
 
 
 def test_a_year_of_missed_minutes_is_looked_through_in_few_steps() -> None:

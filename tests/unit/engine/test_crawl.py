@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
+import structlog
 
 from crawler.engine.fetch import Page
 from crawler.engine.settings import EngineSettings
@@ -420,9 +421,7 @@ def test_cancelling_commits_what_is_complete_and_gives_hosts_back() -> None:
     assert not any(host.holder for host in world.book.hosts.values())
 
 
-def test_cancelled_after_the_claim_was_taken_it_ends_quietly(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_cancelled_after_the_claim_was_taken_it_ends_quietly() -> None:
     world = World(tree(40), **FAST)
     settings = EngineSettings(batch_s=60.0, batch_visits=1000)  # something is left to commit
 
@@ -435,10 +434,10 @@ def test_cancelled_after_the_claim_was_taken_it_ends_quietly(
         with pytest.raises(asyncio.CancelledError):
             await crawling
 
-    run(cut())
-    said = capsys.readouterr().out
-    assert "not ours to commit" in said
-    assert "warning" not in said
+    with structlog.testing.capture_logs() as said:
+        run(cut())
+    assert "not ours to commit" in str(said)
+    assert "warning" not in str(said)
 
 
 def test_a_store_that_hangs_does_not_keep_a_cancelled_crawl() -> None:

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from crawler.engine.links import MAX_LINKS
 from crawler.engine.settings import EngineSettings
 from crawler.model import PageState, Visit
 from tests.fakes.frontier import MemoryFrontier
+from tests.unit.engine.cuts import Cut, Killed
 from tests.unit.engine.site import Answer, Extraction, JsonExtractor, page, status
-from tests.unit.engine.test_cuts import Cut, Killed
 from tests.unit.engine.test_sitemaps import index, urlset
 from tests.unit.engine.virtual import run
 from tests.unit.engine.world import FAST, A, World, done, text
@@ -180,15 +179,6 @@ def test_a_canonical_link_is_followed_where_asked_for() -> None:
     run(world.crawl(extractor=Canonical(f"{A}/b")).run())
     assert done(world) == set(site)
     assert {row.request.depth for row in world.run.rows.values()} == {0}
-
-
-@pytest.mark.threat(15)
-def test_links_beyond_the_cap_are_told() -> None:
-    many = page(f"{A}/", *(f"{A}/{n}" for n in range(MAX_LINKS + 3)))
-    world = World({f"{A}/": many}, **FAST, max_pages=1)
-    run(world.crawl().run())
-    assert reasons(world) == {f"{A}/": f"3 links left out: more than {MAX_LINKS} on the page"}
-    assert world.run.progress().known == MAX_LINKS + 1
 
 
 FEW = EngineSettings(batch_links=10)

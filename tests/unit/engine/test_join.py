@@ -269,15 +269,6 @@ def test_an_item_that_grows_too_long_is_written_where_it_does() -> None:
     assert f"{A}/news3" not in made.site.fetched()
 
 
-def test_an_article_without_end_ends() -> None:
-    site = {
-        f"{A}/news{n}": html(f"/news{n}", f"<h1>T</h1><p>{n}", f"/news{n + 1}")
-        for n in range(1, 700)
-    }
-    (item,) = crawled(world(site))
-    assert (len(item.fields["body"]), item.missing) == (500, (UNFINISHED,))
-
-
 @pytest.mark.parametrize("cut", range(1, 30, 2))
 def test_cut_anywhere_it_is_written_once(cut: int) -> None:
     """The claim is lost before the n-th step, and another crawl goes on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from crawler.engine.baggage import carried
-from crawler.engine.links import MAX_LINKS, LinkFilter
+from crawler.engine.links import LinkFilter
 from crawler.engine.sitemaps import SITEMAP
 from crawler.engine.urls import Scope, canonical, fingerprint, host_of
 from crawler.engine.urls.memory import Recent
@@ -57,13 +57,6 @@ def test_a_trap_is_told_once_and_is_none_where_a_sitemap_lists_it() -> None:
     assert judged == [f"{A}/x", f"{A}/y"]
     sitemap = replace(request(f"{A}/map"), rule=SITEMAP)
     assert [link.url for link in known.sort(sitemap, None, links(f"{A}/x")).links] == [f"{A}/x"]
-
-
-def test_links_beyond_the_cap_are_ignored() -> None:
-    known = LinkFilter(Scope(definition()), 0)
-    many = links(*(f"{A}/{n}" for n in range(MAX_LINKS + 10)))
-    found = known.sort(request(f"{A}/"), None, many)
-    assert (len(found.links), found.cut) == (MAX_LINKS, 10)
 
 
 def test_a_grown_scope_is_looked_at_anew() -> None:

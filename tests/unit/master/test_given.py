@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from crawler.coordination.entries import entry_from
 from crawler.coordination.entry import Entry
 from crawler.coordination.etcd import KeyValue, Op, modified_at, put
@@ -58,15 +55,6 @@ def divided(parts: int) -> Keys:
         resource = Resource("7", "shop", None, 1, part=part)
         keys.do([put(resource_key("shop", part), encode_resource(resource))])
     return keys
-
-
-@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([*NODES, None])), max_size=20))
-def test_a_worker_is_told_of_what_it_has(steps: list[tuple[int, Node | None]]) -> None:
-    keys = divided(3)
-    for part, node in steps:
-        keys.do(assign(keys.resource(part), node, "", 1.0, 1))
-        homes = ((n, keys.resource(n).assignment) for n in range(3))
-        assert keys.told() == {given_key(home.node_id, "shop", n) for n, home in homes if home}
 
 
 def test_of_a_definition_that_changed_every_owner_is_told_anew() -> None:

@@ -18,7 +18,10 @@ OPTION = re.compile(r"grpc\.[a-z0-9_.]+")
 def option_names() -> Iterator[str]:
     """Every channel option that a module of ours gives, as it is spelled there."""
     for path in ROOT.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_bytes())):
+        source = path.read_text("utf-8")
+        if OPTION.search(source) is None:
+            continue
+        for node in ast.walk(ast.parse(source)):
             text = node.value if isinstance(node, ast.Constant) else None
             if isinstance(text, str) and OPTION.fullmatch(text):
                 yield text

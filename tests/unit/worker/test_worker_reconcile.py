@@ -6,8 +6,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from crawler.coordination.catalog import Entry, Status, Wish, all_units
 from crawler.coordination.entry import Part
@@ -207,49 +205,6 @@ def test_a_crawl_that_ended_here_is_over_before_its_status_is_seen() -> None:
 def test_hundreds_start_at_once() -> None:
     entries = MappingProxyType({f"r{n}": entry(f"r{n}", revision=200 + n) for n in range(500)})
     assert len(plan(entries, HERE, {}, NO_PAST).starts) == 500
-
-
-NAMES = ("a", "b", "c")
-ENTRIES = st.fixed_dictionaries(
-    {
-        name: st.builds(
-            entry,
-            st.just(name),
-            assignment=st.sampled_from([MINE, None, Assignment("other", "x:1")]),
-            revision=st.sampled_from([90, 110, 120]),
-            wish=st.sampled_from(Desired),
-            run=st.sampled_from([1, 2]),
-            definition=st.sampled_from(["{}", None]),
-            definition_revision=st.sampled_from([90, 115]),
-            status=st.sampled_from([None, *State]),
-        )
-        for name in NAMES
-    }
-)
-
-
-@given(
-    entries=ENTRIES,
-    earlier=ENTRIES,
-    overdue=st.booleans(),
-    cluster=st.sampled_from(["c1", "c0"]),
-)
-def test_following_the_plan_twice_leaves_nothing_to_do(
-    entries: dict[str, Entry], earlier: dict[str, Entry], overdue: bool, cluster: str
-) -> None:
-    running: dict[str, Key] = {}
-    here = replace(HERE, overdue=overdue)
-    for moment, situation in ((earlier, replace(here, cluster=cluster)), *[(entries, here)] * 2):
-        todo = plan(moment, situation, running, NO_PAST)
-        assert not set(todo.stops) & {order.name for order, _ in todo.starts}
-        running = {name: key for name, key in running.items() if name not in todo.stops}
-        running |= {order.name: order.key for order, _ in todo.starts}
-    assert plan(entries, here, running, NO_PAST) == Plan({}, ())
-    for name in running:
-        resource, wish = entries[name].resource, entries[name].wish
-        assert resource is not None
-        assert wish is not None
-        assert (resource.assignment, wish.state) == (MINE, Desired.RUNNING)
 
 
 def test_parts_are_told_apart() -> None:

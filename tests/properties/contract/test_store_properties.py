@@ -183,10 +183,7 @@ async def play(backend: Backend, directory: Path, history: list[tuple[str, objec
 
 
 @EVERYWHERE
-@settings(
-    max_examples=40,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=40, suppress_health_check=ENDURED)
 @given(history=operations)
 def test_counters_equal_rows(backend: Backend, history: list[tuple[str, object]]) -> None:
     with TemporaryDirectory() as directory:

@@ -13,13 +13,10 @@ from crawler import failpoint
 from crawler.errors import FetchFailed, OutcomeUnknown, StoreUnavailable
 from crawler.model import PageState
 from tests.fakes.turns import MemoryTurns
+from tests.unit.engine.cuts import Cut, Killed
 from tests.unit.engine.site import Answer, page, redirect, status
 from tests.unit.engine.virtual import run
 from tests.unit.engine.world import A, World, text, tree
-
-
-class Killed(BaseException):
-    """The process is gone: nothing of it runs any more."""
 
 
 def site() -> dict[str, Answer | list[Answer]]:
@@ -42,20 +39,6 @@ ITEMS = Counter({"shaky": 1, **{f"{i}.{k}": 1 for i in range(1, 14) for k in ran
 
 def world() -> World:
     return World(site(), download_delay=0.0, concurrent_requests_per_domain=4, retry_times=1)
-
-
-class Cut:
-    """Calls ``act`` at the step numbered ``at``."""
-
-    def __init__(self, at: int, act: Callable[[], None]) -> None:
-        self.at = at
-        self.act = act
-        self.count = 0
-
-    async def step(self, _: str) -> None:
-        self.count += 1
-        if self.count == self.at:
-            self.act()
 
 
 def crawl_cut(world: World, cut: Cut, turns: MemoryTurns) -> asyncio.Task[str]:

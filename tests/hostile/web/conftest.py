@@ -1,0 +1,7 @@
+"""The running API that the other tests of the web have."""
+
+from __future__ import annotations
+
+from tests.unit.web.conftest import cluster, http
+
+__all__ = ["cluster", "http"]
