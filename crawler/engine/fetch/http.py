@@ -244,6 +244,7 @@ class HttpFetch:
             sets_cookie="Set-Cookie" in answer.headers,
             address=self._resolver.address_of(url) if self._resolver is not None else "",
             robots_tag=_clean("\n".join(answer.headers.getall("X-Robots-Tag", ()))),
+            headers=answer.headers,
         )
 
     async def _read(

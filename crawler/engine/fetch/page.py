@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -18,7 +19,7 @@ class Page:
     redirect, None where there is none to follow. ``retry_after_s`` is what the header of that name
     asks for, None where it says nothing readable. ``latency_s``: until its headers were there.
     ``address``: where it came from, "" where nobody wants to know. ``robots_tag``: the X-Robots-Tag
-    headers, one a line.
+    headers, one a line. ``headers``: all of them, by names in any case, the first of each.
     """
 
     url: str
@@ -34,6 +35,7 @@ class Page:
     sets_cookie: bool = False
     address: str = ""
     robots_tag: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Fetch(Protocol):

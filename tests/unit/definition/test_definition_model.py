@@ -241,7 +241,8 @@ def test_a_bare_url_must_be_one() -> None:
 def test_json_schema_describes_what_is_accepted() -> None:
     schema = json_schema()
     assert schema["additionalProperties"] is False
-    assert schema["anyOf"] == [{"required": ["start_urls"]}, {"required": ["sitemaps"]}]
+    beginnings = ("start_urls", "sitemaps", "spider")
+    assert schema["anyOf"] == [{"required": [name]} for name in beginnings]
     assert {"download_delay", "closespider_timeout", "rules"} <= set(schema["properties"])
     follow = schema["$defs"]["Rule"]["properties"]["follow"]["items"]
     assert {"type": "string"} in follow["anyOf"]
