@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(ISLANDS, ()),
     "master": ("coordination", "rpc"),
     "worker": ("coordination", "engine"),
+    "spider": ("engine",),
     "delivery": ("store",),
     "web": ("rpc", "store", "delivery"),
     "proxy": ("cache", "engine"),

@@ -8,10 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
+from crawler.app.spiders import open_spider
 from crawler.clock import SystemClock
 from crawler.definition import from_json
 from crawler.definition.secrets import read_secrets
@@ -57,6 +59,9 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
         # The holder is the part, not the process: a successor, whose claim fenced its predecessor,
         # goes on with the turns of that instead of waiting for their end.
         turns = store.budgets(f"{order.resource_id}/{order.part}")
+        spider = None
+        if definition.spider is not None:
+            definition, spider = await open_spider(definition, Path(settings["files"]))
         return await Crawl(
             definition,
             frontier,
@@ -65,6 +70,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
             parsing=parsing,
             report=report.live,
             clock=clock,
+            spider=spider,
         ).run()
 
     try:

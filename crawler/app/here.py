@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    nullcontext,
+    redirect_stdout,
+)
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
 from crawler.app.kept import kept_items, kept_pages, open_kept
+from crawler.app.spiders import Loaded
 from crawler.clock import SystemClock
 from crawler.config import sqlite_url
 from crawler.definition import Definition, for_url
@@ -24,7 +32,9 @@ from crawler.engine.extract import Extraction, Extractor
 from crawler.engine.extract.starter import starter
 from crawler.engine.fetch import Page
 from crawler.engine.live import Live
+from crawler.engine.reading import Spider
 from crawler.engine.settings import EngineSettings, read_pools
+from crawler.engine.urls import fingerprint, host_of
 from crawler.errors import FetchFailed, InvalidInput, NotFound
 from crawler.model import (
     Desired,
@@ -32,6 +42,7 @@ from crawler.model import (
     PageRecord,
     PageState,
     Progress,
+    Request,
     SinkRecord,
     Stamp,
 )
@@ -99,12 +110,14 @@ async def crawl_here(
     hosts: Sequence[str] = (),
     entrusted: Mapping[str, Any] = MappingProxyType({}),
     on_live: Callable[[Live], None] = lambda _: None,
+    spider: Spider | None = None,
 ) -> Progress:
     """Crawl in this process, kept in ``data_dir``; the same call goes on where one was stopped.
 
     Every call is a new epoch, so that it supersedes whatever crawled there before. ``run`` is the
     latest one (see `look_here`) or the one after it. ``hosts`` are loopback hosts that the user
-    typed; ``entrusted`` is what `read_entrusted` finds.
+    typed; ``entrusted`` is what `read_entrusted` finds. With a ``spider``, ``definition`` is the
+    whole one, with what that says.
     """
     clock = SystemClock()
     store = await open_store(local_url(data_dir), clock)
@@ -134,6 +147,7 @@ async def crawl_here(
             parsing=lambda _: None,
             report=on_live,
             clock=clock,
+            spider=spider,
         )
         post = open_post(allow_private, data_dir / SINKS, hosts, secrets=settings.secrets)
         delivering = _delivering(store, post) if sinks else nullcontext()
@@ -204,9 +218,13 @@ async def try_page(
     hosts: Sequence[str] = (),
     allow_private: Sequence[str] = (),
     entrusted: Mapping[str, Any] = MappingProxyType({}),
+    loaded: Loaded | None = None,
 ) -> Extraction:
-    """Fetch one page and read it by the definition's rules, each field with its trace."""
+    """Fetch one page and read it by the definition's rules, each field with its trace; or by a
+    spider, whose callback ``rule`` then names, and nothing is kept."""
     page = await _fetch(definition, url, _settings(allow_private, hosts, entrusted))
+    if loaded is not None:
+        return _try_spider(loaded, page, rule)
     return Extractor(definition).extract(
         page.body,
         page.url,
@@ -215,6 +233,12 @@ async def try_page(
         rule=rule,
         trace=True,
     )
+
+
+def _try_spider(loaded: Loaded, page: Page, callback: str | None) -> Extraction:
+    asked = Request(fingerprint("GET", page.url), page.url, host_of(page.url), rule=callback)
+    with TemporaryDirectory() as home, redirect_stdout(sys.stderr):
+        return loaded.open(Path(home)).read(asked, page)
 
 
 def _settings(

@@ -149,6 +149,7 @@ def _hello(config: WorkerConfig) -> Mapping[str, Any]:
         "allow_private": list(config.allow_private),
         "secrets": config.secrets,
         "proxy_pools": config.proxy_pools,
+        "files": str(config.files),
         "log_level": config.log_level,
         "log_format": config.log_format,
         "node": f"worker-{config.id}",

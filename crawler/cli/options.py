@@ -38,6 +38,11 @@ Entrusted = Annotated[
     typer.Option("--config", metavar="FILE", help="a worker's settings, for its secrets"),
 ]
 
+Spider = Annotated[
+    str | None,
+    typer.Option("--spider", metavar="NAME", help="of several in a Python file, this one"),
+]
+
 # -- settings of masters and workers: None means "not given", so that config.py can look further --
 
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="settings in TOML")]
@@ -121,6 +126,10 @@ Definitions = Annotated[
 Sinks = Annotated[
     str | None,
     typer.Option("--sinks", metavar="DIR", help="where the file sinks of definitions are"),
+]
+Files = Annotated[
+    str | None,
+    typer.Option("--files", metavar="DIR", help="what spiders keep  [default: one per user]"),
 ]
 OutagePolicy = Annotated[
     str | None,

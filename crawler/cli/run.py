@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -19,6 +19,7 @@ from crawler.cli import exits, items, options, terminal
 from crawler.model import Progress
 
 if TYPE_CHECKING:
+    from crawler.app.spiders import Loaded, SpiderReader
     from crawler.definition import Definition
 
 _LINE_EVERY_S = 5.0
@@ -51,7 +52,10 @@ class Live(Protocol):
 
 def run(
     source: Annotated[
-        str, typer.Argument(metavar="FILE|URL", help="a definition, a site, or - for stdin")
+        str,
+        typer.Argument(
+            metavar="FILE|URL", help="a definition, a spider.py, a site, or - for stdin"
+        ),
     ],
     output: items.Output = None,
     data: Annotated[
@@ -64,13 +68,14 @@ def run(
     settings: options.Settings = None,
     allow_private: options.Allow = None,
     config: options.Entrusted = None,
+    spider: options.Spider = None,
     log_level: options.LogLevel = "error",
 ) -> None:
     """Crawl here and now; needs no cluster. The same command goes on where it was stopped.
 
     `crawler run https://example.org/ -s max_pages=100 -o items.csv`
     """
-    from crawler.app.source import read_definition
+    from crawler.app.source import read_crawl
     from crawler.cli.formats import check_target
     from crawler.config import read_entrusted, read_networks
     from crawler.definition import doubts
@@ -79,16 +84,16 @@ def run(
 
     if output is not None:
         check_target(output)  # before the crawl, not after it
-    definition = read_definition(source, settings or ())
+    definition, loaded = read_crawl(source, spider, settings or ())
     terminal.warn(source, doubts(definition))
     if definition.schedule is not None:
         terminal.warn(source, ["schedule: run crawls once, now; on a cluster it is kept"])
     networks, entrusted = read_networks(allow_private or ""), read_entrusted(config)
     logs.configure(log_level or "error")
-    home = Path(data).expanduser().absolute() if data else default_home(definition)
+    home = Path(data).expanduser().absolute() if data else default_home(definition, loaded)
     with hold_directory(home, "crawler run"):
         try:
-            progress = _crawl(definition, home, networks, entrusted, again=again)
+            progress = _crawl(definition, loaded, home, networks, entrusted, again=again)
         except KeyboardInterrupt:
             print(f"stopped; the same command goes on. {_kept_in(home)}", file=sys.stderr)
             raise
@@ -107,13 +112,15 @@ def _kept_in(home: Path) -> str:
     return f"What it has found so far: crawler items {LOCAL} --store {store} -o items.jsonl"
 
 
-def default_home(definition: Definition) -> Path:
-    """The same directory for the same definition, so that a second run goes on with the first."""
+def default_home(definition: Definition, loaded: Loaded | None = None) -> Path:
+    """The same directory for the same definition, so that a second run goes on with the first; with
+    a spider, for the same file of it, too, whatever code is in there by then."""
     from crawler.config import data_home
 
-    host = re.sub(r"[^A-Za-z0-9.-]+", "-", definition.hosts()[0])[:60]
-    digest = hashlib.sha256(definition.canonical().encode()).hexdigest()[:10]
-    return data_home() / "run" / f"{host}-{digest}"
+    title = definition.spider or definition.hosts()[0]
+    text = definition.canonical() + (loaded.origin if loaded is not None else "")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return data_home() / "run" / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', title)[:60]}-{digest}"
 
 
 def told(progress: Progress) -> str:
@@ -133,6 +140,7 @@ def told(progress: Progress) -> str:
 
 def _crawl(
     definition: Definition,
+    loaded: Loaded | None,
     home: Path,
     networks: tuple[str, ...],
     entrusted: Mapping[str, Any],
@@ -146,26 +154,38 @@ def _crawl(
     from crawler.app.here import crawl_here, look_here
 
     before = uvloop.run(look_here(home))
-    hosts = loopback_hosts(definition.hosts())
     if before is not None and before.progress.finished and not again:
         changed = before.definition != definition.canonical()
         print(told_before(before.progress, before.finished_at, changed=changed), file=sys.stderr)
         return before.progress
     run = before.run + bool(before.progress.finished) if before is not None else 1
-    with _shown() as on_live:
+    with _shown() as on_live, _begun(loaded, home) as spider:
+        starts = definition.hosts() if spider is None else spider.hosts()
         progress = uvloop.run(
             crawl_here(
                 definition,
                 home,
                 run=run,
                 allow_private=networks,
-                hosts=hosts,
+                hosts=loopback_hosts(starts),
                 entrusted=entrusted,
                 on_live=on_live,
+                spider=spider,
             )
         )
     print(told(progress), file=sys.stderr)
     return progress
+
+
+@contextmanager
+def _begun(loaded: Loaded | None, home: Path) -> Iterator[SpiderReader | None]:
+    """The spider at work, if there is one. What it prints goes to standard error, for standard
+    output is for items."""
+    if loaded is None:
+        yield None
+        return
+    with redirect_stdout(sys.stderr):
+        yield loaded.open(home)
 
 
 def _tell_sinks(

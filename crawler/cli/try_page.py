@@ -79,27 +79,30 @@ class Extraction(Protocol):
 
 
 def try_page(
-    source: Annotated[str, typer.Argument(metavar="FILE", help="a definition")],
+    source: Annotated[str, typer.Argument(metavar="FILE", help="a definition or a spider.py")],
     url: Annotated[str, typer.Argument(metavar="URL", help="a page")],
     rule: Annotated[
-        str | None, typer.Option("--rule", help="as if a link had sent the page to this rule")
+        str | None,
+        typer.Option("--rule", help="the rule or callback that a link would have sent it to"),
     ] = None,
     settings: options.Settings = None,
     allow_private: options.Allow = None,
     config: options.Entrusted = None,
+    spider: options.Spider = None,
     json_: options.Json = False,
 ) -> None:
-    """Fetch one page and show what each field of its rule yields."""
+    """Fetch one page and show what each field of its rule yields, or the callback of a spider."""
     import uvloop
 
     from crawler.address import loopback_hosts
     from crawler.app import here
-    from crawler.app.source import read_definition
+    from crawler.app.source import read_crawl
     from crawler.config import read_entrusted, read_networks
     from crawler.telemetry import logs
 
-    definition = read_definition(source, settings or ())
-    _check_rule(definition, rule)
+    definition, loaded = read_crawl(source, spider, settings or ())
+    if loaded is None:
+        _check_rule(definition, rule)
     logs.configure("error")
     hosts = loopback_hosts([host_of(url)])
     networks = read_networks(allow_private or "")
@@ -111,6 +114,7 @@ def try_page(
             hosts=hosts,
             allow_private=networks,
             entrusted=read_entrusted(config),
+            loaded=loaded,
         )
     )
     if json_:

@@ -25,6 +25,7 @@ def worker(
     cluster: options.Cluster = None,
     definitions: options.Definitions = None,
     sinks: options.Sinks = None,
+    files: options.Files = None,
     outage_policy: options.OutagePolicy = None,
     advertise: options.Advertise = None,
     podip: options.PodIp = None,

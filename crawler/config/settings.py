@@ -100,6 +100,7 @@ class WorkerConfig(NodeConfig):
     cluster: bool  # False: no etcd and no masters; it crawls by its definitions
     definitions: tuple[Path, ...]
     sinks: Path | None  # the directory of file sinks; None: this worker feeds none
+    files: Path  # the directory of what spiders keep as files
     outage_policy: Literal["continue", "stop"]  # what crawls do while etcd is away: continue, stop
 
     def __post_init__(self) -> None:

@@ -73,6 +73,7 @@ ROLES: dict[str, dict[str, Setting]] = {
         "cluster": Setting(bool),
         "definitions": Setting(tuple, checks.files),
         "sinks": Setting(str, checks.optional_directory),
+        "files": Setting(str, checks.directory),
         "outage_policy": Setting(str, checks.one_of("continue", "stop")),
     },
     "up": {
@@ -126,5 +127,6 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
     if role == "worker":
         node |= crawling | {"http": ":8080", "grpc": ":9090", "cluster": True}
         node |= {"definitions": (), "sinks": None, "outage_policy": "continue"}
+        node |= {"files": str(data_home(environ) / "files")}
         node |= {"secrets": {}, "proxy_pools": {}}
     return node

@@ -84,7 +84,7 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of definitions, for editors and other programs."""
     schema = Definition.model_json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["anyOf"] = [{"required": ["start_urls"]}, {"required": ["sitemaps"]}]
+    schema["anyOf"] = [{"required": [name]} for name in ("start_urls", "sitemaps", "spider")]
     for alias, name in ALIASES.items():
         same = dict(schema["properties"][name])
         schema["properties"][alias] = {**same, "description": f"Scrapy's name of {name}"}

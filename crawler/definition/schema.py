@@ -66,6 +66,7 @@ Seconds = Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=Fal
 Timeout = Annotated[float, Field(strict=True, ge=0, le=3_600, allow_inf_nan=False)]
 UserAgent = Annotated[str, Field(max_length=256), AfterValidator(checks.user_agent)]
 StatusCode = Annotated[int, Field(strict=True, ge=100, le=599)]
+SpiderName = Annotated[str, AfterValidator(checks.rule_name)]  # names of spiders are like those
 
 
 class Definition(Model):
@@ -240,6 +241,11 @@ class Definition(Model):
         default=Recrawl(), description="what a run takes over from the run before it"
     )
     rules: Annotated[tuple[Rule, ...], Field(max_length=200)] = ()
+    spider: SpiderName | None = Field(
+        default=None,
+        description="Python code instead of rules, by its name among what is installed on the "
+        "workers; what is said here goes before what the spider says itself",
+    )
     sinks: Annotated[tuple[Sink, ...], Field(max_length=8)] = Field(
         default=(), description="where items are sent, each of them to every one"
     )
@@ -258,11 +264,11 @@ class Definition(Model):
 
     @model_validator(mode="after")
     def _check_beginning(self) -> Definition:
-        if not self.start_urls and not self.sitemaps:
+        if not self.start_urls and not self.sitemaps and self.spider is None:
             reason = "is missing: write where the crawl begins, here or in sitemaps"
             problem = InitErrorDetails(type=wrong(reason), loc=("start_urls",), input=None)
             raise ValidationError.from_exception_data("Definition", [problem])
-        if self.sitemaps_from_robots and not self.start_urls:
+        if self.sitemaps_from_robots and not self.start_urls and self.spider is None:
             reason = "needs start_urls; in sitemaps, name https://host/robots.txt itself"
             problem = InitErrorDetails(
                 type=wrong(reason), loc=("sitemaps_from_robots",), input=None
@@ -294,6 +300,8 @@ class Definition(Model):
         problems: list[tuple[str, tuple[str | int, ...]]] = []
         if self.user_agents and self.user_agent != DEFAULT_USER_AGENT:
             problems.append(("stands beside user_agent; keep one of them", ("user_agents",)))
+        if self.spider is not None and self.rules:
+            problems.append(("stands beside rules; keep one of them", ("spider",)))
         first: dict[str, int] = {}
         for at, entry in enumerate(self.auth):
             if first.setdefault(entry.domain, at) != at:
@@ -344,8 +352,10 @@ class Definition(Model):
 
     def canonical(self) -> str:
         """Canonical JSON: sorted, compact, only what differs from the defaults. Equal definitions
-        have equal texts. The fields of items alone keep their order, which is that of columns."""
-        data = self.model_dump(mode="json", exclude_defaults=True)
+        have equal texts. The fields of items alone keep their order, which is that of columns.
+        With a spider a default that is written out counts: it goes before what the spider says."""
+        written = self.spider is not None
+        data = self.model_dump(mode="json", exclude_unset=written, exclude_defaults=not written)
         ordered = _sorted(data)
         for rule, given in zip(ordered.get("rules", ()), data.get("rules", ()), strict=True):
             if "item" in given:
@@ -356,9 +366,10 @@ class Definition(Model):
         """32 characters over all that decides which pages there are and what they yield, and over
         who is sent it: runs of equal recipes may build on each other. "": this one on none.
 
-        Another version of this program may read pages otherwise, so it has other recipes.
+        Another version of this program may read pages otherwise, so it has other recipes; and of
+        a spider nobody knows here whether its code is still the same.
         """
-        if not self.recrawl.conditional:
+        if not self.recrawl.conditional or self.spider is not None:
             return ""
         data = self.model_dump(mode="json", exclude_defaults=True, exclude=set(_WITHOUT_YIELD))
         sinks = sorted(sink.name for sink in self.sinks)

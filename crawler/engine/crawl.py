@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TypeVar
@@ -18,13 +18,13 @@ from crawler.definition import Definition
 from crawler.definition.patterns import Routes
 from crawler.engine.commits import Commits
 from crawler.engine.dispatch import Dispatcher
-from crawler.engine.extract import Extractor
+from crawler.engine.extract import Extractor, Link
 from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.links import LinkFilter
 from crawler.engine.live import Live
 from crawler.engine.pages import Pages
-from crawler.engine.reading import Extracts, Reader
+from crawler.engine.reading import Extracts, Reader, Spider
 from crawler.engine.settings import EngineSettings
 from crawler.engine.sitemaps import SITEMAP, Sitemaps
 from crawler.engine.urls import Scope, Tidy, Traps, canonical, fingerprint, host_of, tidier
@@ -40,20 +40,35 @@ T = TypeVar("T")
 OpenFetch = Callable[[], AbstractAsyncContextManager[Fetch]]
 
 
-def seeds(definition: Definition) -> tuple[Request, ...]:
-    """The start URLs and sitemaps as requests, each once."""
+def seeds(definition: Definition, starts: Sequence[Link] | None = None) -> tuple[Request, ...]:
+    """The start URLs and sitemaps as requests, each once. ``starts`` are instead of start URLs.
+
+    Raises `InvalidInput` for one that is no http or https URL.
+    """
     found: dict[bytes, Request] = {}
     tidy = _tidy(definition)
-    starts = [canonical(url) for url in definition.start_urls]
+    starts = [Link(url) for url in definition.start_urls] if starts is None else starts
+    for link in starts:
+        url = canonical(link.url)
+        url = url if tidy is None else tidy(url)
+        mark = fingerprint(link.method, url, link.body)
+        request = Request(
+            fingerprint=mark,
+            url=url,
+            host=host_of(url),
+            priority=link.priority,
+            method=link.method,
+            body=link.body,
+            rule=link.to,
+            carry=link.carry,
+        )
+        found.setdefault(mark, request)
     listed = [canonical(url) for url in definition.sitemaps]
     if definition.sitemaps_from_robots:
-        listed += [canonical("/robots.txt", url) for url in starts]
-    for url, rule in (
-        *((url if tidy is None else tidy(url), None) for url in starts),
-        *((url, SITEMAP) for url in listed),
-    ):
+        listed += [canonical("/robots.txt", canonical(url)) for url in definition.start_urls]
+    for url in listed:
         mark = fingerprint("GET", url)
-        found.setdefault(mark, Request(fingerprint=mark, url=url, host=host_of(url), rule=rule))
+        found.setdefault(mark, Request(fingerprint=mark, url=url, host=host_of(url), rule=SITEMAP))
     return tuple(found.values())
 
 
@@ -70,7 +85,7 @@ class Crawl:
 
     ``parsing`` is told the fingerprint of a page before it is parsed, and None after. ``report``
     is called about once a second. ``open_fetch`` and ``extractor`` stand in for HTTP and for the
-    definition's rules.
+    definition's rules, a ``spider`` for these and for the start URLs.
     """
 
     def __init__(
@@ -86,6 +101,7 @@ class Crawl:
         chance: random.Random | None = None,
         open_fetch: OpenFetch | None = None,
         extractor: Extracts | None = None,
+        spider: Spider | None = None,
     ) -> None:
         self._definition = definition
         self._frontier = frontier
@@ -98,6 +114,8 @@ class Crawl:
         self._scope = Scope(definition)
         self._open_fetch = open_fetch or self._open_http
         self._extractor = extractor or Extractor(definition)
+        self._spider = spider
+        self._seeds = seeds(definition, None if spider is None else spider.starts)
 
     def _open_http(self) -> HttpFetch:
         guard = Guard(self._settings.allow_private, self._settings.typed_hosts)
@@ -132,12 +150,12 @@ class Crawl:
 
     async def _seed(self) -> Progress:
         """Seed the run, which has no effect where it is seeded already."""
-        return await self._persist(lambda: self._frontier.seed(seeds(self._definition)))
+        return await self._persist(lambda: self._frontier.seed(self._seeds))
 
     async def _relearn(self, pages: Pages) -> None:
         """Take the hosts into scope again that redirects of start URLs led to before the crawl was
         resumed, so that links are judged as if it had never stopped."""
-        marks = [request.fingerprint for request in seeds(self._definition)]
+        marks = [request.fingerprint for request in self._seeds]
         for _ in range(MAX_HOPS):
             urls = await self._persist(partial(self._frontier.targets, tuple(marks)))
             marks = [fingerprint("GET", url) for url in urls]
@@ -165,11 +183,12 @@ class Crawl:
             self._sitemaps(),
             links,
             self._parsing,
+            self._spider,
         )
         pages = Pages(
             self._definition, self._scope, fetch, reader, links, self._clock, self._chance
         )
-        for request in seeds(self._definition):
+        for request in self._seeds:
             pages.meet(request)
         return pages
 

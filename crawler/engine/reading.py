@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -49,8 +49,19 @@ class Extracts(Protocol):
         """
 
 
+class Spider(Protocol):
+    """Reads pages by code, instead of by rules."""
+
+    @property
+    def starts(self) -> Sequence[FoundLink]:
+        """Where the crawl begins, besides its sitemaps."""
+
+    def read(self, request: Request, page: Page) -> Extraction:
+        """Items and links of one page. Never awaits. Raises `FetchFailed` where that failed."""
+
+
 class Reader:
-    """Reads pages by the definition, and sitemaps as such.
+    """Reads pages by the definition or by a spider, and sitemaps as such.
 
     ``parsing`` is told the fingerprint of a page before it is parsed, and None after: whoever
     watches the process can name the page that killed it.
@@ -64,6 +75,7 @@ class Reader:
         sitemaps: Sitemaps,
         links: LinkFilter,
         parsing: Callable[[bytes | None], None],
+        spider: Spider | None = None,
     ) -> None:
         self._obeys_nofollow = manners.nofollow == "obey"
         self._follows_canonical = manners.canonical_links == "follow"
@@ -74,6 +86,7 @@ class Reader:
         self._sitemaps = sitemaps
         self._links = links
         self._parsing = parsing
+        self._spider = spider
 
     def read(self, request: Request, page: Page) -> Visit:
         """The visit of a page that was fetched. Raises `FetchFailed` where it cannot be read."""
@@ -140,6 +153,8 @@ class Reader:
             hit_sync("engine.in_parse")
             if request.rule is not None and is_sitemap(request.rule):
                 return self._sitemaps.read(page.body, page.url, request.rule)
+            if self._spider is not None:
+                return self._spider.read(request, page)
             return self._extractor.extract(
                 page.body,
                 page.url,
@@ -149,7 +164,7 @@ class Reader:
                 carry=carried(request),
                 part=None if chain is None else chain.part,
             )
-        except FetchFailed as failure:  # no sitemap
+        except FetchFailed as failure:  # no sitemap, or what a spider made of it
             raise FetchFailed(failure.reason, retry=failure.retry, status=page.status) from failure
         except Exception as error:  # whatever a hostile page brings about, it ends that page only
             log.exception("page not readable", url=page.url)

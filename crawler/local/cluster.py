@@ -120,6 +120,7 @@ class LocalCluster:
         environ = {**_environment(own_etcd=self.etcd is not None), "CRAWLER_STORE": plan.store_url}
         if plan.config_file is None:
             environ.setdefault("CRAWLER_SINKS", str(plan.data / "sinks"))
+            environ.setdefault("CRAWLER_FILES", str(plan.data / "files"))
         kept = Kept(name, argv, log_path, self._clock, environ=environ, restart=plan.restart)
         return Member(str(number), kept, f"http://127.0.0.1:{http}")
 

@@ -117,7 +117,7 @@ class Extractor:
             if not _is_json(content_type, body):
                 raise ValueError(f"{content_type or 'the body'} is not JSON")
             return JsonPage(body, url, charset)
-        if not _is_markup(content_type, body):
+        if not is_markup(content_type, body):
             raise ValueError(f"{content_type or 'the body'} is not HTML or XML")
         return Page(body, url, charset, obeys_nofollow=self._obeys_nofollow)
 
@@ -136,7 +136,7 @@ class Extractor:
         return ("", None) if at is None else (self._routes.labels[at], self._plans[at])
 
 
-def _is_markup(content_type: str, body: bytes) -> bool:
+def is_markup(content_type: str, body: bytes) -> bool:
     """Whether the content type is HTML or XML; where none was sent, whether the body looks so."""
     kind = content_type.partition(";")[0].strip().lower()
     if not kind:

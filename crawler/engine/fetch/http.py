@@ -265,6 +265,7 @@ class HttpFetch:
             robots_tag=_clean("\n".join(answer.headers.getall("X-Robots-Tag", ()))),
             etag=validator(answer.headers.get("ETag", "")),
             last_modified=validator(answer.headers.get("Last-Modified", "")),
+            headers=answer.headers,
         )
 
     async def _read(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from crawler.model import Imprint
@@ -21,7 +22,7 @@ class Page:
     asks for, None where it says nothing readable. ``latency_s``: until its headers were there.
     ``address``: where it came from, "" where nobody wants to know. ``robots_tag``: the X-Robots-Tag
     headers, one a line. ``etag`` and ``last_modified``: the headers, "" where they cannot be sent
-    back.
+    back. ``headers``: all of them, by names in any case, the first of each.
     """
 
     url: str
@@ -39,6 +40,7 @@ class Page:
     robots_tag: str = ""
     etag: str = ""
     last_modified: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Fetch(Protocol):

@@ -237,7 +237,8 @@ def test_a_bare_url_must_be_one() -> None:
 def test_json_schema_describes_what_is_accepted() -> None:
     schema = json_schema()
     assert schema["additionalProperties"] is False
-    assert schema["anyOf"] == [{"required": ["start_urls"]}, {"required": ["sitemaps"]}]
+    beginnings = ("start_urls", "sitemaps", "spider")
+    assert schema["anyOf"] == [{"required": [name]} for name in beginnings]
     assert {"download_delay", "closespider_timeout", "rules"} <= set(schema["properties"])
     follow = schema["$defs"]["Rule"]["properties"]["follow"]["items"]
     assert {"type": "string"} in follow["anyOf"]
@@ -341,3 +342,4 @@ def test_recipes_depend_on_what_is_found_and_who_is_told(more: dict[str, object]
 def test_a_crawl_that_begins_anew_each_time_has_no_recipe() -> None:
     start = {"start_urls": ["https://shop.example/"]}
     assert from_data({**start, "recrawl": {"conditional": False}}).recipe() == ""
+    assert from_data({**start, "spider": "shop"}).recipe() == ""

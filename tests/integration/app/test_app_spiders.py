@@ -1,0 +1,154 @@
+"""Spiders in real processes: run from a file, or installed for a worker; killed, and hanging."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from crawler.app import here
+from crawler.app.kept import kept_pages
+from crawler.cli.main import run_command
+from crawler.config import sqlite_url
+from crawler.local.site import pages, products, serve_shop
+from crawler.local.verdict import judge, read_items
+from crawler.model import PageState
+from tests.integration.app.alone import ENDED, hits_so_far, run_alone, wait_hits
+from tests.spiders import install_spider, readme_spider
+
+COUNT = 120
+FAST = {"download_delay": 0.0, "concurrent_requests_per_domain": 4}
+
+
+async def crawl(arguments: list[str]) -> asyncio.subprocess.Process:
+    """``crawler run``, in a process of its own."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "crawler", "run", *arguments), stderr=asyncio.subprocess.PIPE
+    )
+
+
+async def test_the_example_of_the_readme_outlives_kill_9(tmp_path: Path) -> None:
+    access_log, home, output = (tmp_path / name for name in ("access.jsonl", "home", "items.jsonl"))
+    async with serve_shop(0, access_log, COUNT) as url:
+        file = tmp_path / "shop.py"
+        file.write_text(readme_spider(url))
+        arguments = [str(file), f"--data={home}", "-o", str(output), "-s", "download_delay=0.01"]
+        first = await crawl(arguments)
+        await wait_hits(access_log, COUNT // 2)
+        first.kill()
+        await first.communicate()
+        before = len(hits_so_far(access_log))
+        assert before < len(list(pages(COUNT))), "it was killed too late to show anything"
+        second = await crawl(arguments)
+        _, said = await second.communicate()
+        assert second.returncode == 0, said
+    verdict = judge(COUNT, read_items(home / "crawl.db", here.LOCAL), hits_so_far(access_log))
+    assert verdict.clean, verdict
+    assert len(hits_so_far(access_log)) < before + len(list(pages(COUNT)))
+    records = [json.loads(line) for line in output.read_text().splitlines()]
+    assert Counter(each["sku"] for each in records) == {each.sku: 1 for each in products(COUNT)}
+    assert {each["_rule"] for each in records} == {"parse_product"}
+    for each in records:
+        assert (home / "files" / each["page"]["path"]).stat().st_size == each["page"]["bytes"]
+
+
+async def test_an_installed_spider_is_crawled_by_a_worker_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access_log, database = tmp_path / "access.jsonl", tmp_path / "crawl.db"
+    async with serve_shop(0, access_log, COUNT) as url:
+        place = install_spider(tmp_path, "shop_of_ours", readme_spider(url))
+        monkeypatch.setenv("PYTHONPATH", str(place))
+        shop, other = tmp_path / "shop.json", tmp_path / "other.json"
+        shop.write_text(json.dumps({"spider": "shop", **FAST, "download_delay": 0.01}))
+        other.write_text(json.dumps({"spider": "shops"}))
+        arguments = (database, [shop, other], f"--files={tmp_path / 'files'}")
+        async with run_alone(*arguments) as first:
+            await wait_hits(access_log, COUNT // 2)
+            await first.kill()
+        async with run_alone(*arguments) as second:
+            ended = await second.wait_line(ENDED)
+            assert (ended["finished"], ended["failed"]) == (["shop"], ["other"])
+            reasons = [line["reason"] for line in second.lines if line.get("state") == "error"]
+            assert await second.stop() == 0
+    (reason,) = reasons
+    assert reason.startswith("spider: 'shops' is not installed where the crawl runs, did you mean")
+    items = read_items(database, "shop")
+    verdict = judge(COUNT, items, hits_so_far(access_log))
+    assert verdict.clean, verdict
+    assert all((tmp_path / "files" / each["page"]["path"]).is_file() for each in items)
+
+
+_HOSTILE = """
+import os, signal, time
+from crawler.spider import Spider
+
+class Shop(Spider):
+    name = "shop"
+    start_urls = ["{site}/"]
+
+    def parse(self, page):
+        for number, callback in enumerate([self.hang, self.die, self.work], 1):
+            yield page.follow(f"/product/{{number}}", callback)
+
+    def hang(self, page):
+        time.sleep(3_600)
+
+    def die(self, page):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def work(self, page):
+        yield {{"at": page.url}}
+"""
+
+
+@pytest.mark.timeout(300)
+async def test_a_callback_that_hangs_or_kills_its_process_fails_its_page_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "crawl.db"
+    async with serve_shop(0, tmp_path / "access.jsonl", 40) as url:
+        place = install_spider(tmp_path, "hostile", _HOSTILE.format(site=url))
+        monkeypatch.setenv("PYTHONPATH", str(place))
+        shop = tmp_path / "shop.json"
+        shop.write_text(json.dumps({"spider": "shop", **FAST}))
+        async with run_alone(database, [shop]) as worker:
+            await worker.wait_line(ENDED, 240)
+            assert await worker.stop() == 0
+    found = {
+        each.url.rpartition("/")[2]: (each.state, each.reason)
+        async for each in kept_pages(sqlite_url(database), "shop")
+    }
+    assert found == {
+        "": (PageState.DONE, ""),
+        "1": (PageState.FAILED, "parse timeout"),
+        "2": (PageState.FAILED, "its process ended (SIGKILL)"),
+        "3": (PageState.DONE, ""),
+    }
+    assert [each["at"] for each in read_items(database, "shop")] == [f"{url}/product/3"]
+
+
+async def test_a_spider_is_checked_and_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with serve_shop(0, tmp_path / "access.jsonl", 40) as url:
+        file = tmp_path / "shop.py"
+        code = readme_spider(url)
+        begin = "def parse(self, page):\n"
+        file.write_text(code.replace(begin, f"{begin}        print('hello')\n"))
+        assert await asyncio.to_thread(run_command, ["check", str(file)]) == 0
+        assert "fine (1 start URLs, spider shop)" in capsys.readouterr().err
+        command = ["try", str(file), f"{url}/", "--json"]
+        assert await asyncio.to_thread(run_command, command) == 0
+        out, err = capsys.readouterr()
+        assert len(json.loads(out)["links"]) == 10
+        assert "hello" in err
+        command = ["try", str(file), f"{url}/product/3", "--rule=parse_product"]
+        assert await asyncio.to_thread(run_command, command) == 1
+        assert "crawler: parse_product: KeyError: 'category' (shop.py:" in capsys.readouterr().err
+        assert await asyncio.to_thread(run_command, ["apply", str(file)]) == 2
+        assert "code does not travel: install it on the workers" in capsys.readouterr().err
