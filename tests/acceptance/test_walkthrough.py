@@ -131,7 +131,7 @@ async def test_a_second_node_of_the_same_id_is_refused(
     folder = tmp_path / "twin"
     folder.mkdir()
     second = Cluster(folder, cluster.etcd)
-    second.database = cluster.database
+    second.database, second.store = cluster.database, cluster.store
     twin = second.start_master("1") if role == "master" else second.start_worker("1")
     try:
 
