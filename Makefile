@@ -1,5 +1,8 @@
 # Everything a developer or CI runs. Nothing here needs more than python3, venv and make.
 
+# Where somebody has set it, each process that a test starts would compile crawler anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
