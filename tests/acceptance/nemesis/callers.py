@@ -18,7 +18,8 @@ from tests.acceptance.cluster import request
 
 PAIRS = 2  # of callers, each pair with names of its own
 CALLS = 4  # of each caller on each name: with its partner's, as many as can be judged
-PAUSE_S = 0.1
+PAUSE_S = 0.1  # between two calls of a caller, in a run of a minute
+LONGEST_PAUSE_S = 1.0
 ANSWER_S = 12.0
 
 _OK = {200, 202}
@@ -31,15 +32,23 @@ Definition = Mapping[str, Any]
 
 class Callers:
     """Two callers to a name, through any master; ``calls`` is what they did so far. A name gets
-    one of ``variants``, which is definitions of one crawl."""
+    one of ``variants``, which is definitions of one crawl.
+
+    The longer they are to call, the more slowly they do: what they add has to end in time, too.
+    """
 
     def __init__(
-        self, masters: Sequence[str], variants: Sequence[Sequence[Definition]], seed: int
+        self,
+        masters: Sequence[str],
+        variants: Sequence[Sequence[Definition]],
+        seed: int,
+        length_s: float,
     ) -> None:
         self.calls: list[Call] = []
         self._masters = masters
         self._variants = variants
         self._seed = seed
+        self._pause_s = min(max(1.0, length_s / 60) * PAUSE_S, LONGEST_PAUSE_S)
         self._stopped = False
 
     def stop(self) -> None:
@@ -65,7 +74,7 @@ class Callers:
                 url = f"{chance.choice(self._masters)}/crawler/resource"
                 name = f"{prefix}-{number}"
                 self.calls.append(await call(caller, url, kind, name, definition))
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(self._pause_s)
 
 
 async def call(

@@ -130,7 +130,7 @@ class Trial:
         for tree, definitions in zip(self._called, variants, strict=True):
             self._trees_by_spec |= {canonical(each): tree for each in definitions}
         masters = [self._arena.url(host[1:]) for host in MASTERS]
-        callers = Callers(masters, variants, self._seed)
+        callers = Callers(masters, variants, self._seed, self._length_s)
         calling = asyncio.create_task(callers.run())
         over_at = time.monotonic() + self._length_s
         await self._throw_phase(self._plan[0])
