@@ -98,7 +98,7 @@ async def stage(theatre: Stage) -> Stage:
 async def test_the_death_of_etcds_leader_costs_seconds_and_no_lease(stage: Stage) -> None:
     """Whoever calls, through the leader or a follower, and calls again where the outcome is
     unknown, is done within the deadline of one call."""
-    before = await stage.registered()
+    before, began = await stage.registered(), time.time()
     async with (
         calling(stage.cluster, "1", "row14-1") as one,
         calling(stage.cluster, "2", "row14-2") as two,
@@ -111,7 +111,7 @@ async def test_the_death_of_etcds_leader_costs_seconds_and_no_lease(stage: Stage
         calls.check()
         assert calls.first_good(killed_at) - killed_at < DEADLINE_S + GRACE_S
         assert calls.acknowledged <= await stored(stage.cluster)
-    assert await stage.registered() == before
+    assert await stage.registered() == before, stage.cluster.story(began)
 
 
 @pytest.mark.fault(15)
