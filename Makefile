@@ -73,9 +73,11 @@ $(PEERS_STAMP): tests/bench/peers/requirements.txt
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r tests/bench/peers/requirements.txt
 	touch $@
 
-bench: setup system $(PEERS_STAMP) ## pages per CPU-second, beside Scrapy, Crawlee and colly
-	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python
+bench: setup system $(PEERS_STAMP) ## pages per CPU-second beside Scrapy, Crawlee and colly; growth
+	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python --postgres
 	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python --hosts many
+	$(BIN)/python -m tests.bench.pair
+	$(BIN)/python -m tests.bench.growth 2 40
 
 bench-cluster: setup ## the load goals: 100 workers, 10,000 resources, kills; minutes
 	@sh tests/system-packages.sh

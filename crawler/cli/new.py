@@ -27,5 +27,5 @@ def new(
 
     hosts = loopback_hosts([host_of(url)])
     logs.configure("error")
-    networks = read_networks(allow_private or "")
+    networks = read_networks(allow_private or ())
     print(uvloop.run(propose(url, hosts, allow_private=networks)), end="")

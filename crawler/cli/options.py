@@ -27,7 +27,7 @@ Settings = Annotated[
     typer.Option("-s", metavar="SETTING=VALUE", help="change a setting of the definition"),
 ]
 Allow = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--allow-private", metavar="CIDR,…", help="networks besides public ones that may be crawled"
     ),
@@ -43,7 +43,8 @@ Spider = Annotated[
     typer.Option("--spider", metavar="NAME", help="of several in a Python file, this one"),
 ]
 
-# -- settings of masters and workers: None means "not given", so that config.py can look further --
+# -- settings of masters and workers: None means "not given", so that config can look further. What
+# holds several, separated by commas, may also be given several times. --
 
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="settings in TOML")]
 Id = Annotated[str | None, typer.Option("--id", help="one per master or worker  [default: 1]")]
@@ -54,7 +55,7 @@ Pprof = Annotated[
     typer.Option("--pprof", metavar="[HOST]:PORT", help="what it is doing, at /debug/ there"),
 ]
 Etcd = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option("--etcd", metavar="URL,…", help="etcd  [default: http://127.0.0.1:2379]"),
 ]
 EtcdUser = Annotated[
@@ -120,7 +121,7 @@ Cluster = Annotated[
     typer.Option("--cluster", metavar="true|false", help="false: without etcd and masters"),
 ]
 Definitions = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option("--definitions", metavar="FILE,…", help="what to crawl with --cluster=false"),
 ]
 Sinks = Annotated[

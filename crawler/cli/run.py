@@ -88,7 +88,7 @@ def run(
     terminal.warn(source, doubts(definition))
     if definition.schedule is not None:
         terminal.warn(source, ["schedule: run crawls once, now; on a cluster it is kept"])
-    networks, entrusted = read_networks(allow_private or ""), read_entrusted(config)
+    networks, entrusted = read_networks(allow_private or ()), read_entrusted(config)
     logs.configure(log_level or "error")
     home = Path(data).expanduser().absolute() if data else default_home(definition, loaded)
     with hold_directory(home, "crawler run"):

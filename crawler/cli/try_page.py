@@ -105,7 +105,7 @@ def try_page(
         _check_rule(definition, rule)
     logs.configure("error")
     hosts = loopback_hosts([host_of(url)])
-    networks = read_networks(allow_private or "")
+    networks = read_networks(allow_private or ())
     found: Extraction = uvloop.run(
         here.try_page(
             definition,

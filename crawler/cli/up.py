@@ -24,7 +24,8 @@ def up(
         str | None, typer.Option("--http", metavar=":PORT", help="the API  [default: :8081]")
     ] = None,
     etcd: Annotated[
-        str | None, typer.Option("--etcd", metavar="URL,…", help="instead of an etcd of its own")
+        list[str] | None,
+        typer.Option("--etcd", metavar="URL,…", help="instead of an etcd of its own"),
     ] = None,
     store: Annotated[
         str | None, typer.Option("--store", metavar="URL", help="instead of a file below --data")

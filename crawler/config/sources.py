@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,8 @@ def _as_kind(kind: type, raw: object) -> object:
 
 def _value(setting: Setting, raw: object, source: str, name: str, *, text: bool = False) -> Any:
     try:
+        if text and isinstance(raw, list | tuple):
+            raw = ",".join(raw)  # of a flag that was given several times
         typed = _from_text(setting.kind, raw) if text and isinstance(raw, str) else raw
         return setting.check(_as_kind(setting.kind, typed))
     except (ValueError, InvalidInput) as error:
@@ -155,10 +157,13 @@ def _config_file(flags: Mapping[str, object], environ: Mapping[str, str]) -> Pat
     return Path(str(named)).expanduser() if named else None
 
 
-def read_networks(text: str) -> tuple[str, ...]:
-    """The networks of ``--allow-private`` where no other setting is read."""
+def read_networks(given: Sequence[str]) -> tuple[str, ...]:
+    """The networks of ``--allow-private``, of each time it was given, where nothing else is
+    read."""
     setting = CRAWLING["allow_private"]
-    networks: tuple[str, ...] = _value(setting, text, "--allow-private", "allow_private", text=True)
+    networks: tuple[str, ...] = _value(
+        setting, given, "--allow-private", "allow_private", text=True
+    )
     return networks
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.bench.site import Site
 
 PEERS = Path(__file__).parent / "peers"
-_ENDED = "all crawls have ended"
+ENDED = "all crawls have ended"  # what a worker without a cluster logs then
 _FIELDS = {
     "name": {"css": "h1.name::text", "required": True},
     "price": {"css": ".price::text", "type": "decimal"},
@@ -35,12 +35,12 @@ class Contestant:
     export: Callable[[Path], Sequence[str]] | None = None
 
 
-def definition(site: Site) -> str:
+def definition(start_urls: Sequence[str], hosts: Sequence[str]) -> str:
     """A crawl that may go as fast as it can."""
     return json.dumps(
         {
-            "start_urls": [site.urls[0]],
-            "allowed_domains": site.addresses,
+            "start_urls": start_urls,
+            "allowed_domains": hosts,
             "download_delay": 0.0,
             "concurrent_requests": 32,
             "concurrent_requests_per_domain": 32,
@@ -49,13 +49,14 @@ def definition(site: Site) -> str:
     )
 
 
-def _crawler(*arguments: str) -> list[str]:
+def crawler(*arguments: str) -> list[str]:
+    """The command line of ours."""
     return [sys.executable, "-m", "crawler", *arguments]
 
 
 def _defined(site: Site, home: Path) -> str:
     wanted = home / "bench.json"
-    wanted.write_text(definition(site))
+    wanted.write_text(definition(site.urls[:1], site.addresses))
     return str(wanted)
 
 
@@ -64,7 +65,7 @@ def crawler_run() -> Contestant:
 
     def command(site: Site, home: Path) -> list[str]:
         arguments = ["run", _defined(site, home), "--allow-private=127.0.0.0/8"]
-        return _crawler(*arguments, f"--data={home}/data", "-o", f"{home}/items.jsonl")
+        return crawler(*arguments, f"--data={home}/data", "-o", f"{home}/items.jsonl")
 
     return Contestant("crawler run", command)
 
@@ -83,13 +84,13 @@ def crawler_worker(
     def command(site: Site, home: Path) -> list[str]:
         arguments = ["worker", "--id=1", "--cluster=false", "--processes=1", "--http=127.0.0.1:0"]
         arguments += ["--grpc=127.0.0.1:0", f"--store={store(home)}", "--allow-private=127.0.0.0/8"]
-        return _crawler(*arguments, f"--definitions={_defined(site, home)}")
+        return crawler(*arguments, f"--definitions={_defined(site, home)}")
 
     def export(home: Path) -> list[str]:
         items = str(home / "items.jsonl")
-        return _crawler("items", "bench", f"--store={store(home)}", "-o", items)
+        return crawler("items", "bench", f"--store={store(home)}", "-o", items)
 
-    return Contestant(name, command, _ENDED, export)
+    return Contestant(name, command, ENDED, export)
 
 
 def scripted(name: str, python: Path, script: str) -> Contestant:

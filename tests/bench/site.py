@@ -1,7 +1,8 @@
 """A static site for measurements, the same in every run, served by nginx on loopback.
 
 A host is an address of its own below 127.0.0.0/8: good, slow (its pages trickle) or failing (503 to
-everything but robots.txt, which no host has).
+everything but robots.txt, which no host has). Where more URLs are wanted than the disk should hold
+pages, copies of a site of one host answer under further addresses: none links to another.
 """
 
 from __future__ import annotations
@@ -117,23 +118,29 @@ def _page(number: int, site: Site, chance: random.Random) -> str:
 
 
 class Served(Site):
-    """The running site."""
+    """The running site; ``copies`` are the addresses of its copies."""
 
-    def __init__(self, home: Path, pages: int, port: int, hosts: Sequence[Kind]) -> None:
+    def __init__(
+        self, home: Path, pages: int, port: int, hosts: Sequence[Kind], copies: int
+    ) -> None:
         super().__init__(pages, port, hosts)
-        self._log = home / "access.log"
+        self.copies = tuple(f"127.{1 + at // 250}.{1 + at % 250}.1" for at in range(copies))
+        self.log = home / "access.log"
+        self.pid = 0
 
     def fetched(self) -> Counter[str]:
         """How often each page was asked for since the last call."""
-        lines = self._log.read_text().split()
-        self._log.write_text("")
+        lines = self.log.read_text().split()
+        self.log.write_text("")
         return Counter(url for url in lines if not url.endswith("/robots.txt"))
 
 
 @contextmanager
-def served(home: Path, pages: int, hosts: Sequence[Kind] = ONE_HOST) -> Iterator[Served]:
+def served(
+    home: Path, pages: int, hosts: Sequence[Kind] = ONE_HOST, copies: int = 0
+) -> Iterator[Served]:
     """Write the pages below ``home`` and serve them until the block ends."""
-    site = Served(home, pages, _free_port(), hosts)
+    site = Served(home, pages, _free_port(), hosts, copies)
     chance = random.Random(1)
     for number in range(pages):
         file = home / "pages" / path_of(number)[1:]
@@ -141,7 +148,7 @@ def served(home: Path, pages: int, hosts: Sequence[Kind] = ONE_HOST) -> Iterator
         file.write_text(_page(number, site, chance))
     servers = "".join(
         _SERVER.format(address=address, port=site.port, home=home, answer=kind.value)
-        for address, kind in site.servers().items()
+        for address, kind in (*site.servers().items(), *((copy, Kind.GOOD) for copy in site.copies))
     )
     config = home / "nginx.conf"
     config.write_text(_CONFIG.format(home=home, servers=servers))
@@ -149,6 +156,7 @@ def served(home: Path, pages: int, hosts: Sequence[Kind] = ONE_HOST) -> Iterator
     server = subprocess.Popen([NGINX, "-p", str(home), "-c", str(config)])
     try:
         _await(site.addresses[-1], site.port)
+        site.pid = server.pid
         yield site
     finally:
         server.terminate()

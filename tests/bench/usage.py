@@ -15,6 +15,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def children(pid: int) -> list[int]:
+    """Processes that it started and that still run."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def peak_mib(pid: int) -> float:
     """The most resident memory that it ever had."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

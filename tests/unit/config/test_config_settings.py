@@ -247,10 +247,14 @@ def test_single_settings_are_read_alone() -> None:
     assert read_store("sqlite:///a%20b.db") == "sqlite:///a%20b.db"
     with pytest.raises(InvalidInput, match="--store: expected sqlite:///PATH"):
         read_store("a.db")
-    assert read_networks("") == ()
-    assert read_networks("10.0.0.0/8, ::1/128") == ("10.0.0.0/8", "::1/128")
+    assert read_networks(()) == ()
+    assert read_networks(["10.0.0.0/8, ::1/128", "fd00::/8"]) == (
+        "10.0.0.0/8",
+        "::1/128",
+        "fd00::/8",
+    )
     with pytest.raises(InvalidInput, match="--allow-private: expected networks"):
-        read_networks("10.0.0.1/8")
+        read_networks(["10.0.0.1/8"])
 
 
 def test_names_of_a_setting() -> None:
