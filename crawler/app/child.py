@@ -19,6 +19,7 @@ from crawler.definition import from_json
 from crawler.definition.secrets import read_secrets
 from crawler.engine.crawl import Crawl
 from crawler.engine.settings import EngineSettings, read_pools
+from crawler.engine.urls.memory import Memory
 from crawler.store import open_store
 from crawler.store.contract import Job
 from crawler.telemetry import logs
@@ -37,6 +38,8 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
         secrets=read_secrets(settings["secrets"]),
         proxy_pools=read_pools(settings["proxy_pools"]),
     )
+
+    memory = Memory()
 
     async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:
         definition = from_json(order.definition)
@@ -71,6 +74,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
             report=report.live,
             clock=clock,
             spider=spider,
+            memory=memory,
         ).run()
 
     try:

@@ -28,6 +28,7 @@ from crawler.engine.reading import Extracts, Reader, Spider
 from crawler.engine.settings import EngineSettings
 from crawler.engine.sitemaps import SITEMAP, Sitemaps
 from crawler.engine.urls import Scope, Tidy, Traps, canonical, fingerprint, host_of, tidier
+from crawler.engine.urls.memory import Memory
 from crawler.errors import Fenced, OutcomeUnknown, StoreUnavailable
 from crawler.model import Progress, Request
 from crawler.tasks import bounded, start_loop
@@ -85,7 +86,8 @@ class Crawl:
 
     ``parsing`` is told the fingerprint of a page before it is parsed, and None after. ``report``
     is called about once a second. ``open_fetch`` and ``extractor`` stand in for HTTP and for the
-    definition's rules, a ``spider`` for these and for the start URLs.
+    definition's rules, a ``spider`` for these and for the start URLs. ``memory`` is what the crawls
+    of a process share.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Crawl:
         open_fetch: OpenFetch | None = None,
         extractor: Extracts | None = None,
         spider: Spider | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._definition = definition
         self._frontier = frontier
@@ -115,6 +118,7 @@ class Crawl:
         self._open_fetch = open_fetch or self._open_http
         self._extractor = extractor or Extractor(definition)
         self._spider = spider
+        self._memory = memory
         self._seeds = seeds(definition, None if spider is None else spider.starts)
 
     def _open_http(self) -> HttpFetch:
@@ -200,6 +204,7 @@ class Crawl:
             self._definition.depth_limit,
             tidy=_tidy(self._definition),
             judge=Traps(bounds, year).judge if bounds.any() else None,
+            memory=self._memory,
         )
 
     def _sitemaps(self) -> Sitemaps:

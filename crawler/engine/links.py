@@ -11,13 +11,13 @@ from crawler.engine.hops import one_more
 from crawler.engine.parts import Chain, chain_of
 from crawler.engine.sitemaps import MAX_ENTRIES, MAX_NESTED, is_sitemap
 from crawler.engine.urls import Scope, Tidy, canonical, fingerprint, host_of
-from crawler.engine.urls.memory import Recent
+from crawler.engine.urls.memory import Memory, Recent
 from crawler.errors import InvalidInput
 from crawler.model import Request
 
 MAX_LINKS = 10_000  # per page; more are a trap, or a mistake
 TOO_DEEP = "depth_limit"
-_MEMO = 200_000  # spellings and fingerprints each; about 25 MB at most
+_MEMO = 200_000  # fingerprints of a kind; about 20 MB at most
 
 
 class Link(Protocol):
@@ -62,7 +62,8 @@ class LinkFilter:
     committed in the order of their visits.
 
     ``tidy`` makes a canonical URL that of its page; ``judge`` says why a URL is a trap, "" if it is
-    none. Neither is asked about a spelling that was settled before.
+    none. Neither is asked about a spelling that was settled before. What is settled is kept in
+    ``memory``, which other crawls may share.
     """
 
     def __init__(
@@ -72,26 +73,29 @@ class LinkFilter:
         *,
         tidy: Tidy | None = None,
         judge: Callable[[str], str] | None = None,
-        memo: int = _MEMO,
+        memory: Memory | None = None,
     ) -> None:
         self._scope = scope
         self._depth_limit = depth_limit
         self._tidy = tidy
         self._judge = judge
-        self._memo = memo
-        self._settled: Recent[str] = Recent(memo)  # spellings there is nothing more to do about
-        self._known: Recent[bytes] = Recent(memo)  # requests that the store knows
-        self._deep: Recent[bytes] = Recent(memo)  # known to it as excluded: a shorter way may come
-        self._trapped: Recent[bytes] = Recent(memo)  # likewise, unless a sitemap lists them
-        self._sound: Recent[bytes] = Recent(memo)  # URLs that others than plain GETs go to
+        self._memory = memory or Memory()
+        # Spellings that there is nothing more to do about, and requests that the store knows: of a
+        # plain GET its URL, which then is a settled spelling, of others the fingerprint.
+        self._settled = self._memory.view()
+        self._deep: Recent[bytes] = Recent(_MEMO)  # known to it as excluded: a shorter way may come
+        self._trapped: Recent[bytes] = Recent(_MEMO)  # likewise, unless a sitemap lists them
+        self._sound: Recent[bytes] = Recent(_MEMO)  # URLs that others than plain GETs go to
 
     def note(self, request: Request) -> None:
         """The store knows this request."""
-        self._known.add(request.fingerprint)
+        method, url, body = request.method, request.url, request.body
+        if request.fingerprint == fingerprint(method, url, body):  # not one that an item goes on in
+            self._settled.add(_key(method, url, body))
 
     def rescope(self) -> None:
         """The scope has grown: what was out of it may be in now."""
-        self._settled = Recent(self._memo)
+        self._settled = self._memory.view()
 
     def sort(self, page: Request, rule: str | None, links: Sequence[Link], here: str = "") -> Found:
         """The requests that ``page`` adds. ``rule``: the one it was taken by; ``here``: the digest
@@ -107,7 +111,7 @@ class LinkFilter:
         for link in links:
             if link.method != "GET":
                 self._take_other(found, page, rule, link, here)
-            elif link.url not in settled:
+            elif _spelled(link.url) not in settled:
                 self._take(found, page, rule, link)
         return found
 
@@ -124,7 +128,7 @@ class LinkFilter:
         longer = chain.onto(mark)
         if longer is None:
             return False
-        refusal = self._refusal(mark, url, page.depth, fingerprint("GET", url))
+        refusal = self._refusal(mark, url, page.depth, plain=False)
         if refusal:
             plain = fingerprint(method, url, body)
             request = _request(plain, url, page, rule, link, page.depth, method, body)
@@ -138,24 +142,22 @@ class LinkFilter:
 
     def _take(self, found: Found, page: Request, rule: str | None, link: Link) -> None:
         url = self._permitted(link)
-        if url is None:
-            self._settled.add(link.url)
+        if url is None or _spelled(url) in self._settled:
+            self._settled.add(_spelled(link.url))
             return
         mark = fingerprint("GET", url)
-        if mark in self._known:
-            self._settled.add(link.url)
-            return
         listed = is_sitemap(page.rule)
         depth = page.depth if link.is_next or listed else page.depth + 1
-        refusal = self._refusal(mark, url, depth, None if listed else mark)
+        refusal = self._refusal(mark, url, depth, plain=True, listed=listed)
         if refusal is None:
             return
         request = _request(mark, url, page, rule, link, depth)
         if refusal:
             found.excluded.append((request, refusal))
             return
-        self._known.add(mark)
-        self._settled.add(link.url)
+        self._settled.add(_spelled(url))
+        if link.url != url:
+            self._settled.add(_spelled(link.url))
         found.links.append(request)
 
     def _take_other(
@@ -166,11 +168,12 @@ class LinkFilter:
         if url is None:
             return
         method, body = _sent(page, link)
-        mark = fingerprint(method, url, body)
-        if mark in self._known:
+        key = _key(method, url, body)
+        if key in self._settled:
             return
+        mark = fingerprint(method, url, body)
         depth = page.depth if link.is_next else page.depth + 1
-        refusal = self._refusal(mark, url, depth, fingerprint("GET", url))
+        refusal = self._refusal(mark, url, depth, plain=False)
         if refusal is None:
             return
         request = _request(mark, url, page, rule, link, depth, method, body)
@@ -179,7 +182,7 @@ class LinkFilter:
         if refusal:
             found.excluded.append((request, refusal))
             return
-        self._known.add(mark)
+        self._settled.add(key)
         found.links.append(request)
 
     def _permitted(self, link: Link) -> str | None:
@@ -192,22 +195,25 @@ class LinkFilter:
             url = self._tidy(url)
         return url if self._scope.allows(url) else None
 
-    def _refusal(self, mark: bytes, url: str, depth: int, place: bytes | None) -> str | None:
+    def _refusal(
+        self, mark: bytes, url: str, depth: int, *, plain: bool, listed: bool = False
+    ) -> str | None:
         """Why a new request is excluded: "": it is not; None: it is, and that was told before.
 
-        ``place`` is the mark of the URL alone, which is judged once however many requests go
-        there; None: it is not to be judged.
+        A URL is judged once, however many requests go there: a ``plain`` one is a GET, of which
+        ``mark`` is the URL's own, too. What is ``listed`` is not judged.
         """
         if self._depth_limit and depth > self._depth_limit:
             if mark in self._deep:
                 return None
             self._deep.add(mark)
             return TOO_DEEP
-        if self._judge is None or place is None:
+        if self._judge is None or listed:
             return ""
         if mark in self._trapped:
             return None
-        if place != mark and (place in self._known or place in self._sound):
+        place = mark if plain else fingerprint("GET", url)
+        if place != mark and (_spelled(url) in self._settled or place in self._sound):
             return ""
         trap = self._judge(url)
         if trap:
@@ -231,10 +237,10 @@ class LinkFilter:
                 return None
             carry = {**carry, **longer.baggage()}
         else:
-            mark = fingerprint(method, url, body)
-            if mark in self._known:
+            mark, key = fingerprint(method, url, body), _key(method, url, body)
+            if key in self._settled:
                 return None
-            self._known.add(mark)
+            self._settled.add(key)
         return Request(
             fingerprint=mark,
             url=url,
@@ -248,6 +254,17 @@ class LinkFilter:
             parent=page.fingerprint,
             bound=chain is not None,
         )
+
+
+def _spelled(url: str) -> bytes:
+    return url.encode("utf-8", "surrogatepass")
+
+
+def _key(method: str, url: str, body: bytes | None) -> bytes:
+    """Under which a request is settled."""
+    if method == "GET" and body is None:
+        return _spelled(url)
+    return fingerprint(method, url, body)
 
 
 def _sent(page: Request, link: Link) -> tuple[str, bytes | None]:

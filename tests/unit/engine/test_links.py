@@ -8,7 +8,7 @@ from crawler.engine.baggage import carried
 from crawler.engine.links import LinkFilter
 from crawler.engine.sitemaps import SITEMAP
 from crawler.engine.urls import Scope, canonical, fingerprint, host_of
-from crawler.engine.urls.memory import Recent
+from crawler.engine.urls.memory import Memory, Recent
 from crawler.model import Request
 from tests.unit.engine.site import Link
 from tests.unit.engine.world import A, definition
@@ -70,7 +70,7 @@ def test_a_grown_scope_is_looked_at_anew() -> None:
 
 
 def test_what_is_forgotten_is_sent_again_not_lost() -> None:
-    known = LinkFilter(Scope(definition()), 0, memo=10)
+    known = LinkFilter(Scope(definition()), 0, memory=Memory(slots=16))
     page = request(f"{A}/")
     for n in range(100):
         assert known.sort(page, None, links(f"{A}/{n}")).links
@@ -134,6 +134,33 @@ def test_another_query_is_the_same_request_with_another_url() -> None:
     assert (following.method, following.body, following.depth) == ("POST", b"[1]", 1)
     assert following.rule == "list"
     assert carried(following) == {}
+
+
+def test_crawls_that_share_a_memory_do_not_mix() -> None:
+    memory = Memory(slots=64)
+    one, other = (LinkFilter(Scope(definition()), 0, memory=memory) for _ in range(2))
+    page = request(f"{A}/")
+    for known in (one, other):
+        assert known.sort(page, None, links(f"{A}/x")).links
+    assert not one.sort(page, None, links(f"{A}/x")).links
+
+
+def test_an_item_that_goes_on_does_not_make_its_url_known() -> None:
+    known = LinkFilter(Scope(definition()), 0)
+    known.note(replace(request(f"{A}/x"), fingerprint=b"c" * 16))
+    assert known.sort(request(f"{A}/"), None, links(f"{A}/x")).links
+
+
+def test_a_memory_takes_new_values_for_old_ones_never_others() -> None:
+    memory = Memory(slots=1024)
+    seen, other = memory.view(), memory.view()
+    values = [b"%d" % n for n in range(4000)]
+    for value in values:
+        assert value not in seen
+        seen.add(value)
+        assert value in seen
+    assert 900 < sum(value in seen for value in values) <= 1024
+    assert not any(value in other for value in values)
 
 
 def test_recent_remembers_what_is_used_and_stays_small() -> None:
