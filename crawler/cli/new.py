@@ -20,7 +20,7 @@ def new(
     import uvloop
 
     from crawler.address import loopback_hosts
-    from crawler.app.here import propose
+    from crawler.app.trial import propose
     from crawler.cli.try_page import host_of
     from crawler.config import read_networks
     from crawler.telemetry import logs

@@ -95,19 +95,19 @@ def try_page(
     import uvloop
 
     from crawler.address import loopback_hosts
-    from crawler.app import here
+    from crawler.app import trial
     from crawler.app.source import read_crawl
     from crawler.config import read_entrusted, read_networks
     from crawler.telemetry import logs
 
     definition, loaded = read_crawl(source, spider, settings or ())
     if loaded is None:
-        _check_rule(definition, rule)
+        check_rule(definition, rule)
     logs.configure("error")
     hosts = loopback_hosts([host_of(url)])
     networks = read_networks(allow_private or ())
     found: Extraction = uvloop.run(
-        here.try_page(
+        trial.try_page(
             definition,
             url,
             rule=rule,
@@ -120,7 +120,7 @@ def try_page(
     if json_:
         terminal.print_json(_as_json(found))
     else:
-        _show(found, definition)
+        show(found, definition)
 
 
 def host_of(url: str) -> str:
@@ -136,13 +136,15 @@ def host_of(url: str) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-def _check_rule(definition: Definition, rule: str | None) -> None:
+def check_rule(definition: Definition, rule: str | None) -> None:
+    """Raises `InvalidInput` where the definition has no rule of that name."""
     names = [each.name for each in definition.rules if each.name]
     if rule is not None and rule not in names:
-        raise InvalidInput(f"--rule: there is {', '.join(names) or 'none'} (got {rule!r})")
+        raise InvalidInput(f"rule: there is {', '.join(names) or 'none'} (got {rule!r})")
 
 
-def _show(found: Extraction, definition: Definition) -> None:
+def show(found: Extraction, definition: Definition) -> None:
+    """Print what a page yielded, for a person."""
     if found.rule is None:
         names = ", ".join(each.name for each in definition.rules if each.name)
         print("no rule takes this page" + (f"; --rule tries one of: {names}" if names else ""))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.app import here
+from crawler.app import here, trial
 from crawler.app.kept import exported, kept_export, kept_items
 from crawler.cli.main import run_command
 from crawler.config import sqlite_url
@@ -111,9 +111,9 @@ async def test_a_name_that_is_not_there_is_told_with_those_that_are(
 
 
 async def test_a_proposal_reads_the_page_by_its_rules(site: str) -> None:
-    text = await here.propose(f"{site}/category/lamps", host(site))
+    text = await trial.propose(f"{site}/category/lamps", host(site))
     definition = load_text(text)
-    found = await here.try_page(definition, f"{site}/category/lamps", hosts=host(site))
+    found = await trial.try_page(definition, f"{site}/category/lamps", hosts=host(site))
     assert found.rule == "list"
     assert found.links
 
@@ -123,13 +123,13 @@ async def test_a_proposal_reads_the_page_by_its_rules(site: str) -> None:
 )
 async def test_a_page_that_proposes_nothing_is_told(path: str, said: str, site: str) -> None:
     with pytest.raises((FetchFailed, InvalidInput), match=said):
-        await here.propose(f"{site}{path}", host(site))
+        await trial.propose(f"{site}{path}", host(site))
 
 
 async def test_a_private_address_is_refused_with_the_way_out(site: str) -> None:
     with pytest.raises(FetchFailed, match=r"address refused .*--allow-private"):
-        await here.propose(f"{site}/")
-    assert await here.propose(f"{site}/", allow_private=["127.0.0.0/8"])
+        await trial.propose(f"{site}/")
+    assert await trial.propose(f"{site}/", allow_private=["127.0.0.0/8"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,91 @@
+"""What a definition makes of one page, or could: tried out before there is a crawl."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any, Final
+
+from crawler.app.here import PRIVATE, REFUSED, engine_settings
+from crawler.app.spiders import Loaded
+from crawler.clock import SystemClock
+from crawler.definition import Definition, for_url
+from crawler.engine import fetch
+from crawler.engine.extract import Extraction, Extractor
+from crawler.engine.extract.starter import starter
+from crawler.engine.single import Single, open_single
+from crawler.engine.urls import fingerprint, host_of
+from crawler.errors import FetchFailed, InvalidInput
+from crawler.model import Request
+
+_WAYS: Final = {  # out, by how a reason ends
+    REFUSED: PRIVATE,
+    "robots.txt forbids it": "-s robotstxt_obey=false asks all the same",
+}
+
+
+async def propose(url: str, hosts: Sequence[str] = (), *, allow_private: Sequence[str] = ()) -> str:
+    """A first definition in TOML for the site of this page, with comments."""
+    settings = engine_settings(allow_private, hosts, {})
+    async with open_single(for_url(url), settings, SystemClock()) as single:
+        page = await fetch_one(single, url)
+    if page.content_type and "html" not in page.content_type.lower():
+        raise InvalidInput(f"{url}: {page.content_type} is no HTML; name a page with links")
+    return starter(page.url, page.body, charset=page.charset)
+
+
+async def try_page(
+    definition: Definition,
+    url: str,
+    *,
+    rule: str | None = None,
+    hosts: Sequence[str] = (),
+    allow_private: Sequence[str] = (),
+    entrusted: Mapping[str, Any] = MappingProxyType({}),
+    loaded: Loaded | None = None,
+) -> Extraction:
+    """Fetch one page and read it by the definition's rules, each field with its trace; or by a
+    spider, whose callback ``rule`` then names, and nothing is kept."""
+    settings = engine_settings(allow_private, hosts, entrusted)
+    async with open_single(definition, settings, SystemClock()) as single:
+        page = await fetch_one(single, url)
+    with TemporaryDirectory() as home, redirect_stdout(sys.stderr):
+        return read_one(definition, loaded, page, rule, Path(home))
+
+
+async def fetch_one(single: Single, url: str) -> fetch.Page:
+    """One page. Raises `FetchFailed`, naming the URL and its status in words."""
+    try:
+        page = await single.get(url)
+    except FetchFailed as error:
+        ways = (f" ({way})" for end, way in _WAYS.items() if error.reason.endswith(end))
+        said = f"{url}: {error}{next(ways, '')}"
+        raise FetchFailed(said, retry=False, status=error.status) from error
+    if page.status >= 400:
+        raise FetchFailed(f"{url}: HTTP {page.status}", retry=False, status=page.status)
+    return page
+
+
+def read_one(
+    definition: Definition, loaded: Loaded | None, page: fetch.Page, rule: str | None, home: Path
+) -> Extraction:
+    """What the rules, or the spider, make of a page; see `try_page`."""
+    if loaded is not None:
+        return loaded.open(home).read(asked_for(page, rule), page)
+    return Extractor(definition).extract(
+        page.body,
+        page.url,
+        content_type=page.content_type,
+        charset=page.charset,
+        rule=rule,
+        trace=True,
+    )
+
+
+def asked_for(page: fetch.Page, rule: str | None) -> Request:
+    """The request of a link that would have led here, to that rule."""
+    return Request(fingerprint("GET", page.url), page.url, host_of(page.url), rule=rule)
