@@ -9,6 +9,7 @@ from contextlib import (
     AbstractAsyncContextManager,
     asynccontextmanager,
     nullcontext,
+    suppress,
 )
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from crawler.app.kept import kept_items, kept_pages, open_kept
 from crawler.clock import SystemClock
 from crawler.config import sqlite_url
 from crawler.definition import Definition
+from crawler.definition.keeping import let_go
 from crawler.definition.secrets import read_secrets
 from crawler.delivery.courier import Courier
 from crawler.delivery.post import Post, open_post
@@ -26,7 +28,7 @@ from crawler.engine.crawl import Crawl
 from crawler.engine.live import Live
 from crawler.engine.reading import Spider
 from crawler.engine.settings import EngineSettings, read_pools
-from crawler.errors import NotFound
+from crawler.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from crawler.model import (
     Desired,
     ItemRecord,
@@ -105,7 +107,8 @@ async def crawl_here(
     """Crawl in this process, kept in ``data_dir``; the same call goes on where one was stopped.
 
     Every call is a new epoch, so that it supersedes whatever crawled there before. ``run`` is the
-    latest one (see `look_here`) or the one after it. ``hosts`` are loopback hosts that the user
+    latest one (see `look_here`) or the one after it; of earlier ones what the definition does not
+    want kept is gone afterwards. ``hosts`` are loopback hosts that the user
     typed; ``entrusted`` is what `read_entrusted` finds. With a ``spider``, ``definition`` is the
     whole one, with what that says.
     """
@@ -143,6 +146,8 @@ async def crawl_here(
         delivering = _delivering(store, post) if sinks else nullcontext()
         async with delivering:
             await crawl.run()
+        with suppress(StoreUnavailable, OutcomeUnknown):  # the next run takes it up again
+            await let_go(store, LOCAL, text, clock, pause_s=0.0)
         return await frontier.progress()
     finally:
         await store.close()

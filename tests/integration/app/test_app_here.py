@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from crawler.app import here, trial
-from crawler.app.kept import exported, kept_export, kept_items
+from crawler.app.kept import exported, kept_export, kept_items, open_kept
 from crawler.cli.main import run_command
 from crawler.config import sqlite_url
 from crawler.definition import Definition, from_data, load_text
@@ -247,3 +247,15 @@ async def test_an_export_goes_on_into_the_next_run(site: str, tmp_path: Path) ->
     assert later == [f"{site}/category/chairs"]
     assert await urls(end) == ([], end)
     assert (await urls(""))[0] == later
+
+
+async def test_old_runs_go_here_too(site: str, tmp_path: Path) -> None:
+    definition = crawl_of(site).model_copy(update={"keep_runs": 2, "keep_pages": 1})
+    for run in (1, 2, 3):
+        await here.crawl_here(definition, tmp_path, run=run, hosts=host(site))
+    async with open_kept(here.local_url(tmp_path)) as store:
+        assert list(await store.runs(here.LOCAL)) == [2, 3]
+        pages, _ = await store.pages(here.LOCAL, run=3)
+        assert len(pages) == 1
+        with pytest.raises(NotFound, match="keep_pages"):
+            await store.pages(here.LOCAL, run=2)
