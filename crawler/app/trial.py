@@ -15,8 +15,7 @@ from crawler.app.spiders import Loaded
 from crawler.clock import SystemClock
 from crawler.definition import Definition, for_url
 from crawler.engine import fetch
-from crawler.engine.extract import Extraction, Extractor
-from crawler.engine.extract.starter import starter
+from crawler.engine.extract import Extraction, Extractor, Guess, guess, starter
 from crawler.engine.single import Single, open_single
 from crawler.engine.urls import fingerprint, host_of
 from crawler.errors import FetchFailed, InvalidInput
@@ -30,12 +29,29 @@ _WAYS: Final = {  # out, by how a reason ends
 
 async def propose(url: str, hosts: Sequence[str] = (), *, allow_private: Sequence[str] = ()) -> str:
     """A first definition in TOML for the site of this page, with comments."""
+    return starter(await _guess(url, hosts, allow_private))
+
+
+async def propose_spider(
+    name: str,
+    url: str | None = None,
+    hosts: Sequence[str] = (),
+    *,
+    allow_private: Sequence[str] = (),
+) -> str:
+    """The code of a first spider of this name, for the site of this page or for any."""
+    from crawler.spider.starter import starter
+
+    return starter(name, None if url is None else await _guess(url, hosts, allow_private))
+
+
+async def _guess(url: str, hosts: Sequence[str], allow_private: Sequence[str]) -> Guess:
     settings = engine_settings(allow_private, hosts, {})
     async with open_single(for_url(url), settings, SystemClock()) as single:
         page = await fetch_one(single, url)
     if page.content_type and "html" not in page.content_type.lower():
         raise InvalidInput(f"{url}: {page.content_type} is no HTML; name a page with links")
-    return starter(page.url, page.body, charset=page.charset)
+    return guess(page.url, page.body, charset=page.charset)
 
 
 async def try_page(
