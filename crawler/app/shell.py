@@ -57,12 +57,13 @@ class Shell:
             return keep_file(self._home, body, content_type)
 
         self._answer = answer
-        self.page = Page(asked_for(answer, None), answer, keep)
+        self.page = Page(asked_for(answer), answer, keep)
 
-    def read(self, rule: str | None = None) -> Extraction:
-        """What the definition makes of the latest page; ``rule`` names the rule or callback that a
-        link would have sent it to. Raises `FetchFailed` where the callback of a spider does."""
-        return read_one(self._definition, self._loaded, self._answer, rule, self._home)
+    def read(self, rule: str | None, carry: Mapping[str, Any]) -> Extraction:
+        """What the definition makes of the latest page. ``rule`` names the rule or callback that a
+        link would have sent it to, with the values of ``carry``. Raises `InvalidInput` where there
+        is none, and `FetchFailed` where a callback fails."""
+        return read_one(self._definition, self._loaded, self._answer, rule, carry, self._home)
 
     def links(self, css: str = "a") -> list[str]:
         """Where the links of the latest page lead that a selector finds, each once, in order."""

@@ -59,18 +59,20 @@ async def try_page(
     url: str,
     *,
     rule: str | None = None,
+    carry: Mapping[str, Any] = MappingProxyType({}),
     hosts: Sequence[str] = (),
     allow_private: Sequence[str] = (),
     entrusted: Mapping[str, Any] = MappingProxyType({}),
     loaded: Loaded | None = None,
 ) -> Extraction:
     """Fetch one page and read it by the definition's rules, each field with its trace; or by a
-    spider, whose callback ``rule`` then names, and nothing is kept."""
+    spider, whose callback ``rule`` then names, and nothing is kept. ``carry`` is what the link
+    carried that led to it, of a spider its ``meta``."""
     settings = engine_settings(allow_private, hosts, entrusted)
     async with open_single(definition, settings, SystemClock()) as single:
         page = await fetch_one(single, url)
     with TemporaryDirectory() as home, redirect_stdout(sys.stderr):
-        return read_one(definition, loaded, page, rule, Path(home))
+        return read_one(definition, loaded, page, rule, carry, Path(home))
 
 
 async def fetch_one(single: Single, url: str) -> fetch.Page:
@@ -87,21 +89,36 @@ async def fetch_one(single: Single, url: str) -> fetch.Page:
 
 
 def read_one(
-    definition: Definition, loaded: Loaded | None, page: fetch.Page, rule: str | None, home: Path
+    definition: Definition,
+    loaded: Loaded | None,
+    page: fetch.Page,
+    rule: str | None,
+    carry: Mapping[str, Any],
+    home: Path,
 ) -> Extraction:
-    """What the rules, or the spider, make of a page; see `try_page`."""
+    """What the rules, or the spider, make of a page; see `try_page`. Raises `InvalidInput` where
+    there is no such rule or callback."""
     if loaded is not None:
-        return loaded.open(home).read(asked_for(page, rule), page)
+        if rule is not None:
+            loaded.check_callback(rule)
+        return loaded.open(home).read(asked_for(page, rule, carry), page)
+    names = [each.name for each in definition.rules if each.name]
+    if rule is not None and rule not in names:
+        raise InvalidInput(f"rule: there is {', '.join(names) or 'none'} (got {rule!r})")
     return Extractor(definition).extract(
         page.body,
         page.url,
         content_type=page.content_type,
         charset=page.charset,
         rule=rule,
+        carry=carry,
         trace=True,
     )
 
 
-def asked_for(page: fetch.Page, rule: str | None) -> Request:
-    """The request of a link that would have led here, to that rule."""
-    return Request(fingerprint("GET", page.url), page.url, host_of(page.url), rule=rule)
+def asked_for(
+    page: fetch.Page, rule: str | None = None, carry: Mapping[str, Any] = MappingProxyType({})
+) -> Request:
+    """The request of a link that would have led here, to that rule and with these values."""
+    mark = fingerprint("GET", page.url)
+    return Request(mark, page.url, host_of(page.url), rule=rule, carry=dict(carry))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
@@ -32,7 +33,7 @@ class Shell(Protocol):
     @property
     def page(self) -> Page: ...
     def fetch(self, url: str) -> Page: ...
-    def read(self, rule: str | None = None) -> try_page.Extraction: ...
+    def read(self, rule: str | None, carry: Mapping[str, Any]) -> try_page.Extraction: ...
     def links(self, css: str = "a") -> list[str]: ...
 
 
@@ -69,19 +70,19 @@ def shell(
         url,
         made,
         hosts=hosts,
-        allow_private=read_networks(allow_private or ""),
+        allow_private=read_networks(allow_private or ()),
         entrusted=read_entrusted(config),
         loaded=loaded,
     )
     with opening as opened:
-        names = _names(opened, made, rules=loaded is None)
+        names = _names(opened, made)
         if code is not None:
             repl.run_script(code, names)
         else:
             repl.interact(names, _greeting(opened.page), data_home() / "shell-history")
 
 
-def _names(shell: Shell, definition: Definition, *, rules: bool) -> dict[str, Any]:
+def _names(shell: Shell, definition: Definition) -> dict[str, Any]:
     """What there is to work with. ``page`` in there is always the latest."""
 
     def fetch(url: str) -> Page:
@@ -89,12 +90,10 @@ def _names(shell: Shell, definition: Definition, *, rules: bool) -> dict[str, An
         names["page"] = shell.fetch(url)
         return shell.page
 
-    def try_rule(name: str | None = None) -> None:
+    def try_rule(name: str | None = None, **carry: Any) -> None:
         """Show what the definition makes of `page`, as `crawler try` does; by name: the rule or
-        callback that a link would have sent it to."""
-        if rules:
-            try_page.check_rule(definition, name)
-        try_page.show(shell.read(name), definition)
+        callback that a link would have sent it to, with what it would have carried."""
+        try_page.show(shell.read(name, carry), definition)
 
     names: dict[str, Any] = {
         "__name__": "__console__",

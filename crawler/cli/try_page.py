@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -85,6 +86,10 @@ def try_page(
         str | None,
         typer.Option("--rule", help="the rule or callback that a link would have sent it to"),
     ] = None,
+    carry: Annotated[
+        list[str] | None,
+        typer.Option("--carry", metavar="NAME=VALUE", help="what that link would have carried"),
+    ] = None,
     settings: options.Settings = None,
     allow_private: options.Allow = None,
     config: options.Entrusted = None,
@@ -101,8 +106,6 @@ def try_page(
     from crawler.telemetry import logs
 
     definition, loaded = read_crawl(source, spider, settings or ())
-    if loaded is None:
-        check_rule(definition, rule)
     logs.configure("error")
     hosts = loopback_hosts([host_of(url)])
     networks = read_networks(allow_private or ())
@@ -111,6 +114,7 @@ def try_page(
             definition,
             url,
             rule=rule,
+            carry=dict(map(_named, carry or ())),
             hosts=hosts,
             allow_private=networks,
             entrusted=read_entrusted(config),
@@ -136,11 +140,15 @@ def host_of(url: str) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-def check_rule(definition: Definition, rule: str | None) -> None:
-    """Raises `InvalidInput` where the definition has no rule of that name."""
-    names = [each.name for each in definition.rules if each.name]
-    if rule is not None and rule not in names:
-        raise InvalidInput(f"rule: there is {', '.join(names) or 'none'} (got {rule!r})")
+def _named(given: str) -> tuple[str, Any]:
+    """``rank=3``: a name, and a value as JSON or, where it is none, as text."""
+    name, mark, value = given.partition("=")
+    if not mark or not name.isidentifier():
+        raise InvalidInput(f"--carry: write NAME=VALUE, like category=lamps (got {given!r})")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def show(found: Extraction, definition: Definition) -> None:

@@ -170,9 +170,11 @@ async def test_a_finished_crawl_says_so_and_goes_again(site: str, tmp_path: Path
     assert re.search(r"this crawl ended on \d{4}-\d\d-\d\d at .*1 items.*--again", second.err)
     assert json.loads(output.read_text())["title"] == "lamps"
     assert (tmp_path / "access.jsonl").read_text() == log, "something was fetched"
-    changed = await run("run", file, home, "-s", "max_pages=1", "-s", "schedule=every 6h")
+    settings = ("-s", "max_pages=1", "-s", "schedule=every 6h", "-s", "partitions=2")
+    changed = await run("run", file, home, *settings)
     assert "--again crawls anew, by the changed definition" in changed.err
     assert "warning: schedule: run crawls once, now" in changed.err
+    assert "warning: partitions: run crawls in one process" in changed.err
     third = await run("run", file, home, "--again", "-s", "max_pages=1")
     assert "max_pages (1) reached: 1 pages, 1 items" in third.err
     assert (tmp_path / "access.jsonl").read_text() != log

@@ -230,9 +230,11 @@ async def test_a_definition_or_a_spider_is_tried(site: str, tmp_path: Path) -> N
     spider = tmp_path / "shop.py"
     spider.write_text(readme_spider(site))
     code, out, _ = await piped(
-        "try_rule('parse_category')\npage.save()['bytes'] == len(page.body)",
+        "try_rule('parse_category')\npage.save()['bytes'] == len(page.body)\n"
+        "fetch('/product/3'); try_rule('parse_product', category='rugs')",
         *(f"{site}/category/lamps", f"--definition={spider}"),
     )
     assert code == 0
     assert f"→ {site}/product/" in out
-    assert out.endswith("\nTrue\n")
+    assert "\nTrue\n" in out
+    assert "\ncategory: rugs\n" in out

@@ -150,6 +150,13 @@ async def test_a_spider_is_checked_and_tried(
         command = ["try", str(file), f"{url}/product/3", "--rule=parse_product"]
         assert await asyncio.to_thread(run_command, command) == 1
         assert "crawler: parse_product: KeyError: 'category' (shop.py:" in capsys.readouterr().err
+        command.append("--carry=category=lamps")
+        assert await asyncio.to_thread(run_command, command) == 0
+        assert "category: lamps" in capsys.readouterr().out
+        command = ["try", str(file), f"{url}/product/3", "--rule=parse_produkt"]
+        assert await asyncio.to_thread(run_command, command) == 2
+        said = "rule: the spider has no callback 'parse_produkt', did you mean parse_product?"
+        assert capsys.readouterr().err == f"crawler: {said}\n"
         assert await asyncio.to_thread(run_command, ["apply", str(file)]) == 2
         assert "code does not travel: install it on the workers" in capsys.readouterr().err
 
