@@ -84,6 +84,8 @@ class _Console(code.InteractiveConsole):
         error = sys.exception()
         if isinstance(error, CrawlerError):
             self.write(f"{exits.line_of(error)}\n")
+        elif isinstance(error, KeyboardInterrupt):  # where it came is of no interest
+            self.write("KeyboardInterrupt\n")
         else:
             super().showtraceback()
 

@@ -136,6 +136,33 @@ async def test_a_page_is_explored_at_a_terminal(site: str, tmp_path: Path) -> No
         assert await terminal.end() == 3
 
 
+async def test_ctrl_c_gives_a_page_up_that_does_not_come(tmp_path: Path) -> None:
+    asked, never = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/slow":
+            asked.set()
+            await never.wait()
+        return web.Response(text="<title>quick</title>", content_type="text/html")
+
+    home = {"XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": without_ipython(tmp_path)}
+    async with serving(answer) as url:
+        try:
+            with at_a_terminal([f"{url}/", "-s", "download_delay=0.0"], **home) as terminal:
+                await terminal.see(">>> ")
+                await terminal.type("fetch('/slow')\r")
+                await asked.wait()
+                await terminal.type("\x03")
+                said = await terminal.see("KeyboardInterrupt\n>>> ")
+                assert "Traceback" not in said
+                await terminal.type("fetch('/quick').css('title').text()\r")
+                assert "'quick'" in await terminal.see("\n>>> ")
+                await terminal.type("\x04")
+                assert await terminal.end() == 0
+        finally:
+            never.set()
+
+
 async def test_ipython_is_used_where_it_is_installed(site: str, tmp_path: Path) -> None:
     home = {"IPYTHONDIR": str(tmp_path / "ipython")}
     with at_a_terminal([f"{site}/", "-s", "download_delay=0.0"], **home) as terminal:
