@@ -20,7 +20,7 @@ def new(
         ),
     ],
     url: Annotated[
-        str | None, typer.Argument(metavar="[URL]", help="of a spider the page", show_default=False)
+        str | None, typer.Argument(metavar="URL", help="of a spider the page", show_default=False)
     ] = None,
     spider: Annotated[
         bool, typer.Option("--spider", help="write a spider in Python into NAME.py")
@@ -30,6 +30,7 @@ def new(
     """Make a first definition or spider, guessed from one page of a site.
 
     `crawler new https://shop.example/ > shop.toml`
+
     `crawler new shop --spider https://shop.example/`
     """
     import uvloop
