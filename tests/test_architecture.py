@@ -49,6 +49,7 @@ WALLS = {
     "turbohtml": {"engine", "definition"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "IPython": {"cli"},
 }
 
 

@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     asynccontextmanager,
     nullcontext,
-    redirect_stdout,
+    suppress,
 )
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
 from crawler.app.kept import kept_items, kept_pages, open_kept
-from crawler.app.spiders import Loaded
 from crawler.clock import SystemClock
 from crawler.config import sqlite_url
-from crawler.definition import Definition, for_url
+from crawler.definition import Definition
+from crawler.definition.keeping import let_go
 from crawler.definition.secrets import read_secrets
 from crawler.delivery.courier import Courier
 from crawler.delivery.post import Post, open_post
-from crawler.engine import single
 from crawler.engine.crawl import Crawl
-from crawler.engine.extract import Extraction, Extractor
-from crawler.engine.extract.starter import starter
-from crawler.engine.fetch import Page
 from crawler.engine.live import Live
 from crawler.engine.reading import Spider
 from crawler.engine.settings import EngineSettings, read_pools
-from crawler.engine.urls import fingerprint, host_of
-from crawler.errors import FetchFailed, InvalidInput, NotFound
+from crawler.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from crawler.model import (
     Desired,
     ItemRecord,
     PageRecord,
     PageState,
     Progress,
-    Request,
     SinkRecord,
     Stamp,
 )
@@ -115,7 +107,8 @@ async def crawl_here(
     """Crawl in this process, kept in ``data_dir``; the same call goes on where one was stopped.
 
     Every call is a new epoch, so that it supersedes whatever crawled there before. ``run`` is the
-    latest one (see `look_here`) or the one after it. ``hosts`` are loopback hosts that the user
+    latest one (see `look_here`) or the one after it; of earlier ones what the definition does not
+    want kept is gone afterwards. ``hosts`` are loopback hosts that the user
     typed; ``entrusted`` is what `read_entrusted` finds. With a ``spider``, ``definition`` is the
     whole one, with what that says.
     """
@@ -138,7 +131,7 @@ async def crawl_here(
         frontier = await store.claim(Stamp(cluster, LOCAL, 0, 1), job)
         begun_ns = int(clock.wall() * 1e9)
         await store.mirror([Mirrored(LOCAL, LOCAL, begun_ns, text, Desired.RUNNING, run)])
-        settings = _settings(allow_private, hosts, entrusted)
+        settings = engine_settings(allow_private, hosts, entrusted)
         crawl = Crawl(
             definition,
             frontier,
@@ -153,6 +146,8 @@ async def crawl_here(
         delivering = _delivering(store, post) if sinks else nullcontext()
         async with delivering:
             await crawl.run()
+        with suppress(StoreUnavailable, OutcomeUnknown):  # the next run takes it up again
+            await let_go(store, LOCAL, text, clock, pause_s=0.0)
         return await frontier.progress()
     finally:
         await store.close()
@@ -202,63 +197,13 @@ def failed_here(data_dir: Path) -> AsyncIterator[PageRecord]:
     return kept_pages(local_url(data_dir), LOCAL, state=PageState.FAILED)
 
 
-async def propose(url: str, hosts: Sequence[str] = (), *, allow_private: Sequence[str] = ()) -> str:
-    """A first definition in TOML for the site of this page, with comments."""
-    page = await _fetch(for_url(url), url, _settings(allow_private, hosts, {}))
-    if page.content_type and "html" not in page.content_type.lower():
-        raise InvalidInput(f"{url}: {page.content_type} is no HTML; name a page with links")
-    return starter(page.url, page.body, charset=page.charset)
-
-
-async def try_page(
-    definition: Definition,
-    url: str,
-    *,
-    rule: str | None = None,
-    hosts: Sequence[str] = (),
-    allow_private: Sequence[str] = (),
-    entrusted: Mapping[str, Any] = MappingProxyType({}),
-    loaded: Loaded | None = None,
-) -> Extraction:
-    """Fetch one page and read it by the definition's rules, each field with its trace; or by a
-    spider, whose callback ``rule`` then names, and nothing is kept."""
-    page = await _fetch(definition, url, _settings(allow_private, hosts, entrusted))
-    if loaded is not None:
-        return _try_spider(loaded, page, rule)
-    return Extractor(definition).extract(
-        page.body,
-        page.url,
-        content_type=page.content_type,
-        charset=page.charset,
-        rule=rule,
-        trace=True,
-    )
-
-
-def _try_spider(loaded: Loaded, page: Page, callback: str | None) -> Extraction:
-    asked = Request(fingerprint("GET", page.url), page.url, host_of(page.url), rule=callback)
-    with TemporaryDirectory() as home, redirect_stdout(sys.stderr):
-        return loaded.open(Path(home)).read(asked, page)
-
-
-def _settings(
+def engine_settings(
     allow_private: Sequence[str], hosts: Sequence[str], entrusted: Mapping[str, Any]
 ) -> EngineSettings:
+    """What this process lets a crawl do; see `crawl_here`."""
     return EngineSettings(
         allow_private=tuple(allow_private),
         typed_hosts=tuple(hosts),
         secrets=read_secrets(entrusted.get("secrets", {})),
         proxy_pools=read_pools(entrusted.get("proxy_pools", {})),
     )
-
-
-async def _fetch(definition: Definition, url: str, settings: EngineSettings) -> Page:
-    """One page. Raises `FetchFailed`, naming the URL and its status in words."""
-    try:
-        page = await single.fetch_page(definition, url, settings, SystemClock())
-    except FetchFailed as error:
-        way = f" ({PRIVATE})" if error.reason.endswith(REFUSED) else ""
-        raise FetchFailed(f"{url}: {error}{way}", retry=False, status=error.status) from error
-    if page.status >= 400:
-        raise FetchFailed(f"{url}: HTTP {page.status}", retry=False, status=page.status)
-    return page

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawler.definition import Definition, from_data, override
+from crawler.definition.checks import suggestion
 from crawler.errors import InvalidInput, Misconfigured
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ class Loaded:
         from crawler.spider.reading import SpiderReader
 
         return SpiderReader(self.kind, self.definition, home / FILES)
+
+    def check_callback(self, name: str) -> None:
+        """Raises `InvalidInput` where the spider has no callback of that name."""
+        if not callable(getattr(self.kind, name, None)):
+            near = suggestion(name, dir(self.kind))
+            raise InvalidInput(f"rule: the spider has no callback {name!r}{near}")
 
 
 async def open_spider(

@@ -30,6 +30,7 @@ from crawler.cli import (
     rm,
     run,
     runs,
+    shell,
     show,
     token,
     top,
@@ -72,6 +73,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "drain": drain.drain,
     "run": run.run,
     "try": try_page.try_page,
+    "shell": shell.shell,
     "check": check.check,
     "new": new.new,
 }

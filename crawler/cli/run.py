@@ -88,6 +88,8 @@ def run(
     terminal.warn(source, doubts(definition))
     if definition.schedule is not None:
         terminal.warn(source, ["schedule: run crawls once, now; on a cluster it is kept"])
+    if definition.partitions > 1:
+        terminal.warn(source, ["partitions: run crawls in one process; on a cluster it is divided"])
     networks, entrusted = read_networks(allow_private or ()), read_entrusted(config)
     logs.configure(log_level or "error")
     home = Path(data).expanduser().absolute() if data else default_home(definition, loaded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -85,6 +86,10 @@ def try_page(
         str | None,
         typer.Option("--rule", help="the rule or callback that a link would have sent it to"),
     ] = None,
+    carry: Annotated[
+        list[str] | None,
+        typer.Option("--carry", metavar="NAME=VALUE", help="what that link would have carried"),
+    ] = None,
     settings: options.Settings = None,
     allow_private: options.Allow = None,
     config: options.Entrusted = None,
@@ -95,22 +100,21 @@ def try_page(
     import uvloop
 
     from crawler.address import loopback_hosts
-    from crawler.app import here
+    from crawler.app import trial
     from crawler.app.source import read_crawl
     from crawler.config import read_entrusted, read_networks
     from crawler.telemetry import logs
 
     definition, loaded = read_crawl(source, spider, settings or ())
-    if loaded is None:
-        _check_rule(definition, rule)
     logs.configure("error")
     hosts = loopback_hosts([host_of(url)])
     networks = read_networks(allow_private or ())
     found: Extraction = uvloop.run(
-        here.try_page(
+        trial.try_page(
             definition,
             url,
             rule=rule,
+            carry=dict(map(_named, carry or ())),
             hosts=hosts,
             allow_private=networks,
             entrusted=read_entrusted(config),
@@ -120,7 +124,7 @@ def try_page(
     if json_:
         terminal.print_json(_as_json(found))
     else:
-        _show(found, definition)
+        show(found, definition)
 
 
 def host_of(url: str) -> str:
@@ -136,13 +140,19 @@ def host_of(url: str) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-def _check_rule(definition: Definition, rule: str | None) -> None:
-    names = [each.name for each in definition.rules if each.name]
-    if rule is not None and rule not in names:
-        raise InvalidInput(f"--rule: there is {', '.join(names) or 'none'} (got {rule!r})")
+def _named(given: str) -> tuple[str, Any]:
+    """``rank=3``: a name, and a value as JSON or, where it is none, as text."""
+    name, mark, value = given.partition("=")
+    if not mark or not name.isidentifier():
+        raise InvalidInput(f"--carry: write NAME=VALUE, like category=lamps (got {given!r})")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
-def _show(found: Extraction, definition: Definition) -> None:
+def show(found: Extraction, definition: Definition) -> None:
+    """Print what a page yielded, for a person."""
     if found.rule is None:
         names = ", ".join(each.name for each in definition.rules if each.name)
         print("no rule takes this page" + (f"; --rule tries one of: {names}" if names else ""))

@@ -140,6 +140,11 @@ def _sentence(detail: Any, path: Path) -> str:
 
 
 def _unknown_field(path: Path) -> str:
+    if path == ("login",):
+        return (
+            "forms are not filled in to log in; log in by yourself and give the session's cookie: "
+            'cookies = { NAME = "${secret:NAME}" }'
+        )
     fields = _model_at(path[:-1]).model_fields
     known = [info.alias or name for name, info in fields.items()]
     hint = suggestion(str(path[-1]), [*known, *(ALIASES if len(path) == 1 else ())])

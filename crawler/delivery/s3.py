@@ -7,10 +7,13 @@ No client library: its sockets would not be ours to guard.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
@@ -20,7 +23,12 @@ from crawler.definition import Sink
 from crawler.delivery.records import Parcel
 from crawler.delivery.sending import judge, translated
 
-_ALGORITHM = "AWS4-HMAC-SHA256"
+_ALGORITHM: Final = "AWS4-HMAC-SHA256"
+_CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
+_MAX_ERROR: Final = 16_384  # bytes of an error that are read
+# Of "Error responses" in the API reference those that the same request later need not get again,
+# although their status is not 5xx: a clock that is set right, a transfer that took too long.
+_PASSING: Final = frozenset({"OperationAborted", "RequestTimeTooSkewed", "RequestTimeout"})
 
 
 async def put(session: aiohttp.ClientSession, sink: Sink, parcel: Parcel, now: float) -> None:
@@ -40,7 +48,20 @@ async def put(session: aiohttp.ClientSession, sink: Sink, parcel: Parcel, now: f
         async with session.put(
             url, data=parcel.body, headers=headers, allow_redirects=False
         ) as answer:
-            judge(answer.status, answer.headers.get("Retry-After"))
+            code = await _error_code(answer)
+            judge(answer.status, answer.headers.get("Retry-After"), code, passes=code in _PASSING)
+
+
+async def _error_code(answer: aiohttp.ClientResponse) -> str:
+    """What the server calls its refusal, like ``NoSuchBucket``; "" where it does not say."""
+    if answer.status < 300:
+        return ""
+    try:
+        said = await answer.content.readexactly(_MAX_ERROR)
+    except asyncio.IncompleteReadError as error:
+        said = error.partial
+    found = _CODE.search(said)
+    return found[1].decode() if found else ""
 
 
 def signed(

@@ -29,14 +29,16 @@ async def guarded_session(guard: Guard) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-def judge(status: int, retry_after: str | None) -> None:
-    """Raise `DeliveryFailed` for any status but 2xx (RFC 9110 section 15)."""
+def judge(status: int, retry_after: str | None, why: str = "", *, passes: bool = False) -> None:
+    """Raise `DeliveryFailed` for any status but 2xx (RFC 9110 section 15). ``why`` is the word of
+    the receiver for it, and ``passes`` says that this passes by itself."""
     if 200 <= status < 300:
         return
-    passing = status in _PASSING or status >= 500
+    passing = passes or status in _PASSING or status >= 500
     wait_s = float(retry_after) if retry_after and retry_after.isdecimal() else None
     hint = " (a redirect; name its target)" if 300 <= status < 400 else ""
-    raise DeliveryFailed(f"HTTP {status}{hint}", refused=not passing, retry_after_s=wait_s)
+    said = f"HTTP {status}{why and f': {why}'}{hint}"
+    raise DeliveryFailed(said, refused=not passing, retry_after_s=wait_s)
 
 
 @contextmanager

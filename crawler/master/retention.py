@@ -6,15 +6,13 @@ import asyncio
 from contextlib import suppress
 
 from crawler.coordination.catalog import Entry
-from crawler.definition.keeping import keep_of
+from crawler.definition.keeping import PAUSE_S, let_go
 from crawler.master.fence import Fence
 from crawler.master.office import Office
 from crawler.master.survey import over, wish_of
 from crawler.model import Desired, State
 
 IDLE_S = 5.0
-ROWS = 2_000  # per transaction
-PAUSE_S = 0.2  # between two of them: crawls get their turns
 LOOKS = 50  # at resources, before a pause: there may be ten thousand
 RELOOK_S = 600.0  # between two looks at everything: sinks catch up, and events come, by themselves
 
@@ -68,9 +66,7 @@ class Retention:
         resource, wish = entry.resource, wish_of(entry)
         if resource is None or (wish is not None and wish.state is Desired.DELETED):
             return
-        keep = keep_of(entry.definition)
-        while await self._fence.trim(resource.id, keep, ROWS):
-            await self._office.clock.sleep(PAUSE_S)
+        await let_go(self._fence, resource.id, entry.definition, self._office.clock)
         self._marks[entry.name] = _mark(entry)
 
 

@@ -6,7 +6,12 @@ import hashlib
 import mimetypes
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+_DRAFTS: Final = ".drafts"
+_OLD_S: Final = 3600.0  # no draft takes so long: its process has died
 
 
 def keep_file(folder: Path, body: bytes, content_type: str) -> str:
@@ -19,13 +24,23 @@ def keep_file(folder: Path, body: bytes, content_type: str) -> str:
     place = folder / digest[:2] / f"{digest}{ending}"
     if not (place.is_file() and place.stat().st_size == len(body)):
         place.parent.mkdir(parents=True, exist_ok=True)
-        _put(place, body)
+        _put(place, body, folder / _DRAFTS)
     return f"{digest[:2]}/{place.name}"
 
 
-def _put(place: Path, body: bytes) -> None:
+def sweep_drafts(folder: Path, now: float) -> None:
+    """Remove what processes left below ``folder`` that died while they wrote; ``now``: Unix
+    seconds."""
+    with suppress(OSError):  # there are none, or somebody else sweeps as well
+        for draft in (folder / _DRAFTS).iterdir():
+            if draft.stat().st_mtime < now - _OLD_S:
+                draft.unlink()
+
+
+def _put(place: Path, body: bytes, drafts: Path) -> None:
     """Write it whole under another name first: who finds it finds all of it."""
-    handle, draft = tempfile.mkstemp(prefix=".", suffix=".part", dir=place.parent)
+    drafts.mkdir(exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=drafts)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(body)

@@ -14,7 +14,7 @@ from crawler.engine.extract.page import JsonPage, Located
 from crawler.engine.extract.page import Page as Markup
 from crawler.model import Request as Asked
 from crawler.spider.requests import Callback, Request
-from crawler.spider.selection import Selection, select_css, select_xpath
+from crawler.spider.selection import Selection, find_re, select_css, select_xpath
 
 Keep = Callable[[bytes, str], str]  # body and content type; the path of the file
 
@@ -80,6 +80,10 @@ class Page:
     def xpath(self, path: str) -> Selection:
         """See `Selection.xpath`; whatever the body is, it is read as HTML."""
         return select_xpath(self._markup.document, path)
+
+    def re(self, pattern: str) -> list[str]:
+        """What a regular expression finds in `text`; see `find_re`."""
+        return find_re(self.text, pattern)
 
     def urljoin(self, reference: str) -> str:
         """The absolute URL that a reference of this page leads to. Raises `ValueError` for what

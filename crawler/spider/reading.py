@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from crawler.errors import FetchFailed, InvalidInput
 from crawler.model import Item
 from crawler.model import Request as Asked
 from crawler.spider.blame import blamed
-from crawler.spider.files import keep_file
+from crawler.spider.files import keep_file, sweep_drafts
 from crawler.spider.page import Page
 from crawler.spider.pipelines import Pipeline, told
 from crawler.spider.plain import MAX_ITEMS, is_item, plain_item
@@ -64,6 +65,7 @@ class SpiderReader:
 
     def __init__(self, kind: type[Spider], definition: Definition, files: Path) -> None:
         self._files = files
+        sweep_drafts(files, time.time())
         self._obeys_nofollow = definition.nofollow == "obey"
         self._agent = fetch.product_token(definition.user_agent).lower()
         try:

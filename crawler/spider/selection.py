@@ -6,11 +6,19 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, overload
 
-from crawler.definition.selectors import Found, Node, Selector, compile_css, compile_xpath
+from crawler.definition.selectors import (
+    Found,
+    Node,
+    Selector,
+    compile_css,
+    compile_regex,
+    compile_xpath,
+)
 from crawler.engine.extract.values import as_text, link_of
 
 _css = lru_cache(1_000)(compile_css)
 _xpath = lru_cache(1_000)(compile_xpath)
+_regex = lru_cache(1_000)(compile_regex)
 
 
 class Selection(Sequence["Selection"]):
@@ -59,6 +67,14 @@ class Selection(Sequence["Selection"]):
         """All of it, each like `get`."""
         return [_as_string(each) for each in self._found]
 
+    def re(self, pattern: str) -> list[str]:
+        """What a regular expression (RE2: linear time) finds in each, as `find_re` does."""
+        return [found for text in self.getall() for found in find_re(text, pattern)]
+
+    def re_first(self, pattern: str, default: Any = None) -> Any:
+        """The first of that; ``default`` where there is none."""
+        return next(iter(self.re(pattern)), default)
+
     def text(self, default: Any = None) -> Any:
         """The readable text of the first in one line; ``default`` where there is none."""
         return as_text(self._found[0]) if self._found else default
@@ -84,6 +100,12 @@ def select_css(node: Node, selector: str) -> Selection:
 def select_xpath(node: Node, path: str) -> Selection:
     """See `Selection.xpath`."""
     return Selection(_xpath(path).find(node))
+
+
+def find_re(text: str, pattern: str) -> list[str]:
+    """What a regular expression finds: its group, or without one the whole match. Raises
+    `InvalidInput` for what is none, and for more than one group."""
+    return list(_regex(pattern).find(text.encode("utf-8", "replace")))
 
 
 def _as_string(found: Found) -> str:

@@ -59,6 +59,23 @@ def definition(port: int, partitions: int) -> dict[str, object]:
     }
 
 
+def spider(port: int) -> str:
+    """The same crawl as code; the definition that names it has partitions of its own."""
+    return f"""
+from crawler.spider import Spider
+
+class Shop(Spider):
+    name = "shop"
+    start_urls = ["http://{hosts()[0]}:{port}/0"]
+    allowed_domains = {hosts()}
+    custom_settings = {{"download_delay": 0.05}}
+
+    def parse(self, page):
+        yield {{"title": page.css("h1::text").get()}}
+        yield from page.follow_all("a")
+"""
+
+
 def _page(host: int, page: int, port: int) -> str:
     targets = (f"http://{hosts()[to]}:{port}/{number}" for to, number in links(host, page))
     anchors = "".join(f'<a href="{url}">next</a>' for url in targets)

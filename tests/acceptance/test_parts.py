@@ -16,6 +16,7 @@ from tests.acceptance import islands
 from tests.acceptance.cluster import Cluster, Process, eventually, request
 from tests.acceptance.truth import show, wait_done, wait_finished
 from tests.ports import free_port
+from tests.spiders import install_spider
 
 PARTS = 3
 
@@ -57,17 +58,22 @@ async def owners(cluster: Cluster) -> list[str] | None:
     return [part["assigned_node"].rpartition("-")[2] for part in parts]
 
 
-async def test_parts_survive_the_deaths_of_their_workers(cluster: Cluster, site: Islands) -> None:
+@pytest.mark.parametrize("by", ["rules", "a spider"])
+async def test_parts_survive_the_deaths_of_their_workers(
+    cluster: Cluster, site: Islands, by: str, tmp_path: Path
+) -> None:
+    wanted, installed = islands.definition(site.port, PARTS), {}
+    if by == "a spider":
+        wanted = {"spider": "shop", "partitions": PARTS}
+        place = install_spider(tmp_path, "islands_of_ours", islands.spider(site.port))
+        installed = {"PYTHONPATH": str(place)}
     cluster.start_master("1")
     for worker in "123":
-        cluster.start_worker(worker)
+        cluster.start_worker(worker, **installed)
     await cluster.wait_leader()
     await cluster.wait_workers(3)
-    status, answer = await request(
-        "PUT",
-        f"{cluster.url('1')}/crawler/resource/shop",
-        islands.definition(site.port, PARTS),
-    )
+    url = f"{cluster.url('1')}/crawler/resource/shop"
+    status, answer = await request("PUT", url, wanted)
     assert status == 200, answer
     found = await eventually(lambda: owners(cluster), "owner of every part", 30)
     assert len(set(found)) == PARTS, "parts share a worker although others are idle"
@@ -75,7 +81,7 @@ async def test_parts_survive_the_deaths_of_their_workers(cluster: Cluster, site:
         before = await wait_done(cluster, "1", 40 * (turn + 1), 60)
         cluster.workers[victim].kill_group()
         await wait_done(cluster, "1", before + 20, 60)
-        cluster.start_worker(victim)
+        cluster.start_worker(victim, **installed)
     await wait_finished(cluster, "1")
     _check(cluster, site)
     ended = await show(cluster, "1")

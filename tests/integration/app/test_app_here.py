@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from crawler.app import here
-from crawler.app.kept import exported, kept_export, kept_items
+from crawler.app import here, trial
+from crawler.app.kept import exported, kept_export, kept_items, open_kept
 from crawler.cli.main import run_command
 from crawler.config import sqlite_url
 from crawler.definition import Definition, from_data, load_text
@@ -111,9 +111,9 @@ async def test_a_name_that_is_not_there_is_told_with_those_that_are(
 
 
 async def test_a_proposal_reads_the_page_by_its_rules(site: str) -> None:
-    text = await here.propose(f"{site}/category/lamps", host(site))
+    text = await trial.propose(f"{site}/category/lamps", host(site))
     definition = load_text(text)
-    found = await here.try_page(definition, f"{site}/category/lamps", hosts=host(site))
+    found = await trial.try_page(definition, f"{site}/category/lamps", hosts=host(site))
     assert found.rule == "list"
     assert found.links
 
@@ -123,13 +123,13 @@ async def test_a_proposal_reads_the_page_by_its_rules(site: str) -> None:
 )
 async def test_a_page_that_proposes_nothing_is_told(path: str, said: str, site: str) -> None:
     with pytest.raises((FetchFailed, InvalidInput), match=said):
-        await here.propose(f"{site}{path}", host(site))
+        await trial.propose(f"{site}{path}", host(site))
 
 
 async def test_a_private_address_is_refused_with_the_way_out(site: str) -> None:
     with pytest.raises(FetchFailed, match=r"address refused .*--allow-private"):
-        await here.propose(f"{site}/")
-    assert await here.propose(f"{site}/", allow_private=["127.0.0.0/8"])
+        await trial.propose(f"{site}/")
+    assert await trial.propose(f"{site}/", allow_private=["127.0.0.0/8"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +170,11 @@ async def test_a_finished_crawl_says_so_and_goes_again(site: str, tmp_path: Path
     assert re.search(r"this crawl ended on \d{4}-\d\d-\d\d at .*1 items.*--again", second.err)
     assert json.loads(output.read_text())["title"] == "lamps"
     assert (tmp_path / "access.jsonl").read_text() == log, "something was fetched"
-    changed = await run("run", file, home, "-s", "max_pages=1", "-s", "schedule=every 6h")
+    settings = ("-s", "max_pages=1", "-s", "schedule=every 6h", "-s", "partitions=2")
+    changed = await run("run", file, home, *settings)
     assert "--again crawls anew, by the changed definition" in changed.err
     assert "warning: schedule: run crawls once, now" in changed.err
+    assert "warning: partitions: run crawls in one process" in changed.err
     third = await run("run", file, home, "--again", "-s", "max_pages=1")
     assert "max_pages (1) reached: 1 pages, 1 items" in third.err
     assert (tmp_path / "access.jsonl").read_text() != log
@@ -247,3 +249,15 @@ async def test_an_export_goes_on_into_the_next_run(site: str, tmp_path: Path) ->
     assert later == [f"{site}/category/chairs"]
     assert await urls(end) == ([], end)
     assert (await urls(""))[0] == later
+
+
+async def test_old_runs_go_here_too(site: str, tmp_path: Path) -> None:
+    definition = crawl_of(site).model_copy(update={"keep_runs": 2, "keep_pages": 1})
+    for run in (1, 2, 3):
+        await here.crawl_here(definition, tmp_path, run=run, hosts=host(site))
+    async with open_kept(here.local_url(tmp_path)) as store:
+        assert list(await store.runs(here.LOCAL)) == [2, 3]
+        pages, _ = await store.pages(here.LOCAL, run=3)
+        assert len(pages) == 1
+        with pytest.raises(NotFound, match="keep_pages"):
+            await store.pages(here.LOCAL, run=2)

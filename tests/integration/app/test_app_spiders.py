@@ -150,5 +150,59 @@ async def test_a_spider_is_checked_and_tried(
         command = ["try", str(file), f"{url}/product/3", "--rule=parse_product"]
         assert await asyncio.to_thread(run_command, command) == 1
         assert "crawler: parse_product: KeyError: 'category' (shop.py:" in capsys.readouterr().err
+        command.append("--carry=category=lamps")
+        assert await asyncio.to_thread(run_command, command) == 0
+        assert "category: lamps" in capsys.readouterr().out
+        command = ["try", str(file), f"{url}/product/3", "--rule=parse_produkt"]
+        assert await asyncio.to_thread(run_command, command) == 2
+        said = "rule: the spider has no callback 'parse_produkt', did you mean parse_product?"
+        assert capsys.readouterr().err == f"crawler: {said}\n"
         assert await asyncio.to_thread(run_command, ["apply", str(file)]) == 2
         assert "code does not travel: install it on the workers" in capsys.readouterr().err
+
+
+async def test_a_new_spider_runs_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with serve_shop(0, tmp_path / "access.jsonl", COUNT) as url:
+
+        async def command(*arguments: str) -> int:
+            return await asyncio.to_thread(run_command, arguments)
+
+        assert await command("new", "lamps", "--spider", f"{url}/category/lamps") == 0
+        assert capsys.readouterr().out.startswith("lamps.py is written; crawler run lamps.py")
+        once = (tmp_path / "lamps.py").read_text()
+        assert await command("new", "lamps.py", "--spider") == 5
+        assert "lamps.py: is there already; choose another name" in capsys.readouterr().err
+        assert (tmp_path / "lamps.py").read_text() == once
+        arguments = ["lamps.py", "-o", "items.jsonl", "--data=home", "-s", "download_delay=0.0"]
+        running = await crawl(arguments)
+        _, said = await running.communicate()
+        assert running.returncode == 0, said
+    lines = (tmp_path / "items.jsonl").read_text().splitlines()
+    names = {json.loads(line)["title"] for line in lines}
+    assert names == {each.name for each in products(COUNT) if each.category == "lamps"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["shop"], "shop: expected a URL like"),
+        (["shop", "https://shop.example/"], "is one argument too many; --spider writes a spider"),
+        (["https://shop.example/", "--spider"], "the name comes first: crawler new NAME --spider"),
+        (["../shop", "--spider"], "name: 1 to 128 characters, starting with a letter or digit"),
+        (["я" * 128, "--spider"], ".py: File name too long"),
+    ],
+)
+def test_a_spider_that_cannot_be_made_is_refused(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["new", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

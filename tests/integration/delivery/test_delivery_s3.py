@@ -102,14 +102,33 @@ async def test_a_key_goes_nowhere_else(secret: str, said: str) -> None:
     assert KEY not in str(failed.value)
 
 
-async def test_what_the_bucket_refuses_waits_for_somebody() -> None:
+@pytest.mark.parametrize(
+    ("status", "text", "said", "refused"),
+    [
+        (403, "<Code>SignatureDoesNotMatch</Code>", "HTTP 403: SignatureDoesNotMatch", True),
+        (404, "<Error><Code>NoSuchBucket</Code></Error>", "HTTP 404: NoSuchBucket", True),
+        (403, "<Code>RequestTimeTooSkewed</Code>", "HTTP 403: RequestTimeTooSkewed", False),
+        (400, "<Code>RequestTimeout</Code>", "HTTP 400: RequestTimeout", False),
+        (503, "<Code>SlowDown</Code>", "HTTP 503: SlowDown", False),
+        (403, "<Code>no\nword</Code>", "HTTP 403", True),
+        (403, " " * 1_000_000 + "<Code>Late</Code>", "HTTP 403", True),
+        (
+            *(301, "<Code>PermanentRedirect</Code>"),
+            *("HTTP 301: PermanentRedirect (a redirect; name its target)", True),
+        ),
+    ],
+)
+async def test_what_the_bucket_says_is_told_and_what_does_not_pass_waits_for_somebody(
+    status: int, text: str, said: str, refused: bool
+) -> None:
     async def receive(request: web.Request) -> web.Response:
-        return web.Response(status=403, text="<Code>SignatureDoesNotMatch</Code>")
+        await request.read()
+        return web.Response(status=status, text=text)
 
     async with serving(receive) as url, open_post(LOOPBACK, None, secrets=SECRETS) as post:
-        with pytest.raises(DeliveryFailed, match="HTTP 403") as failed:
+        with pytest.raises(DeliveryFailed) as failed:
             await post.send(bucket(f"{url}/items"), PARCEL)
-    assert failed.value.refused
+    assert (str(failed.value), failed.value.refused) == (said, refused)
 
 
 @pytest.mark.threat(6)

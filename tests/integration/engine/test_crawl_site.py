@@ -11,7 +11,7 @@ from aiohttp import web
 from crawler.clock import SystemClock
 from crawler.definition import from_data
 from crawler.engine.crawl import Crawl, EngineSettings
-from crawler.engine.single import fetch_page
+from crawler.engine.single import open_single
 from crawler.errors import FetchFailed
 from crawler.model import PageState
 from tests.fakes.frontier import MemoryRun
@@ -151,9 +151,15 @@ async def test_a_single_page_is_fetched_as_a_crawl_would() -> None:
     async with serving(shop.handle) as origin:
         made = from_data(definition(origin))
         settings = EngineSettings(typed_hosts=(origin.removeprefix("http://"),))
-        page = await fetch_page(made, f"{origin}/old", settings, SystemClock())
-        assert (page.url, page.status, page.charset) == (f"{origin}/product/3", 200, "utf-16le")
-        with pytest.raises(FetchFailed, match=r"robots\.txt forbids it"):
-            await fetch_page(made, f"{origin}/private", settings, SystemClock())
-        with pytest.raises(FetchFailed, match="address refused"):
-            await fetch_page(made, f"{origin}/old", EngineSettings(), SystemClock())
+        async with open_single(made, settings, SystemClock()) as single:
+            page = await single.get(f"{origin}/old")
+            assert (page.url, page.status, page.charset) == (
+                f"{origin}/product/3",
+                200,
+                "utf-16le",
+            )
+            with pytest.raises(FetchFailed, match=r"robots\.txt forbids it"):
+                await single.get(f"{origin}/private")
+        async with open_single(made, EngineSettings(), SystemClock()) as single:
+            with pytest.raises(FetchFailed, match="address refused"):
+                await single.get(f"{origin}/old")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from crawler.definition.keeping import DEFAULT
-from crawler.master.retention import ROWS
+from crawler.definition.keeping import DEFAULT, ROWS
 from crawler.master.wishes import Action
 from crawler.model import Keep, State
 from tests.etcd_server import EtcdServer

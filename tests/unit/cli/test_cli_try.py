@@ -27,7 +27,12 @@ item.name = {{ json = "name", required = true }}
 name = "news"
 structured = true
 next = {{ css = "a.next", join = true }}
+follow = [{{ css = "a.best", to = "ranked", carry = {{ rank = "h1", shelf = "h2" }} }}]
 item.title = "h1"
+[[rules]]
+name = "ranked"
+item.rank = {{ carry = "rank", type = "int" }}
+item.shelf = {{ carry = "shelf" }}
 """
 NEWS = "<meta property=og:title content=News><h1>News</h1><a class=next href=/news2>more</a>"
 
@@ -100,3 +105,28 @@ def test_json_tells_matches_requests_and_what_goes_on(
     out = tried(origin, "/news", tmp_path, capsys, "--rule", "news")
     assert "the item goes on on the next page" in out
     assert "structured = true" in out
+
+
+def test_what_a_link_would_have_carried_can_be_given(
+    origin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--rule=ranked", "--carry=rank=3", "--carry=shelf=top left", "--json")
+    (item,) = json.loads(tried(origin, "/news", tmp_path, capsys, *options))["items"]
+    assert item["fields"] == {"rank": 3, "shelf": "top left"}
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--carry=rank", "--carry: write NAME=VALUE, like category=lamps (got 'rank')"),
+        ("--carry=a b=1", "--carry: write NAME=VALUE, like category=lamps (got 'a b=1')"),
+        ("--rule=rank", "rule: there is items, news, ranked (got 'rank')"),
+    ],
+)
+def test_what_is_not_there_is_told(
+    origin: str, option: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES.format(origin=origin))
+    assert run_command(["try", str(file), f"{origin}/news", option]) == 2
+    assert capsys.readouterr().err == f"crawler: {said}\n"

@@ -85,6 +85,7 @@ def test_json_and_toml_say_the_same() -> None:
         ("headers = { A = 1 }", "headers.A", "must be a string"),
         ("cookies = { a = 'x;y' }", "cookies", "semicolons"),
         ("name = 'shop'", "name", "unknown field"),
+        ("login = { url = 'https://a/' }", "login", "give the session's cookie: cookies = {"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_line(line: str, field: str, said: str) -> None:

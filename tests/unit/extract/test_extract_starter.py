@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crawler.definition import load_text
-from crawler.engine.extract import Extractor
-from crawler.engine.extract.starter import starter
+from crawler.engine.extract import Extractor, guess, starter
 
 URL = "https://books.example/index.html"
 CARDS = "".join(
@@ -22,7 +21,7 @@ LIST = f"""<title>All</title><meta name=description content="x">
 
 
 def test_a_list_page_is_understood() -> None:
-    text = starter(URL, LIST.encode())
+    text = starter(guess(URL, LIST.encode()))
     definition = load_text(text)
     listing, page = definition.rules
     assert (listing.match, page.name) == (URL, "page")
@@ -41,7 +40,7 @@ def test_a_page_of_its_own_becomes_a_site() -> None:
     <script type="application/ld+json">{"brand": {"name": "ACME"}, "sku": "9"}</script>
     <article><p>one</p><p>two</p></article>"""
     url = "https://shop.example/thing?id=1"
-    definition = load_text(starter(url, html.encode()))
+    definition = load_text(starter(guess(url, html.encode())))
     (thing,) = Extractor(definition).extract(html.encode(), url, content_type="text/html").items
     assert thing.fields == {
         "title": "Thing",
@@ -69,7 +68,7 @@ def test_a_page_of_its_own_becomes_a_site() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("url", ["https://h.example/", "http://127.0.0.1:8080/a*b?x=%22*&y='#z"])
 def test_it_always_loads(body: bytes, url: str) -> None:
-    definition = load_text(starter(url, body))
+    definition = load_text(starter(guess(url, body)))
     extraction = Extractor(definition).extract(
         body, url.partition("#")[0], content_type="text/html"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from crawler.engine.fetch import Page as Answer
 from crawler.errors import InvalidInput
 from crawler.model import Item, PageState
 from crawler.spider import DropItem, Page, Request, Spider
+from crawler.spider.files import keep_file, sweep_drafts
 from crawler.spider.loading import merged
 from crawler.spider.reading import SpiderReader
+from tests.contract.rows import NOON
 from tests.unit.engine.site import redirect
 from tests.unit.engine.virtual import run
 from tests.unit.engine.world import FAST, A, World
@@ -345,6 +348,18 @@ def test_a_saved_body_is_a_file_by_its_hash(tmp_path: Path) -> None:
     assert (tmp_path / first["path"]).read_bytes() == b"<p>bytes"
     assert first["bytes"] == len(b"<p>bytes")
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def test_what_a_killed_process_was_writing_is_swept_up_later(tmp_path: Path) -> None:
+    keep_file(tmp_path, b"a", "text/plain")
+    drafts = tmp_path / ".drafts"
+    for age_s in (60, 7200):
+        (drafts / f"{age_s}").touch()
+        os.utime(drafts / f"{age_s}", times=(NOON - age_s, NOON - age_s))
+    sweep_drafts(tmp_path, NOON)
+    sweep_drafts(tmp_path / "nowhere", NOON)
+    assert [each.name for each in drafts.iterdir()] == ["60"]
+    assert len(list(tmp_path.glob("??/*"))) == 1
 
 
 def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:

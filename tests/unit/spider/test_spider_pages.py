@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crawler.engine import fetch
+from crawler.errors import InvalidInput
 from crawler.model import Request as Asked
 from crawler.spider import Page, Request
 
@@ -35,6 +36,15 @@ def test_selections_are_those_of_scrapy() -> None:
     assert page(CARDS).xpath("count(//li)").get() == "4"
     assert page(CARDS).css("q").get() is None
     assert page(CARDS).css("q").attrib == {}
+
+
+def test_regular_expressions_search_text_and_selections() -> None:
+    assert page(CARDS).re(r"href=(\w+)>") == ["one"]
+    assert page(CARDS).css("a::text").re(r"[A-Z]\w") == ["On", "Tw"]
+    assert page(CARDS).css("a").re_first(r"mailto:(\S+)@") == "me"
+    assert page(CARDS).css("q").re_first("x", "none") == "none"
+    with pytest.raises(InvalidInput, match="has 2 groups; keep the one"):
+        page(CARDS).re("(a)(b)")
 
 
 def test_links_are_resolved_against_the_base() -> None:
