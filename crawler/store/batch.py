@@ -154,6 +154,12 @@ def work_out(
     return batch
 
 
+def struck(strikes: int, *, bound: bool) -> PageState:
+    """What becomes of a pending page that has killed its process so many times. A ``bound`` one
+    carries what is written with its end, so it is not ended here."""
+    return PageState.FAILED if strikes >= STRIKES_TO_FAIL and not bound else PageState.PENDING
+
+
 def page_row(
     claim: Claim,
     request: Request,

@@ -129,7 +129,8 @@ class Frontier(Protocol):
         """
 
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:
-        """Note that this page killed its process; the third strike fails it with ``reason``.
+        """Note that this page killed its process; the third strike fails it with ``reason``, unless
+        it is ``bound``: whoever is handed such a page ends it, with the item that it carries.
 
         The one write that counts again when it is repeated."""
 

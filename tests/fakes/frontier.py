@@ -287,7 +287,7 @@ class MemoryFrontier:
         if row is not None and row.state is PageState.PENDING:
             row.request = replace(row.request, strikes=row.request.strikes + 1)
             row.reason, row.not_before = reason, 0.0
-            if row.request.strikes >= STRIKES:
+            if row.request.strikes >= STRIKES and not row.request.bound:
                 row.state = PageState.FAILED
         return self._run.progress()
 
