@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
+from itertools import chain
 from urllib.parse import urlsplit
 from xml.parsers import expat
 
@@ -28,7 +29,10 @@ MAX_NESTED = 10_000  # sitemaps that one index may lead to
 
 _LABELS = (SITEMAP, "<sitemap 2>", "<sitemap 3>")  # one index in another in another
 _MAX_DEPTH = 64  # of elements
-_MAX_ELEMENTS = 2_000_000  # some seconds; entries in thirty languages have as many
+_MAX_ELEMENTS = 2_000_000  # entries in thirty languages have as many
+_MAX_LOOKED_AT = 10 * MAX_ENTRIES  # entries, whether or not they are among those taken
+_MAX_NAMES = 1_000  # of elements and attributes: the parser remembers each
+_MAX_TOKEN = 1 << 20  # bytes of one tag or comment, which is scanned again with every piece
 _MOST_REPAIRED = 10 << 20  # characters: sites that cannot escape an ampersand are small
 _ROOTS = frozenset({"urlset", "sitemapindex", "rss", "feed", "rdf"})
 _BARE = re.compile("&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
@@ -82,13 +86,17 @@ class _Listing:
         self.cut = ""  # why, if not for a mistake
         self._beyond = 0
         self._strange = 0
+        self._looked_at = 0
 
     def __len__(self) -> int:
         return len(self.pages) + len(self.nested)
 
     def add(self, reference: str, *, nested: bool, bases: Sequence[str] = ()) -> None:
         """Note an entry, up to the bounds. ``bases`` are what it is relative to, each to the one
-        before, the first to the sitemap."""
+        before, the first to the sitemap. Raises `_TooMuchError`."""
+        self._looked_at += 1
+        if self._looked_at > _MAX_LOOKED_AT:
+            raise _TooMuchError(f"more than {_MAX_LOOKED_AT} entries")
         entries, most = (self.nested, MAX_NESTED) if nested else (self.pages, MAX_ENTRIES)
         if len(entries) >= most:
             self._beyond += 1
@@ -122,20 +130,23 @@ def _read_robots(body: bytes, url: str) -> _Listing:
 
 def _read_lines(pieces: Pieces, url: str) -> _Listing:
     """One URL a line."""
-    listing, rest = _Listing(url), ""
-    for piece in pieces:
-        text = rest[-4 * MAX_URL :] + piece.replace("\r", "\n")
-        whole, newline, rest = text.rpartition("\n")
-        _take_lines(whole + newline, listing)
-    _take_lines(rest, listing)
+    listing = _Listing(url)
+    try:
+        _take_lines(pieces, listing)
+    except _TooMuchError as error:
+        listing.cut = str(error)
     if not len(listing):
         raise FetchFailed("not a sitemap", retry=False)
     return listing
 
 
-def _take_lines(text: str, listing: _Listing) -> None:
-    for found in _LINE.finditer(text):
-        listing.add(found[1], nested=False)
+def _take_lines(pieces: Iterable[str], listing: _Listing) -> None:
+    rest = ""
+    for piece in chain(pieces, ("\n",)):
+        text = rest[-4 * MAX_URL :] + piece.replace("\r", "\n")
+        whole, newline, rest = text.rpartition("\n")
+        for found in _LINE.finditer(whole + newline):
+            listing.add(found[1], nested=False)
 
 
 def _read_xml(pieces: Pieces, url: str) -> _Listing:
@@ -173,7 +184,7 @@ def _repaired(pieces: Pieces) -> str | None:
 
 
 class _TooMuchError(Exception):
-    """It has more elements than anybody should read."""
+    """It has more of something than anybody should read."""
 
 
 class _Reader:
@@ -189,18 +200,25 @@ class _Reader:
         self._linked = False  # this item has had its link
         self._guid = ""
         self._elements = 0
-        self._parser = expat.ParserCreate()
+        self._names: set[str] = set()
+        self._parser = expat.ParserCreate("utf-8", intern=None)
 
     def read(self, pieces: Iterable[str]) -> None:
-        """Raises `FetchFailed` for what is no sitemap, `ExpatError` for what is no XML."""
+        """Raises `FetchFailed` for what is no sitemap, `ExpatError` for what is no XML, and
+        `_TooMuchError`."""
         parser = self._parser
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.EntityDeclHandler = self._refuse_entities
+        given = 0
         for piece in pieces:
-            parser.Parse(piece, False)
-        parser.Parse("", True)
+            octets = piece.encode()
+            parser.Parse(octets, False)
+            given += len(octets)
+            if given - parser.CurrentByteIndex > _MAX_TOKEN:
+                raise _TooMuchError(f"a tag or comment of more than {_MAX_TOKEN} bytes")
+        parser.Parse(b"", True)
 
     def _refuse_entities(self, *_: object) -> None:
         raise FetchFailed("a sitemap that declares entities", retry=False)
@@ -210,6 +228,9 @@ class _Reader:
         self._elements += 1
         if self._elements > _MAX_ELEMENTS:
             raise _TooMuchError(f"more than {_MAX_ELEMENTS} elements")
+        self._names.update((name, *attributes))
+        if len(self._names) > _MAX_NAMES:
+            raise _TooMuchError(f"more than {_MAX_NAMES} names of elements and attributes")
         if not path and local not in _ROOTS:
             raise FetchFailed(f"not a sitemap: <{name[:40]}>", retry=False)
         if len(path) >= _MAX_DEPTH:
