@@ -124,6 +124,7 @@ class Frontier(Protocol):
 
         A visit that found its page unchanged takes over what the run that this one builds on has
         of it: its items, which sinks do not get again, and the pages first found on it, as links.
+        Of many links a ``share`` may come ahead, by visits that leave the page pending.
 
         A page that is to be tried again waits from the commit on, a day at most.
         """

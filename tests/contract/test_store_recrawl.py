@@ -121,6 +121,31 @@ async def test_a_repeated_commit_takes_over_once(store: Store) -> None:
 
 
 @EVERYWHERE
+async def test_many_links_are_taken_over_share_by_share(store: Store) -> None:
+    frontier = await begun(store, 1)
+    links = [request(f"{n}", depth=1) for n in range(7)]
+    trap = (request("trap"), "trap: none")
+    await frontier.commit([read(START, *links, items=(ITEM,), excluded=(trap,))])
+    await frontier.commit([read(each) for each in links])
+    assert (await frontier.finish("finished")).finished
+    frontier = await begun(store, 2)
+    start = (await window(frontier))["start"]
+    assert start.before is not None
+    assert start.before.links == 8
+    ahead = [Visit(start, PageState.PENDING, unchanged=True, share=(first, 3)) for first in (0, 3)]
+    first = await frontier.commit(ahead[:1])
+    assert (first.known, first.done, first.items, first.unchanged) == (4, 0, 0, 0)
+    assert await frontier.commit(ahead[:1]) == first  # its answer was lost
+    second = await frontier.commit(ahead[1:])
+    assert (second.known, second.pending) == (7, 7)
+    assert set(await window(frontier)) == {"start", "0", "1", "2", "3", "4", "5"}
+    last = await frontier.commit([same(start, share=(6, None))])
+    assert (last.known, last.done, last.excluded) == (9, 1, 1)
+    assert (last.items, last.unchanged) == (1, 1)
+    assert set(await window(frontier)) == {str(n) for n in range(7)}
+
+
+@EVERYWHERE
 async def test_a_page_that_is_reached_otherwise_is_not_compared(store: Store) -> None:
     await first_run(store)
     frontier = await begun(store, 2)

@@ -35,7 +35,7 @@ async def record(tx: Transaction, claim: Claim, visits: Sequence[Visit]) -> Prog
     if batch.pages:
         changes = {row[-1]: row for row in batch.pages}  # by seq: the last word on each page
         await tx.run(_SQL["complete_pages"], columns(list(changes.values())))
-    batch.inherit(await heritage.children(tx, claim, batch.unchanged))
+    batch.inherit(await heritage.children(tx, claim, batch.shares))
     await _insert_links(tx, claim, batch)
     if batch.items:
         await tx.run(_SQL["insert_items"], [claim.run_id, *columns(batch.items)])
