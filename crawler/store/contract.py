@@ -235,8 +235,8 @@ class Store(Protocol):
 
         Of a run beyond ``keep.pages`` the pages go, and its items keep their URLs; beyond
         ``keep.runs`` all goes but that it was: its due time begins no other run. Left alone are the
-        latest run, those that go on, and those whose items a sink has yet to get. Calls are short,
-        so that they may run beside crawls."""
+        latest run, those that go on, those whose items a sink has yet to get, and what the next run
+        would build on. Calls are short, so that they may run beside crawls."""
 
     async def failed(
         self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000

@@ -509,15 +509,26 @@ async def test_what_a_run_builds_on_is_kept_until_that_is_over(store: Store) -> 
     assert len(await store.items(RESOURCE, run=2)) == 3
 
 
-async def test_nothing_builds_on_what_is_half_gone(store: Store) -> None:
+async def test_a_run_that_got_nothing_does_not_cost_what_the_next_builds_on(store: Store) -> None:
     await first_run(store)
-    other = await begun(store, 2, recipe="another")
-    await other.commit([Visit(START, PageState.FAILED, "HTTP 500", 500)])
-    assert (await other.finish("finished")).finished  # which nobody builds on: it got nothing
-    await trim(store)
-    frontier = await begun(store, 3)
+    for run in (2, 3):
+        away = await begun(store, run, sweeps=False)
+        await away.commit([Visit(START, PageState.FAILED, "HTTP 500", 500)])
+        assert (await away.finish("every page failed")).finished
+        await trim(store)
+    with pytest.raises(NotFound, match="run 2 is not kept any more"):
+        await store.items(RESOURCE, run=2)
+    frontier = await begun(store, 4)
     (start,) = (await window(frontier)).values()
-    assert start.before is None
+    a, b = (await committed(frontier, start)).values()
+    await committed(frontier, a, b)
+    await frontier.commit([same((await window(frontier))["c"])])
+    assert not await frontier.sweep()
+    assert (await frontier.finish("finished")).finished
+    await trim(store)
+    with pytest.raises(NotFound, match="run 1 is not kept any more"):
+        await store.items(RESOURCE, run=1)
+    assert len(await store.items(RESOURCE, run=4)) == 3
 
 
 async def test_a_run_that_goes_on_after_its_end_builds_on_nothing(store: Store) -> None:
