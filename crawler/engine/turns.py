@@ -115,10 +115,10 @@ class TurnKeeper:
             return
 
     async def release_all(self) -> None:
-        """Give everything back: the crawl is over."""
-        held = tuple(lane for lane in self._lanes if lane.pace.turn is not None)
+        """Give everything back, also places in lines: the crawl is over."""
+        asked = tuple(lane for lane in self._lanes if lane.host in self._ask_at)
         try:
-            await self._give(held)
+            await self._give(asked)
         except (StoreUnavailable, OutcomeUnknown) as error:
             log.warning("turns on hosts run out by themselves", error=str(error))
 

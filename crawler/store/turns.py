@@ -87,7 +87,7 @@ def give_back(turn: Turn, holder: str, wait_s: float, now: float) -> Turn:
     """The row after ``holder`` released; somebody else's turn stays, the knowledge is kept."""
     turn = _present(turn, now)
     not_before = later(turn.not_before, wait_s, now)
-    if turn.holder == holder or now >= turn.until:
+    if turn.holder == holder:
         return Turn("", now, not_before)
     return Turn(turn.holder, turn.until, not_before)
 

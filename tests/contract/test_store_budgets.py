@@ -136,6 +136,18 @@ async def test_a_long_line_asks_seldom(store: Store, clock: SetClock) -> None:
     assert asked[names[0]] > 50, "the first asks as often as ever"
 
 
+async def test_who_gives_up_waiting_leaves_the_line(store: Store, clock: SetClock) -> None:
+    """And nothing else: whoever comes next learns that the last holder died."""
+    await ask(store.budgets("dead"))
+    for n in range(9):
+        await ask(store.budgets(f"patient {n}"))
+    clock.now += 6.0
+    for n in range(9):
+        await store.budgets(f"patient {n}").release({HOST: 0.0})
+    grant = await ask(store.budgets("b"))
+    assert (grant.held, grant.wanted, grant.lost) == (True, False, True)
+
+
 async def test_who_asks_no_more_keeps_no_place_in_the_line(store: Store, clock: SetClock) -> None:
     mine = store.budgets("a")
     await ask(mine)

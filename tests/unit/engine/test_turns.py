@@ -224,6 +224,24 @@ def test_without_the_store_no_turn_outlives_its_time() -> None:
     run(scenario())
 
 
+def test_a_crawl_that_ends_while_it_waits_leaves_the_line() -> None:
+    async def scenario() -> None:
+        book = HostBook(VirtualClock())
+        one, two = Player(book, "one"), Player(book, "two")
+        one.add("x")
+        await asyncio.sleep(0.01)
+        two.add("x")
+        await asyncio.sleep(0.01)
+        assert set(book.waiting[HOST]) == {"two"}
+        two.job.cancel()
+        await two.keeper.release_all()
+        assert not book.waiting[HOST]
+        assert book.hosts[HOST].holder == "one"
+        one.job.cancel()
+
+    run(scenario())
+
+
 def test_a_crawl_asks_when_it_was_told_to() -> None:
     """One statement for all hosts that are due, and none before."""
 
