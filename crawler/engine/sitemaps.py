@@ -8,8 +8,7 @@ of a definition can have; the label also says how many indexes led to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from urllib.parse import urlsplit
 from xml.parsers import expat
@@ -79,7 +78,7 @@ class _Listing:
     """The entries of one sitemap, each once."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self.pages: dict[str, None] = {}
         self.nested: dict[str, None] = {}
         self.broken = ""  # where reading ended before the end
@@ -91,21 +90,34 @@ class _Listing:
     def __len__(self) -> int:
         return len(self.pages) + len(self.nested)
 
-    def add(self, reference: str, *, nested: bool, bases: Sequence[str] = ()) -> None:
-        """Note an entry, up to the bounds. ``bases`` are what it is relative to, each to the one
-        before, the first to the sitemap. Raises `_TooMuchError`."""
-        self._looked_at += 1
-        if self._looked_at > _MAX_LOOKED_AT:
-            raise _TooMuchError(f"more than {_MAX_LOOKED_AT} entries")
+    def add(self, reference: str, *, nested: bool, base: str | None = None) -> None:
+        """Note an entry, up to the bounds. ``base`` is what it is relative to: None the sitemap, ""
+        nothing. Raises `_TooMuchError`."""
+        self._look()
         entries, most = (self.nested, MAX_NESTED) if nested else (self.pages, MAX_ENTRIES)
         if len(entries) >= most:
             self._beyond += 1
             return
         try:
-            base = reduce(lambda outer, inner: canonical(inner, outer), bases, self._url)
-            entries[canonical(reference.strip(), base)] = None
+            url = canonical(reference.strip(), self.url if base is None else base or None)
         except InvalidInput:
             self._strange += 1
+        else:
+            entries[url] = None
+
+    def within(self, base: str, outer: str) -> str:
+        """What ``base``, relative to another one, makes entries relative to; "" where it is no URL.
+        Raises `_TooMuchError`."""
+        self._look()
+        try:
+            return canonical(base, outer or None)
+        except InvalidInput:
+            return ""
+
+    def _look(self) -> None:
+        self._looked_at += 1
+        if self._looked_at > _MAX_LOOKED_AT:
+            raise _TooMuchError(f"more than {_MAX_LOOKED_AT} entries")
 
     def problems(self) -> Iterator[str]:
         """What is not among the entries, and why."""
@@ -194,7 +206,7 @@ class _Reader:
     def __init__(self, listing: _Listing) -> None:
         self._listing = listing
         self._path: list[str] = []
-        self._bases: list[tuple[int, str]] = []  # depth and xml:base of the elements around
+        self._bases = [(0, listing.url)]  # by xml:base, with the depth of the element
         self._text: list[str] | None = None  # of the element being read
         self._size = 0
         self._linked = False  # this item has had its link
@@ -238,7 +250,7 @@ class _Reader:
         parent = path[-1] if path else ""
         path.append(local)
         if attributes and (base := attributes.get("xml:base")):
-            self._bases.append((len(path), base))
+            self._bases.append((len(path), self._listing.within(base, self._bases[-1][1])))
         self._listen(wanted=False)
         if parent in ("url", "sitemap"):
             wanted = local == "loc"
@@ -267,8 +279,7 @@ class _Reader:
             self._add(attributes["href"])
 
     def _add(self, reference: str, *, nested: bool = False) -> None:
-        bases = [base for _, base in self._bases]
-        self._listing.add(reference, nested=nested, bases=bases)
+        self._listing.add(reference, nested=nested, base=self._bases[-1][1])
 
     def _characters(self, text: str) -> None:
         if self._text is not None and self._size <= 2 * MAX_URL:
@@ -277,7 +288,7 @@ class _Reader:
 
     def _end(self, _: str) -> None:
         self._close(self._path.pop())
-        if self._bases and self._bases[-1][0] > len(self._path):
+        if self._bases[-1][0] > len(self._path):
             self._bases.pop()
 
     def _close(self, local: str) -> None:

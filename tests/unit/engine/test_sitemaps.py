@@ -129,8 +129,9 @@ def test_the_header_stands_above_the_declaration() -> None:
 
 def test_entries_are_relative_to_their_xml_base() -> None:
     feed = """<feed xml:base="/blog/"><entry xml:base="2026/"><link href="a"/></entry>
-    <entry><link href="b"/></entry><entry xml:base="http://["><link href="c"/></entry></feed>"""
-    assert pages(feed) == [f"{A}/blog/2026/a", f"{A}/blog/b"]
+    <entry><link href="b"/></entry><entry xml:base="http://["><link href="c"/>
+    <link href="https://a.example/d"/></entry></feed>"""
+    assert pages(feed) == [f"{A}/blog/2026/a", f"{A}/blog/b", f"{A}/d"]
 
 
 def test_an_ampersand_that_is_not_escaped_is_one_all_the_same() -> None:
