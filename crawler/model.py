@@ -252,7 +252,9 @@ class Visit:
     ``imprint``: the page may be compared with it in a later run; None: it may not. ``unchanged``:
     the page is as ``request.before`` says, so its items and what was first found on it are taken
     over from that run, and ``items``, ``links`` and ``excluded`` are empty. ``due_at`` (not 0.0):
-    it was not even asked, because it is not due before.
+    it was not even asked, because it is not due before. ``share``: which of what was first found on
+    it are taken over, as they were found: from so many on, so many (None: all that are left). A
+    PENDING visit takes its share over ahead of the one that ends the page.
     """
 
     request: Request
@@ -271,6 +273,7 @@ class Visit:
     imprint: Imprint | None = None
     unchanged: bool = False
     due_at: float = 0.0
+    share: tuple[int, int | None] = (0, None)
 
 
 @dataclass(frozen=True, slots=True)

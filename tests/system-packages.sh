@@ -18,6 +18,7 @@ if [ "${1:-}" != demo ]; then
     # Debian keeps the server's programs off the PATH.
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
     [ -d /usr/share/doc/python3/html ] || missing="$missing python3-doc"
+    [ -e /usr/share/doc/git-doc/git.html ] || missing="$missing git-doc"
 fi
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -38,7 +39,7 @@ if [ ! -e "$policy" ]; then
     chmod +x "$policy"
 fi
 apt-get update -qq
-# Container images leave documentation out by default; the documentation set is a test's input.
+# Container images leave documentation out by default; documentation sets are a test's input.
 # shellcheck disable=SC2086 # a list of words
 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
     -o Dpkg::Options::=--path-include=/usr/share/doc/* $missing >/dev/null

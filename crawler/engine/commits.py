@@ -159,12 +159,19 @@ def _ahead(visits: Sequence[Visit], most: int) -> Iterator[Sequence[Visit]]:
     """What is committed before these visits: all but the last ``most`` links of each, while its
     page stays pending. Whoever dies in between has the page read again, and its links known."""
     for visit in visits:
-        first = visit.links[:-most]
-        for at in range(0, len(first), most):
-            links = first[at : at + most]
-            yield [Visit(visit.request, PageState.PENDING, links=links)]
+        again = Visit(visit.request, PageState.PENDING, due_at=visit.due_at)
+        for at in range(0, _links(visit) - most, most):
+            if visit.unchanged:
+                yield [replace(again, unchanged=True, share=(at, most))]
+            else:
+                yield [replace(again, links=visit.links[at : at + most])]
 
 
 def _ending(visit: Visit, most: int) -> Visit:
     """The visit with what `_ahead` has left of its links."""
-    return visit if len(visit.links) <= most else replace(visit, links=visit.links[-most:])
+    ahead = len(range(0, _links(visit) - most, most)) * most
+    if not ahead:
+        return visit
+    if visit.unchanged:
+        return replace(visit, share=(ahead, None))
+    return replace(visit, links=visit.links[ahead:])

@@ -23,8 +23,8 @@ from crawler.model import Item, Request
 MAX_PAGES: Final = 500  # of one item
 MAX_CHARS: Final = 524_288  # of the JSON of an unfinished item
 UNFINISHED: Final = "_next"  # among the missing fields: no field may be called so
-# The store fails a page with its third strike, and knows nothing of items.
-LAST_STRIKES: Final = 2
+# With its third strike a page is failed: by the store, unless an item travels with it.
+LAST_STRIKES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ class Reader:
         try:
             hit_sync("engine.in_parse")
             if request.rule is not None and is_sitemap(request.rule):
-                return self._sitemaps.read(page.body, page.url, request.rule)
+                return self._sitemaps.read(page.body, page.url, request.rule, page.charset)
             if self._spider is not None:
                 return self._spider.read(request, page)
             return self._extractor.extract(

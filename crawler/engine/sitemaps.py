@@ -8,15 +8,16 @@ of a definition can have; the label also says how many indexes led to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from urllib.parse import urlsplit
 from xml.parsers import expat
 
 from crawler.engine.extract.extractor import Extraction
 from crawler.engine.extract.links import Link
-from crawler.engine.fetch.coding import decoder
 from crawler.engine.fetch.robots import MAX_BYTES as ROBOTS_BYTES
 from crawler.engine.fetch.robotstxt import sitemaps_in
+from crawler.engine.pieces import Pieces
 from crawler.engine.urls import MAX_URL, canonical
 from crawler.errors import FetchFailed, InvalidInput
 
@@ -26,14 +27,16 @@ MAX_ENTRIES = 50_000  # likewise
 MAX_NESTED = 10_000  # sitemaps that one index may lead to
 
 _LABELS = (SITEMAP, "<sitemap 2>", "<sitemap 3>")  # one index in another in another
-_STEP = 1 << 16  # bytes parsed at a time
 _MAX_DEPTH = 64  # of elements
-_MAX_ELEMENTS = 2_000_000  # some seconds; entries in thirty languages have as many
-_MOST_REPAIRED = 10 << 20  # bytes: sites that cannot escape an ampersand are small
+_MAX_ELEMENTS = 2_000_000  # entries in thirty languages have as many
+_MAX_LOOKED_AT = 4 * MAX_ENTRIES  # entries, whether or not they are among those taken
+_MAX_NAMES = 1_000  # of elements and attributes: the parser remembers each
+_MAX_TOKEN = 1 << 20  # bytes of one tag or comment, which is scanned again with every piece
+_MOST_REPAIRED = 10 << 20  # characters: sites that cannot escape an ampersand are small
 _ROOTS = frozenset({"urlset", "sitemapindex", "rss", "feed", "rdf"})
-_BARE = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
-_BLANK = b" \t\r\n"
-_LINE = re.compile(rb"^[ \t]*(https?://[^\r\n]+)", re.MULTILINE)
+_BARE = re.compile("&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # in XML 1.0
+_LINE = re.compile(r"^[ \t]*(https?://[^\n]+)", re.MULTILINE)
 
 
 def is_sitemap(rule: str | None) -> bool:
@@ -48,12 +51,13 @@ class Sitemaps:
     def __init__(self, takes: Callable[[str], bool]) -> None:
         self._takes = takes
 
-    def read(self, body: bytes, url: str, label: str) -> Extraction:
-        """The links of a sitemap. Raises `FetchFailed` for what is none."""
+    def read(self, body: bytes, url: str, label: str, charset: str | None = None) -> Extraction:
+        """The links of a sitemap. ``charset`` is what its header says, None if nothing. Raises
+        `FetchFailed` for what is none."""
         if urlsplit(url).path == "/robots.txt":
             return self._links(_read_robots(body, url), 0)
-        pieces = _Pieces(body)
-        is_xml = pieces.start().startswith((b"<", b"\xff\xfe", b"\xfe\xff"))
+        pieces = Pieces(body, MAX_BYTES, charset)
+        is_xml = pieces.start().startswith("<")
         listing = _read_xml(pieces, url) if is_xml else _read_lines(pieces, url)
         return self._links(listing, _LABELS.index(label) + 1)
 
@@ -74,27 +78,46 @@ class _Listing:
     """The entries of one sitemap, each once."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self.pages: dict[str, None] = {}
         self.nested: dict[str, None] = {}
         self.broken = ""  # where reading ended before the end
         self.cut = ""  # why, if not for a mistake
         self._beyond = 0
         self._strange = 0
+        self._looked_at = 0
 
     def __len__(self) -> int:
         return len(self.pages) + len(self.nested)
 
-    def add(self, reference: str, *, nested: bool) -> None:
-        """Note an entry, up to the bounds."""
+    def add(self, reference: str, *, nested: bool, base: str | None = None) -> None:
+        """Note an entry, up to the bounds. ``base`` is what it is relative to: None the sitemap, ""
+        nothing. Raises `_TooMuchError`."""
+        self._look()
         entries, most = (self.nested, MAX_NESTED) if nested else (self.pages, MAX_ENTRIES)
         if len(entries) >= most:
             self._beyond += 1
             return
         try:
-            entries[canonical(reference.strip(), self._url)] = None
+            url = canonical(reference.strip(), self.url if base is None else base or None)
         except InvalidInput:
             self._strange += 1
+        else:
+            entries[url] = None
+
+    def within(self, base: str, outer: str) -> str:
+        """What ``base``, relative to another one, makes entries relative to; "" where it is no URL.
+        Raises `_TooMuchError`."""
+        self._look()
+        try:
+            return canonical(base, outer or None)
+        except InvalidInput:
+            return ""
+
+    def _look(self) -> None:
+        self._looked_at += 1
+        if self._looked_at > _MAX_LOOKED_AT:
+            raise _TooMuchError(f"more than {_MAX_LOOKED_AT} entries")
 
     def problems(self) -> Iterator[str]:
         """What is not among the entries, and why."""
@@ -109,26 +132,6 @@ class _Listing:
             yield f"{self._strange} entries are no URLs"
 
 
-class _Pieces:
-    """The bytes of a sitemap piece by piece, unpacked where it is a gzip file."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._packed = body.startswith(b"\x1f\x8b")
-
-    def __iter__(self) -> Iterator[bytes]:
-        unpack = decoder("gzip", MAX_BYTES) if self._packed else None
-        for at in range(0, len(self._body), _STEP):
-            piece = self._body[at : at + _STEP]
-            yield unpack.feed(piece) if unpack is not None else piece
-        if unpack is not None:
-            unpack.close()
-
-    def start(self) -> bytes:
-        """How it begins, without byte order mark and blanks."""
-        return next(iter(self), b"").removeprefix(b"\xef\xbb\xbf").lstrip(_BLANK)[:16]
-
-
 def _read_robots(body: bytes, url: str) -> _Listing:
     """Its Sitemap lines."""
     listing = _Listing(url)
@@ -137,34 +140,38 @@ def _read_robots(body: bytes, url: str) -> _Listing:
     return listing
 
 
-def _read_lines(pieces: _Pieces, url: str) -> _Listing:
+def _read_lines(pieces: Pieces, url: str) -> _Listing:
     """One URL a line."""
-    listing, rest = _Listing(url), b"\n"
-    for piece in pieces:
-        whole, newline, rest = (rest[-4 * MAX_URL :] + piece).rpartition(b"\n")
-        _take_lines(whole + newline, listing)
-    _take_lines(rest, listing)
+    listing = _Listing(url)
+    try:
+        _take_lines(pieces, listing)
+    except _TooMuchError as error:
+        listing.cut = str(error)
     if not len(listing):
         raise FetchFailed("not a sitemap", retry=False)
     return listing
 
 
-def _take_lines(text: bytes, listing: _Listing) -> None:
-    for found in _LINE.finditer(text.removeprefix(b"\n\xef\xbb\xbf")):
-        listing.add(found[1].decode("utf-8", "replace"), nested=False)
+def _take_lines(pieces: Iterable[str], listing: _Listing) -> None:
+    rest = ""
+    for piece in chain(pieces, ("\n",)):
+        text = rest[-4 * MAX_URL :] + piece.replace("\r", "\n")
+        whole, newline, rest = text.rpartition("\n")
+        for found in _LINE.finditer(whole + newline):
+            listing.add(found[1], nested=False)
 
 
-def _read_xml(pieces: _Pieces, url: str) -> _Listing:
+def _read_xml(pieces: Pieces, url: str) -> _Listing:
     """XML, once more with what is usually wrong put right where it is not well-formed."""
     listing = _read_well_formed(pieces, url)
     if listing.broken and (repaired := _repaired(pieces)) is not None:
-        listing = _read_well_formed(_Pieces(repaired), url)
+        listing = _read_well_formed([repaired], url)
     if listing.broken and not len(listing):
         raise FetchFailed(f"not readable as a sitemap: {listing.broken}", retry=False)
     return listing
 
 
-def _read_well_formed(pieces: _Pieces, url: str) -> _Listing:
+def _read_well_formed(pieces: Iterable[str], url: str) -> _Listing:
     """The entries up to the first mistake."""
     listing = _Listing(url)
     try:
@@ -176,18 +183,20 @@ def _read_well_formed(pieces: _Pieces, url: str) -> _Listing:
     return listing
 
 
-def _repaired(pieces: _Pieces) -> bytes | None:
-    """With ampersands escaped that stand for themselves; None for what is too large."""
-    whole = bytearray()
+def _repaired(pieces: Pieces) -> str | None:
+    """With ampersands escaped that stand for themselves, and blanks for characters that no XML
+    has; None for what is too large."""
+    parts, size = [], 0
     for piece in pieces:
-        whole += piece
-        if len(whole) > _MOST_REPAIRED:
+        parts.append(piece)
+        size += len(piece)
+        if size > _MOST_REPAIRED:
             return None
-    return _BARE.sub(b"&amp;", bytes(whole))
+    return _BARE.sub("&amp;", _ILLEGAL.sub(" ", "".join(parts)))
 
 
 class _TooMuchError(Exception):
-    """It has more elements than anybody should read."""
+    """It has more of something than anybody should read."""
 
 
 class _Reader:
@@ -197,22 +206,30 @@ class _Reader:
     def __init__(self, listing: _Listing) -> None:
         self._listing = listing
         self._path: list[str] = []
+        self._bases = [(0, listing.url)]  # by xml:base, with the depth of the element
         self._text: list[str] | None = None  # of the element being read
         self._size = 0
         self._linked = False  # this item has had its link
         self._guid = ""
         self._elements = 0
-        self._parser = expat.ParserCreate()
+        self._names: set[str] = set()
+        self._parser = expat.ParserCreate("utf-8", intern=None)
 
-    def read(self, pieces: _Pieces) -> None:
-        """Raises `FetchFailed` for what is no sitemap, `ExpatError` for what is no XML."""
+    def read(self, pieces: Iterable[str]) -> None:
+        """Raises `FetchFailed` for what is no sitemap, `ExpatError` for what is no XML, and
+        `_TooMuchError`."""
         parser = self._parser
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.EntityDeclHandler = self._refuse_entities
+        given = 0
         for piece in pieces:
-            parser.Parse(piece, False)
+            octets = piece.encode()
+            parser.Parse(octets, False)
+            given += len(octets)
+            if given - parser.CurrentByteIndex > _MAX_TOKEN:
+                raise _TooMuchError(f"a tag or comment of more than {_MAX_TOKEN} bytes")
         parser.Parse(b"", True)
 
     def _refuse_entities(self, *_: object) -> None:
@@ -223,12 +240,17 @@ class _Reader:
         self._elements += 1
         if self._elements > _MAX_ELEMENTS:
             raise _TooMuchError(f"more than {_MAX_ELEMENTS} elements")
+        self._names.update((name, *attributes))
+        if len(self._names) > _MAX_NAMES:
+            raise _TooMuchError(f"more than {_MAX_NAMES} names of elements and attributes")
         if not path and local not in _ROOTS:
             raise FetchFailed(f"not a sitemap: <{name[:40]}>", retry=False)
         if len(path) >= _MAX_DEPTH:
             raise FetchFailed("a sitemap that is nested too deeply", retry=False)
         parent = path[-1] if path else ""
         path.append(local)
+        if attributes and (base := attributes.get("xml:base")):
+            self._bases.append((len(path), self._listing.within(base, self._bases[-1][1])))
         self._listen(wanted=False)
         if parent in ("url", "sitemap"):
             wanted = local == "loc"
@@ -254,7 +276,10 @@ class _Reader:
 
     def _atom(self, attributes: dict[str, str]) -> None:
         if attributes.get("rel", "alternate") == "alternate" and attributes.get("href"):
-            self._listing.add(attributes["href"], nested=False)
+            self._add(attributes["href"])
+
+    def _add(self, reference: str, *, nested: bool = False) -> None:
+        self._listing.add(reference, nested=nested, base=self._bases[-1][1])
 
     def _characters(self, text: str) -> None:
         if self._text is not None and self._size <= 2 * MAX_URL:
@@ -262,15 +287,19 @@ class _Reader:
             self._size += len(text)
 
     def _end(self, _: str) -> None:
-        local = self._path.pop()
+        self._close(self._path.pop())
+        if self._bases[-1][0] > len(self._path):
+            self._bases.pop()
+
+    def _close(self, local: str) -> None:
         text = "".join(self._text).strip() if self._text is not None else ""
         self._listen(wanted=False)
         if local == "item" and not self._linked and self._guid:
-            self._listing.add(self._guid, nested=False)
+            self._add(self._guid)
         if not text:
             return
         if local == "guid":
             self._guid = text if text.startswith(("http://", "https://")) else ""
             return
         self._linked = True
-        self._listing.add(text, nested=self._path[-1] == "sitemap")
+        self._add(text, nested=self._path[-1] == "sitemap")

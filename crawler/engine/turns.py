@@ -19,7 +19,6 @@ from crawler.model import HostGrant
 log = structlog.get_logger(__name__)
 
 _RENEW_S = 2.0  # also how soon we learn that somebody else wants the host
-_ASK_S = 1.0  # turns are often given back before they run out
 _LINGER_S = 1.0  # an idle host is kept so long, in case more of it is found
 _YIELD_S = 0.5  # after handing a host over, the others ask first
 _REMEMBER_S = 60.0  # for so long a delay is remembered that a host's latency has taught
@@ -116,10 +115,10 @@ class TurnKeeper:
             return
 
     async def release_all(self) -> None:
-        """Give everything back: the crawl is over."""
-        held = tuple(lane for lane in self._lanes if lane.pace.turn is not None)
+        """Give everything back, also places in lines: the crawl is over."""
+        asked = tuple(lane for lane in self._lanes if lane.host in self._ask_at)
         try:
-            await self._give(held)
+            await self._give(asked)
         except (StoreUnavailable, OutcomeUnknown) as error:
             log.warning("turns on hosts run out by themselves", error=str(error))
 
@@ -136,7 +135,7 @@ class TurnKeeper:
         now = self._clock.elapsed()
         until = asked + grant.left_s  # the store counts from later
         if not grant.held:
-            self._ask_at[lane.host] = min(max(until, now + 0.05), now + _ASK_S)
+            self._ask_at[lane.host] = max(until, now + 0.05)
             self._lanes.grant(lane, None, now)
             return
         old = lane.pace.turn

@@ -71,11 +71,13 @@ class Delta:
 class Batch:
     """The effective part of a batch. ``links`` and ``excluded`` hold each fingerprint once, in the
     order found; the first one wins. They are not counted yet: only the database knows which of
-    them are new. ``unchanged``: pages of which the base's items and links are to be taken over."""
+    them are new. ``unchanged``: pages of which the base's items are to be taken over; ``shares``:
+    those of which its links are, with the first and the number of these (None: all)."""
 
     pages: list[Row] = field(default_factory=list)
     items: list[Row] = field(default_factory=list)
     unchanged: list[bytes] = field(default_factory=list)
+    shares: list[tuple[bytes, int, int | None]] = field(default_factory=list)
     links: dict[bytes, tuple[Request, bytes]] = field(default_factory=dict)
     excluded: dict[bytes, tuple[Request, bytes, str]] = field(default_factory=dict)
     delta: Delta = field(default_factory=Delta)
@@ -142,6 +144,8 @@ def work_out(
         made = _attempts(visit, attempts)
         batch.pages.append(_page_change(visit, seq, made, now))
         batch.gather(visit)
+        if visit.unchanged:
+            batch.shares.append((fingerprint, *visit.share))
         if visit.state is PageState.PENDING:
             standing[fingerprint] = seq, made
             batch.delta.fetched_bytes += clean_size(visit.size_bytes) if made > attempts else 0
@@ -152,6 +156,12 @@ def work_out(
             if visit.unchanged:
                 batch.unchanged.append(fingerprint)
     return batch
+
+
+def struck(strikes: int, *, bound: bool) -> PageState:
+    """What becomes of a pending page that has killed its process so many times. A ``bound`` one
+    carries what is written with its end, so it is not ended here."""
+    return PageState.FAILED if strikes >= STRIKES_TO_FAIL and not bound else PageState.PENDING
 
 
 def page_row(

@@ -124,12 +124,14 @@ class Frontier(Protocol):
 
         A visit that found its page unchanged takes over what the run that this one builds on has
         of it: its items, which sinks do not get again, and the pages first found on it, as links.
+        Of many links a ``share`` may come ahead, by visits that leave the page pending.
 
         A page that is to be tried again waits from the commit on, a day at most.
         """
 
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:
-        """Note that this page killed its process; the third strike fails it with ``reason``.
+        """Note that this page killed its process; the third strike fails it with ``reason``, unless
+        it is ``bound``: whoever is handed such a page ends it, with the item that it carries.
 
         The one write that counts again when it is repeated."""
 
@@ -233,8 +235,8 @@ class Store(Protocol):
 
         Of a run beyond ``keep.pages`` the pages go, and its items keep their URLs; beyond
         ``keep.runs`` all goes but that it was: its due time begins no other run. Left alone are the
-        latest run, those that go on, and those whose items a sink has yet to get. Calls are short,
-        so that they may run beside crawls."""
+        latest run, those that go on, those whose items a sink has yet to get, and what the next run
+        would build on. Calls are short, so that they may run beside crawls."""
 
     async def failed(
         self, resource_id: str, run: int, wanted: Failures, *, after: int = 0, limit: int = 1000

@@ -333,6 +333,24 @@ async def test_the_third_strike_fails_the_page(store: Store) -> None:
     assert await urls(frontier) == [request("a").url]
 
 
+async def test_a_page_that_carries_an_item_is_left_to_who_is_handed_it(store: Store) -> None:
+    bound = request("2", bound=True, carry={"=": {"title": "T"}})
+    frontier = await seeded(store, PAGE)
+    await frontier.commit([done(PAGE, bound)])
+    for _ in range(4):
+        progress = await frontier.strike(bound.fingerprint, "killed its process")
+        assert (progress.failed, progress.pending) == (0, 1)
+    [handed] = (await frontier.window(9, 9, frozenset())).requests
+    assert (handed.strikes, handed.carry) == (4, bound.carry)
+    unfinished = Item("r", {"title": "T"}, ("_next",))
+    end = Visit(handed, PageState.FAILED, "killed its process", items=(unfinished,))
+    progress = await frontier.commit([end])
+    assert (progress.failed, progress.pending, progress.incomplete_items) == (1, 0, 1)
+    assert await frontier.strike(bound.fingerprint, "again") == progress
+    [record] = await store.items(RESOURCE)
+    assert (record.fields, record.missing) == ({"title": "T"}, ("_next",))
+
+
 async def test_a_waiting_page_may_be_struck(store: Store) -> None:
     frontier = await seeded(store, PAGE)
     await frontier.commit([Visit(PAGE, PageState.PENDING, retry_after_s=60.0)])

@@ -121,6 +121,31 @@ async def test_a_repeated_commit_takes_over_once(store: Store) -> None:
 
 
 @EVERYWHERE
+async def test_many_links_are_taken_over_share_by_share(store: Store) -> None:
+    frontier = await begun(store, 1)
+    links = [request(f"{n}", depth=1) for n in range(7)]
+    trap = (request("trap"), "trap: none")
+    await frontier.commit([read(START, *links, items=(ITEM,), excluded=(trap,))])
+    await frontier.commit([read(each) for each in links])
+    assert (await frontier.finish("finished")).finished
+    frontier = await begun(store, 2)
+    start = (await window(frontier))["start"]
+    assert start.before is not None
+    assert start.before.links == 8
+    ahead = [Visit(start, PageState.PENDING, unchanged=True, share=(first, 3)) for first in (0, 3)]
+    first = await frontier.commit(ahead[:1])
+    assert (first.known, first.done, first.items, first.unchanged) == (4, 0, 0, 0)
+    assert await frontier.commit(ahead[:1]) == first  # its answer was lost
+    second = await frontier.commit(ahead[1:])
+    assert (second.known, second.pending) == (7, 7)
+    assert set(await window(frontier)) == {"start", "0", "1", "2", "3", "4", "5"}
+    last = await frontier.commit([same(start, share=(6, None))])
+    assert (last.known, last.done, last.excluded) == (9, 1, 1)
+    assert (last.items, last.unchanged) == (1, 1)
+    assert set(await window(frontier)) == {str(n) for n in range(7)}
+
+
+@EVERYWHERE
 async def test_a_page_that_is_reached_otherwise_is_not_compared(store: Store) -> None:
     await first_run(store)
     frontier = await begun(store, 2)
@@ -484,15 +509,26 @@ async def test_what_a_run_builds_on_is_kept_until_that_is_over(store: Store) -> 
     assert len(await store.items(RESOURCE, run=2)) == 3
 
 
-async def test_nothing_builds_on_what_is_half_gone(store: Store) -> None:
+async def test_a_run_that_got_nothing_does_not_cost_what_the_next_builds_on(store: Store) -> None:
     await first_run(store)
-    other = await begun(store, 2, recipe="another")
-    await other.commit([Visit(START, PageState.FAILED, "HTTP 500", 500)])
-    assert (await other.finish("finished")).finished  # which nobody builds on: it got nothing
-    await trim(store)
-    frontier = await begun(store, 3)
+    for run in (2, 3):
+        away = await begun(store, run, sweeps=False)
+        await away.commit([Visit(START, PageState.FAILED, "HTTP 500", 500)])
+        assert (await away.finish("every page failed")).finished
+        await trim(store)
+    with pytest.raises(NotFound, match="run 2 is not kept any more"):
+        await store.items(RESOURCE, run=2)
+    frontier = await begun(store, 4)
     (start,) = (await window(frontier)).values()
-    assert start.before is None
+    a, b = (await committed(frontier, start)).values()
+    await committed(frontier, a, b)
+    await frontier.commit([same((await window(frontier))["c"])])
+    assert not await frontier.sweep()
+    assert (await frontier.finish("finished")).finished
+    await trim(store)
+    with pytest.raises(NotFound, match="run 1 is not kept any more"):
+        await store.items(RESOURCE, run=1)
+    assert len(await store.items(RESOURCE, run=4)) == 3
 
 
 async def test_a_run_that_goes_on_after_its_end_builds_on_nothing(store: Store) -> None:

@@ -150,10 +150,11 @@ class MemoryRun:
         )
         return replace(request, before=before)
 
-    def inherited(self, mark: bytes) -> list[Row]:
-        """What was first found on a page of the base."""
+    def inherited(self, mark: bytes, first: int = 0, most: int | None = None) -> list[Row]:
+        """What was first found on a page of the base: from the ``first`` on so many."""
         rows = self.base.rows.values() if self.base else ()
-        return [row for row in rows if row.request.parent == mark and not row.request.bound]
+        found = [row for row in rows if row.request.parent == mark and not row.request.bound]
+        return found[first:] if most is None else found[first : first + most]
 
     def sweep(self) -> None:
         """Take over what nobody has found."""
@@ -259,7 +260,7 @@ class MemoryFrontier:
             row
             for visit in effective
             if visit.unchanged
-            for row in run.inherited(visit.request.fingerprint)
+            for row in run.inherited(visit.request.fingerprint, *visit.share)
         ]
         for row in inherited:
             if not row.refused:
@@ -287,7 +288,7 @@ class MemoryFrontier:
         if row is not None and row.state is PageState.PENDING:
             row.request = replace(row.request, strikes=row.request.strikes + 1)
             row.reason, row.not_before = reason, 0.0
-            if row.request.strikes >= STRIKES:
+            if row.request.strikes >= STRIKES and not row.request.bound:
                 row.state = PageState.FAILED
         return self._run.progress()
 

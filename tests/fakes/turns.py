@@ -43,7 +43,8 @@ class MemoryTurns:
             book.hosts[name], list(waiting.values()), self._holder, wait_s, book.clock.elapsed()
         )
         book.hosts[name] = decision.turn
-        waiting.pop(self._holder, None)
+        for holder in (self._holder, *decision.gone):
+            waiting.pop(holder, None)
         if decision.waiting is not None:
             waiting[self._holder] = decision.waiting
         return decision.grant

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import ada_url
 import turbohtml
-import turbohtml.detect  # registers the whatwg-* codecs that `Page.source` decodes with
+import turbohtml.detect  # which also registers the whatwg-* codecs that `Page.source` decodes with
 
+from crawler.engine.charset import declared_in_xml
 from crawler.engine.extract.directives import canonical_reference, is_marked, marks_links
+from crawler.engine.urls.legacy import with_query_in
 
 _MAX_JSONLD: Final = 1_000
 _MAX_DEPTH: Final = 32
@@ -24,6 +26,9 @@ _ROOTED: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 _RELATIVE: Final = re.compile(r"[A-Za-z0-9_][!-9;-\[\]-~]*")  # no colon: it has no scheme
 _ABSOLUTE: Final = re.compile(r"https?://[A-Za-z0-9.:-]+(?:[/?][!-\[\]-~]*)?")
 _ORIGIN: Final = re.compile(r"(https?://[^/?#]+)(/(?:[^?#]*/)?)")
+_FALLBACK: Final = "windows-1252"
+_SAYS_SO: Final = "meta[charset], meta[http-equiv][content*=charset]"
+_GUESSED_BY: Final = 1 << 14  # octets: guessing costs more than parsing
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -65,18 +70,21 @@ class Located:
     def resolve(self, reference: str) -> str | None:
         """The absolute URL without fragment that a reference leads to, not yet canonical; None
         for the page itself, for other schemes than http and https, and for what is no URL."""
-        reference = reference.partition("#")[0].strip(" \t\r\n\f")
-        if not reference:
+        reference = reference.strip(" \t\r\n\f")
+        target = reference.partition("#")[0]
+        if not target:
             return None
-        if self._origin and "./" not in reference:
-            if _ROOTED.fullmatch(reference):
-                return self._origin + reference
-            if _RELATIVE.fullmatch(reference):
-                return self._folder + reference
-        if _ABSOLUTE.fullmatch(reference):
-            return reference
-        url = self.join(reference)
-        return url if url is not None and url.startswith(("http://", "https://")) else None
+        if self._origin and "./" not in target:
+            if _ROOTED.fullmatch(target):
+                return self._origin + target
+            if _RELATIVE.fullmatch(target):
+                return self._folder + target
+        if _ABSOLUTE.fullmatch(target):
+            return target
+        url = self.join(reference)  # whole: blanks before the fragment are part of the URL
+        if url is None or not url.startswith(("http://", "https://")):
+            return None
+        return url.partition("#")[0]
 
     def join(self, reference: str) -> str | None:
         """The absolute URL of any scheme for a reference; None for what is no URL."""
@@ -89,8 +97,9 @@ class Located:
 class Page(Located):
     """A parsed page. ``charset`` is what the HTTP header said, None if nothing.
 
-    The encoding is decided as the WHATWG says: byte-order mark, header, meta, then UTF-8 where the
-    bytes are valid, otherwise windows-1252. An unknown charset counts as none.
+    The encoding is decided as the WHATWG says: byte-order mark, header, meta, XML declaration, then
+    UTF-8 where the bytes are valid, otherwise the likeliest. An unknown charset counts as none. The
+    queries of links are in it, too.
 
     ``obeys_nofollow``: links marked so are left alone.
     """
@@ -102,6 +111,12 @@ class Page(Located):
         self.document = _parse(body, charset)
         super().__init__(url, self.document.base_url(url), self.document)
         self._looks_at_marks = obeys_nofollow and marks_links(self.document)
+
+    def join(self, reference: str) -> str | None:
+        """The absolute URL of any scheme for a reference; None for what is no URL."""
+        if not reference.isascii():
+            reference = with_query_in(self.document.encoding or "utf-8", reference)
+        return super().join(reference)
 
     @cached_property
     def source(self) -> bytes:
@@ -183,7 +198,19 @@ def _parse(body: bytes, charset: str | None) -> turbohtml.Document:
             return turbohtml.parse(body, encoding=charset, positions=False)
         except (LookupError, ValueError):
             pass
-    return turbohtml.parse(body, positions=False)
+    document = turbohtml.parse(body, positions=False)
+    if document.encoding != _FALLBACK or _is_plain(body) or document.select_one(_SAYS_SO):
+        return document
+    head = body[:_GUESSED_BY]
+    name = declared_in_xml(head) or turbohtml.detect.detect(head).encoding
+    if name is None or name.lower() in ("utf-8", _FALLBACK):  # it is not valid UTF-8
+        return document
+    return turbohtml.parse(body, encoding=name, positions=False)
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether it means the same in every encoding but UTF-16."""
+    return body.isascii() and b"\x1b" not in body
 
 
 def _parse_json(body: bytes, charset: str | None) -> Any:

@@ -15,7 +15,7 @@ from yarl import URL
 from crawler.address import Guard
 from crawler.clock import Clock
 from crawler.definition.secrets import Secret
-from crawler.engine.fetch.charset import declared
+from crawler.engine.charset import declared
 from crawler.engine.fetch.coding import decoder
 from crawler.engine.fetch.failures import once, translated
 from crawler.engine.fetch.headers import (

@@ -27,6 +27,7 @@ _FIELDS = {
     **dict.fromkeys(("sitemap", "sitemaps", "site-map"), _SITEMAP),
 }
 _BREAK = re.compile("[\r\n]+")
+_MARK = re.compile(rb"(?:\xef(?:\xbb\xbf?)?)?")  # a byte order mark, also one cut short
 _TOKEN = re.compile("[A-Za-z_-]+")
 _RATE_VALUE = re.compile(r"(\d{1,9})/(\d{1,9})([smhd]?)(?:\s|\Z)", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -180,7 +181,7 @@ def _read(body: bytes, token: str, sitemaps: list[str]) -> tuple[_Group | None, 
 
 def _lines(body: bytes) -> Iterator[tuple[int, str]]:
     """Field and value of each line that has a known field. One character is one octet."""
-    text = body.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
+    text = _MARK.sub(b"", body, count=1).decode("latin-1")
     for line in _BREAK.split(text):
         if "#" in line:
             line = line[: line.index("#")]

@@ -52,11 +52,12 @@ class PostgresBudgets:
         marks = {keys[host]: each.waiting for host, each in decisions.items() if each.waiting}
         await _keep_waiters(tx, marks)
         served = [
-            key
+            (key, self._holder)
             for key in keys.values()
             if key not in marks and any(each.holder == self._holder for each in waiters[key])
         ]
-        await self._forget(tx, served)
+        gone = [(keys[host], each) for host, made in decisions.items() for each in made.gone]
+        await _forget(tx, [*served, *gone])
         return {host: each.grant for host, each in decisions.items()}
 
     async def _release(self, tx: Transaction, hosts: Mapping[str, float]) -> None:
@@ -68,11 +69,7 @@ class PostgresBudgets:
             for host, key in keys.items()
         }
         await _update_turns(tx, given)
-        await self._forget(tx, list(given))
-
-    async def _forget(self, tx: Transaction, hosts: Sequence[str]) -> None:
-        if hosts:
-            await tx.run(_SQL["delete_waiters"], (list(hosts), self._holder))
+        await _forget(tx, [(key, self._holder) for key in given])
 
 
 async def _lock_turns(tx: Transaction, hosts: list[str]) -> dict[str, Turn]:
@@ -86,6 +83,12 @@ async def _waiters(tx: Transaction, hosts: list[str]) -> dict[str, list[Waiter]]
     for host, *mark in await tx.all(_SQL["select_waiters"], (hosts,)):
         found[host].append(Waiter(*mark))
     return found
+
+
+async def _forget(tx: Transaction, waiters: Sequence[tuple[str, str]]) -> None:
+    """Delete these marks, by host and holder."""
+    if waiters:
+        await tx.run(_SQL["delete_waiters"], columns(waiters))
 
 
 async def _update_turns(tx: Transaction, turns: Mapping[str, Turn]) -> None:

@@ -24,12 +24,16 @@ async def recall(tx: Transaction, claim: Claim, requests: Sequence[Request]) -> 
     return recalled(requests, rows, claim.begun_at)
 
 
-async def children(tx: Transaction, claim: Claim, unchanged: list[bytes]) -> list[Row]:
-    """What was first found on these pages."""
-    if not unchanged:
+async def children(
+    tx: Transaction, claim: Claim, shares: Sequence[tuple[bytes, int, int | None]]
+) -> list[Row]:
+    """What was first found on these pages: of each from the ``first`` on so many (None: all)."""
+    if not shares:
         return []
     assert claim.base is not None, "only what the base knows can be unchanged"
-    return await tx.all(_SQL["select_children"], (claim.base, unchanged))
+    parents, firsts, mosts = (list(column) for column in zip(*shares, strict=True))
+    row = {"base": claim.base, "parents": parents, "firsts": firsts, "mosts": mosts}
+    return await tx.all(_SQL["select_children"], row)
 
 
 async def keep_items(tx: Transaction, claim: Claim, unchanged: list[bytes]) -> list[bool]:

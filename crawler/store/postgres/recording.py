@@ -8,7 +8,7 @@ from typing import Any
 
 from crawler.model import Event, PageState, Progress, Request, Visit
 from crawler.store import statements
-from crawler.store.batch import STRIKES_TO_FAIL, Batch, Delta, Row, page_row, work_out
+from crawler.store.batch import Batch, Delta, Row, page_row, struck, work_out
 from crawler.store.cleaning import clean_text
 from crawler.store.fencing import Claim
 from crawler.store.postgres import heritage, ledger, outbox
@@ -35,7 +35,7 @@ async def record(tx: Transaction, claim: Claim, visits: Sequence[Visit]) -> Prog
     if batch.pages:
         changes = {row[-1]: row for row in batch.pages}  # by seq: the last word on each page
         await tx.run(_SQL["complete_pages"], columns(list(changes.values())))
-    batch.inherit(await heritage.children(tx, claim, batch.unchanged))
+    batch.inherit(await heritage.children(tx, claim, batch.shares))
     await _insert_links(tx, claim, batch)
     if batch.items:
         await tx.run(_SQL["insert_items"], [claim.run_id, *columns(batch.items)])
@@ -56,12 +56,12 @@ async def sweep(tx: Transaction, claim: Claim) -> bool:
 
 
 async def strike(tx: Transaction, claim: Claim, fingerprint: bytes, reason: str) -> Progress:
-    """One more strike; the third fails the page."""
+    """One more strike; see `struck`."""
     key = (claim.run_id, fingerprint, claim.part)
     pending = await tx.one(_SQL["select_strikes"], key)
     if pending is not None:
-        seq, strikes = pending
-        state = PageState.FAILED if strikes + 1 >= STRIKES_TO_FAIL else PageState.PENDING
+        seq, strikes, bound = pending
+        state = struck(strikes + 1, bound=bool(bound))
         row = {"seq": seq, "strikes": strikes + 1, "state": state, "reason": clean_text(reason)}
         await tx.run(_SQL["strike_page"], row)
         delta = Delta()

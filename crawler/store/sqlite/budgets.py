@@ -72,6 +72,9 @@ class SqliteBudgets:
             connection.execute(_SQL["upsert_waiter"], row)
         elif any(each.holder == self._holder for each in waiters):
             connection.execute(_SQL["delete_waiter"], (host, self._holder))
+        if decision.gone:
+            rows = [(host, holder) for holder in decision.gone]
+            connection.executemany(_SQL["delete_waiter"], rows)
 
     def _release(self, connection: sqlite3.Connection, hosts: Mapping[str, float]) -> None:
         now = self._clock.elapsed()

@@ -30,8 +30,8 @@ def recall(
 
 def take_over(connection: sqlite3.Connection, claim: Claim, batch: Batch, now: float) -> None:
     """Copy the items of the batch's unchanged pages, and take what was first found on them."""
+    assert claim.base is not None or not batch.shares, "only what the base knows can be unchanged"
     for fingerprint in batch.unchanged:
-        assert claim.base is not None, "only what the base knows can be unchanged"
         row = {
             "run_id": claim.run_id,
             "base": claim.base,
@@ -40,7 +40,14 @@ def take_over(connection: sqlite3.Connection, claim: Claim, batch: Batch, now: f
         }
         kept = connection.execute(_SQL["keep_items"], row).fetchall()
         batch.delta.keep([missing is not None for (missing,) in kept])
-        batch.inherit(connection.execute(_SQL["select_children"], (claim.base, fingerprint)))
+    for fingerprint, first, most in batch.shares:
+        row = {
+            "base": claim.base,
+            "parent": fingerprint,
+            "first": first,
+            "most": -1 if most is None else most,
+        }
+        batch.inherit(connection.execute(_SQL["select_children"], row))
 
 
 def next_left(connection: sqlite3.Connection, claim: Claim) -> tuple[list[Row], bool]:

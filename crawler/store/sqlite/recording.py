@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from crawler.model import PageState, Progress, Request, Visit
+from crawler.model import Progress, Request, Visit
 from crawler.store import statements
-from crawler.store.batch import STRIKES_TO_FAIL, Delta, page_row, work_out
+from crawler.store.batch import Delta, page_row, struck, work_out
 from crawler.store.cleaning import clean_text
 from crawler.store.fencing import Claim
 from crawler.store.sqlite import heritage, ledger, outbox
@@ -53,12 +53,12 @@ def sweep(connection: sqlite3.Connection, claim: Claim) -> bool:
 def strike(
     connection: sqlite3.Connection, claim: Claim, fingerprint: bytes, reason: str
 ) -> Progress:
-    """One more strike; the third fails the page."""
+    """One more strike; see `struck`."""
     key = (claim.run_id, fingerprint, claim.part)
     pending = connection.execute(_SQL["select_strikes"], key).fetchone()
     if pending is not None:
-        seq, strikes = pending
-        state = PageState.FAILED if strikes + 1 >= STRIKES_TO_FAIL else PageState.PENDING
+        seq, strikes, bound = pending
+        state = struck(strikes + 1, bound=bool(bound))
         row = {"seq": seq, "strikes": strikes + 1, "state": state, "reason": clean_text(reason)}
         connection.execute(_SQL["strike_page"], row)
         delta = Delta()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 from crawler.engine.commits import Commits
 from crawler.engine.settings import EngineSettings
 from crawler.errors import StoreUnavailable
-from crawler.model import PageState, Visit
-from tests.fakes.frontier import MemoryRun, no_step
+from crawler.model import Before, Imprint, PageState, Progress, Visit
+from tests.fakes.frontier import MemoryFrontier, MemoryRun, no_step
 from tests.unit.engine.test_links import request
 from tests.unit.engine.virtual import VirtualClock, run
 from tests.unit.engine.world import A
@@ -160,3 +161,43 @@ def test_a_batch_is_bounded_by_its_links_too() -> None:
         return [len(urls) for _, urls in book.batches]
 
     assert run(sizes()) == [2, 2, 2]
+
+
+class Witness(MemoryFrontier):
+    """Keeps what it is told of."""
+
+    told: list[list[tuple[PageState, tuple[int, int | None], int]]]
+
+    async def commit(self, visits: Sequence[Visit]) -> Progress:
+        self.told.append([(each.state, each.share, len(each.links)) for each in visits])
+        return await super().commit(visits)
+
+
+def test_many_links_come_in_share_by_share_before_their_page_ends() -> None:
+    """Of a page that was read, and of one that is unchanged alike."""
+    clock = VirtualClock()
+    frontier = Witness(MemoryRun(clock), 0, no_step, "")
+    frontier.told = []
+    known = Before(Imprint(b"x" * 16), 0, "", "", links=25)
+    read = Visit(
+        request(f"{A}/1"), PageState.DONE, links=tuple(request(f"{A}/{n}") for n in range(25))
+    )
+    same = Visit(replace(request(f"{A}/2"), before=known), PageState.DONE, unchanged=True)
+
+    async def commit() -> None:
+        commits = Commits(frontier, EngineSettings(batch_links=10), clock, lambda *_: None)
+        commits.add(read)
+        commits.add(same)
+        await commits.flush()
+        assert commits.links == 0
+
+    run(commit())
+    again, done, whole = PageState.PENDING, PageState.DONE, (0, None)
+    assert frontier.told == [
+        [(again, whole, 10)],
+        [(again, whole, 10)],
+        [(done, whole, 5)],
+        [(again, (0, 10), 0)],
+        [(again, (10, 10), 0)],
+        [(done, (20, None), 0)],
+    ]

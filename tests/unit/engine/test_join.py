@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from crawler.engine.fetch import Page
 from crawler.engine.parts import UNFINISHED
 from crawler.errors import Fenced, FetchFailed
 from crawler.model import Item, PageState
+from tests.unit.engine.cuts import Cut, Killed
 from tests.unit.engine.site import Answer, redirect, status
 from tests.unit.engine.test_sitemaps import urlset
 from tests.unit.engine.virtual import run
@@ -114,22 +116,73 @@ def test_a_page_that_robots_txt_forbids_ends_it() -> None:
     assert (item.fields["body"], item.missing) == (["a", "b", "c"], (UNFINISHED,))
 
 
-def test_a_page_that_kills_its_process_ends_it_before_the_store_fails_it() -> None:
-    made = world(article(news2=[FetchFailed("lost", retry=True)]), max_seconds=0.5, retry_times=9)
+def deadly(*later: Answer) -> tuple[World, bytes]:
+    """A crawl of which the second page has yet to be had, and what that is known by."""
+    lost = FetchFailed("lost", retry=True)
+    made = world(article(news2=[lost, *later]), max_seconds=0.5, retry_times=9)
     run(made.crawl(extractor=Extractor(made.definition)).run())
     (mark,) = (m for m, row in made.run.rows.items() if row.state is PageState.PENDING)
-
-    async def strikes() -> None:
-        claim = made.run.claim()
-        await claim.strike(mark, "killed")
-        await claim.strike(mark, "killed")
-
-    run(strikes())
     made.run.finished = ""
-    again = definition(**{**FAST, "start_urls": [f"{A}/news1"], "rules": [RULE]})
-    (item,) = crawled(made, definition=again)
+    return made, mark
+
+
+async def struck(made: World, mark: bytes, times: int) -> None:
+    claim = made.run.claim()
+    for _ in range(times):
+        await claim.strike(mark, "killed")
+
+
+ANEW = definition(**{**FAST, "start_urls": [f"{A}/news1"], "rules": [RULE]})
+
+
+@pytest.mark.parametrize("times", [3, 4])
+def test_a_page_that_kills_its_process_ends_it(times: int) -> None:
+    """Strikes of which the answer was lost are told again, and count again."""
+    made, mark = deadly()
+    run(struck(made, mark, times))
+    (item,) = crawled(made, definition=ANEW)
     assert (item.fields["body"], item.missing) == (["a", "b"], (UNFINISHED,))
     assert made.run.rows[mark].reason == "killed its process"
+
+
+def test_a_page_that_killed_its_process_twice_is_tried_once_more() -> None:
+    second = article()[f"{A}/news2"]
+    assert isinstance(second, Page)
+    made, mark = deadly(second)
+    run(struck(made, mark, 2))
+    (item,) = crawled(made, definition=ANEW)
+    assert dict(item.fields) == WHOLE
+    assert item.missing == ()
+
+
+def test_an_item_is_not_lost_wherever_the_last_strike_is_cut() -> None:
+    def cut_at(at: int) -> int:
+        made, mark = deadly()
+
+        def kill() -> None:
+            raise Killed
+
+        cut = Cut(at, kill)
+
+        async def scenario() -> None:
+            claim = made.run.claim(step=cut.step)
+            for _ in range(3):
+                await claim.strike(mark, "killed")
+            crawl = made.crawl(claim, definition=ANEW, extractor=Extractor(made.definition))
+            await crawl.run()
+
+        async def cut_short() -> None:
+            await asyncio.gather(asyncio.create_task(scenario()), return_exceptions=True)
+
+        run(cut_short())
+        run(struck(made, mark, 3))  # told again by whoever did not hear of it
+        (item,) = crawled(made, definition=ANEW)
+        assert (item.fields["body"], item.missing) == (["a", "b"], (UNFINISHED,))
+        assert made.run.rows[mark].state is PageState.FAILED
+        return cut.count
+
+    for at in range(1, cut_at(0) + 1):
+        cut_at(at)
 
 
 def test_a_page_that_is_known_from_elsewhere_does_not_lose_the_item() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,8 +15,10 @@ from crawler.definition.recrawl import Recrawl
 from crawler.engine.extract import Extractor
 from crawler.engine.fetch import Page
 from crawler.engine.recrawl import digest_of, interval_after
+from crawler.engine.settings import EngineSettings
 from crawler.model import PageState
 from tests.fakes.frontier import MemoryRun
+from tests.unit.engine.cuts import Cut, Killed
 from tests.unit.engine.site import Answer, Site, page, redirect, status
 from tests.unit.engine.virtual import run
 from tests.unit.engine.world import FAST, A, World, definition
@@ -60,6 +63,38 @@ class Runs:
 
 def reasons(made: MemoryRun) -> dict[str, str]:
     return {row.request.url.removeprefix(A): row.reason for row in made.rows.values()}
+
+
+def test_many_links_of_an_unchanged_page_are_taken_over_wherever_that_is_cut() -> None:
+    urls = [f"{A}/{n}" for n in range(25)]
+    site = tagged({f"{A}/": page(f"{A}/", *urls), **{url: page(url) for url in urls}})
+    few = EngineSettings(batch_links=10)
+
+    def cut_at(at: int) -> int:
+        async def scenario() -> int:
+            runs = Runs(site)
+            first = await runs.crawl()
+            world = runs.world
+            world.run = MemoryRun(world.clock, first)
+
+            def kill() -> None:
+                raise Killed
+
+            cut = Cut(at, kill)
+            crawl = world.crawl(world.run.claim(step=cut.step), settings=few)
+            await asyncio.gather(asyncio.create_task(crawl.run()), return_exceptions=True)
+            assert await world.crawl(settings=few).run() == "finished"
+            assert world.run.progress().known == first.progress().known == 26
+            assert world.run.progress().unchanged == 26
+            assert set(world.run.completions.values()) == {1}
+            return cut.count
+
+        return run(scenario())
+
+    steps = cut_at(0)
+    assert steps > 2 * 4, "the links came in one commit"
+    for at in range(1, min(steps, 20) + 1):
+        cut_at(at)
 
 
 @pytest.mark.parametrize("says_so", [True, False], ids=["304", "the same body"])

@@ -54,6 +54,9 @@ GROUPS = [
      "an empty rule is one"),
     ("User-agent:\nDisallow: /", "/x", True, "a group for nobody"),
     ("\ufeffUser-agent: foobot\nDisallow: /", "/x", False, "a byte order mark is skipped"),
+    (b"\xef\xbbUser-agent: foobot\nDisallow: /", "/x", False, "one that was cut short, too"),
+    (b"\xef\x11\xbfUser-agent: foobot\nDisallow: /", "/x", True, "but nothing else is"),
+    (b"User-agent: foobot\n\xef\xbb\xbfDisallow: /", "/x", True, "nor is one further down"),
     ("User-agent: foobot\rDisallow: /a\r\nDisallow: /b\nDisallow: /c\r\n\rDisallow: /x", "/x",
      False, "lines end in any way"),
     ("User-agent: foobot\u2028Disallow: /", "/x", True, "but in no other"),
@@ -134,13 +137,72 @@ MATCHES = [
 
 
 @pytest.mark.parametrize(("text", "path", "allowed", "why"), GROUPS, ids=[row[3] for row in GROUPS])
-def test_groups_and_lines(text: str, path: str, allowed: bool, why: str) -> None:
+def test_groups_and_lines(text: str | bytes, path: str, allowed: bool, why: str) -> None:
     assert allows(text, path) is allowed, why
 
 
 @pytest.mark.parametrize(("lines", "path", "allowed"), MATCHES)
 def test_patterns(lines: list[str], path: str, allowed: bool) -> None:
     assert allows(rules(*lines), path) is allowed
+
+
+# What RFC 9309 shows in its sections 2.2.2 and 5: which crawler may fetch what.
+MANY = """User-Agent: *
+Disallow: *.gif$
+Disallow: /example/
+Allow: /publications/
+
+User-Agent: foobot
+Disallow:/
+Allow:/example/page.html
+Allow:/example/allowed.gif
+
+User-Agent: barbot
+User-Agent: bazbot
+Disallow: /example/page.html
+
+User-Agent: quxbot
+
+EOF
+"""
+
+
+@pytest.mark.parametrize(
+    ("token", "allowed", "refused"),
+    [
+        ("foobot", "/example/page.html /example/allowed.gif", "/ /publications/ /example/x"),
+        ("barbot", "/ /example/ /x.gif /example/page.htm", "/example/page.html"),
+        ("BazBot", "/ /example/ /x.gif /example/page.htm", "/example/page.html"),
+        ("quxbot", "/ /x.gif /example/page.html", ""),
+        ("other", "/ /publications/x /x.gif? /example", "/x.gif /a/x.gif /example/page.html"),
+    ],
+)
+def test_the_groups_that_the_rfc_shows(token: str, allowed: str, refused: str) -> None:
+    for path in allowed.split():
+        assert allows(MANY, path, token), path
+    for path in refused.split():
+        assert not allows(MANY, path, token), path
+
+
+def test_the_longest_match_as_the_rfc_shows_it() -> None:
+    lines = rules("Allow: /example/page/", "Disallow: /example/page/disallowed.gif")
+    assert allows(lines, "/example/page/")
+    assert not allows(lines, "/example/page/disallowed.gif")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("/foo/bar?baz=quz", "/foo/bar?baz=quz"),
+        ("/foo/bar?baz=https://foo.bar", "/foo/bar?baz=https://foo.bar"),
+        ("/foo/bar?baz=https%3A%2F%2Ffoo.bar", "/foo/bar?baz=https%3A%2F%2Ffoo.bar"),
+        ("/foo/bar/\u30c4", "/foo/bar/%E3%83%84"),
+        ("/foo/bar/%E3%83%84", "/foo/bar/%E3%83%84"),
+        ("/foo/bar/%62%61%7A", "/foo/bar/baz"),
+    ],
+)
+def test_escapes_as_the_rfc_shows_them(pattern: str, path: str) -> None:
+    assert not allows(rules(f"Disallow: {pattern}"), path)
 
 
 def test_octets_that_are_no_utf_8_are_compared_as_they_are() -> None:

@@ -81,6 +81,9 @@ IMAGES = """<urlset xmlns:image="http://www.google.com/schemas/sitemap-image/1.1
         (RDF, ["/1"]),
         (ATOM, ["/1", "/2"]),
         (f"{A}/1\r\n\r\n  {A}/2 \nnonsense\n{A}/3", ["/1", "/2", "/3"]),
+        (f"{A}/1\r{A}/2\r", ["/1", "/2"]),
+        (f"{A}/1\r\n{A}/2".encode("utf-16"), ["/1", "/2"]),
+        ("\n\n" + urlset(f"{A}/1"), ["/1"]),
         (f"\ufeff{A}/1\nx {A}/no\nftp://a.example/no\n{A}/2", ["/1", "/2"]),
         ("\n".join(f"{A}/{n:050}" for n in range(3_000)), [f"/{n:050}" for n in range(3_000)]),
         (packed(urlset(f"{A}/1")), ["/1"]),
@@ -90,6 +93,45 @@ IMAGES = """<urlset xmlns:image="http://www.google.com/schemas/sitemap-image/1.1
 )  # fmt: skip
 def test_pages_are_found_in_every_form(body: str | bytes, expected: list[str]) -> None:
     assert pages(body) == [f"{A}{path}" for path in expected]
+
+
+FEED = """<?xml version="1.0" encoding="{}"?>
+<rss><item><title>{}</title><link>https://a.example/1</link></item></rss>"""
+
+
+@pytest.mark.parametrize(
+    ("label", "codec", "title"),
+    [
+        ("GBK", "gbk", "\u4e2d\u6587"),
+        ("gb2312", "gbk", "\u4e2d\u6587"),
+        ("Shift_JIS", "cp932", "\u8868\u793a"),  # its second octets look like ASCII
+        ("ISO-2022-JP", "iso2022_jp", "\u65e5\u672c"),
+        ("euc-kr", "cp949", "\ud55c\uae00"),
+        ("big5", "big5", "\u529f"),
+        ("utf8", "utf-8", "\u0436"),
+        ("koi8-r", "koi8_r", "\u0436"),
+        ("utf-16", "utf-16-be", "\u0436"),
+        ("utf-16", "utf-8", "\u0436"),
+        ("klingon", "utf-8", "\u0436"),
+        ("utf-8", "cp1251", "\u0436"),
+        ("utf-8", "utf-8", "\x0b\x01"),
+    ],
+)
+def test_a_feed_is_read_in_any_encoding(label: str, codec: str, title: str) -> None:
+    assert pages(FEED.format(label, title).encode(codec)) == [f"{A}/1"]
+
+
+def test_the_header_stands_above_the_declaration() -> None:
+    body = urlset(f"{A}/\u0436", head='<?xml version="1.0" encoding="utf-8"?>').encode("koi8-r")
+    (link,) = Sitemaps(lambda _: True).read(body, MAP, SITEMAP, "koi8-r").links
+    assert link.url == f"{A}/%D0%B6"
+
+
+def test_entries_are_relative_to_their_xml_base() -> None:
+    feed = """<feed xml:base="/blog/"><entry xml:base="2026/"><link href="a"/></entry>
+    <entry><link href="b"/></entry><entry xml:base="http://["><link href="c"/>
+    <link href="https://a.example/d"/></entry></feed>"""
+    assert pages(feed) == [f"{A}/blog/2026/a", f"{A}/blog/b", f"{A}/d"]
 
 
 def test_an_ampersand_that_is_not_escaped_is_one_all_the_same() -> None:

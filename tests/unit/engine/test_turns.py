@@ -222,3 +222,49 @@ def test_without_the_store_no_turn_outlives_its_time() -> None:
         job.cancel()
 
     run(scenario())
+
+
+def test_a_crawl_that_ends_while_it_waits_leaves_the_line() -> None:
+    async def scenario() -> None:
+        book = HostBook(VirtualClock())
+        one, two = Player(book, "one"), Player(book, "two")
+        one.add("x")
+        await asyncio.sleep(0.01)
+        two.add("x")
+        await asyncio.sleep(0.01)
+        assert set(book.waiting[HOST]) == {"two"}
+        two.job.cancel()
+        await two.keeper.release_all()
+        assert not book.waiting[HOST]
+        assert book.hosts[HOST].holder == "one"
+        one.job.cancel()
+
+    run(scenario())
+
+
+def test_a_crawl_asks_when_it_was_told_to() -> None:
+    """One statement for all hosts that are due, and none before."""
+
+    class Told(MemoryTurns):
+        asked: list[tuple[float, tuple[str, ...]]]
+
+        async def reserve(self, hosts: Mapping[str, float]) -> Mapping[str, HostGrant]:
+            self.asked.append((clock.elapsed(), tuple(hosts)))
+            return {host: HostGrant(False, 7.0) for host in hosts}
+
+    clock = VirtualClock()
+
+    async def scenario() -> None:
+        turns = Told(HostBook(clock), "one")
+        turns.asked = []
+        player = Player(HostBook(clock), "one", turns=turns)
+        began = clock.elapsed()
+        player.add("x", "y")
+        other = "b.example"
+        player.lanes.add([request(f"https://{other}/z")], clock.elapsed())
+        await asyncio.sleep(20)
+        assert [sorted(hosts) for _, hosts in turns.asked] == [[HOST, other]] * 3
+        assert [at for at, _ in turns.asked] == pytest.approx([began, began + 7, began + 14], 0.01)
+        player.job.cancel()
+
+    run(scenario())

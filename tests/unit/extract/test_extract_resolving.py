@@ -23,3 +23,33 @@ def test_a_reference_leads_where_the_standard_says(url: str, reference: str) -> 
     found = Page(b"", canonical(url)).resolve(reference)
     assert found is not None
     assert canonical(found) == canonical(reference, canonical(url))
+
+
+def test_blanks_before_a_fragment_are_part_of_the_url() -> None:
+    page = Page(b"", "https://a.example/")
+    assert page.resolve(" /x? y # z ") == "https://a.example/x?%20y%20"
+    assert page.resolve(" # z ") is None
+
+
+# Queries in the encoding of the page, as url.spec.whatwg.org has it; paths and fragments are UTF-8.
+@pytest.mark.parametrize(
+    ("encoding", "reference", "path"),
+    [
+        ("utf-8", "?\u2020", "?%E2%80%A0"),
+        ("windows-1252", "?\u2020", "?%86"),
+        ("euc-kr", "?\u2020", "?%A2%D3"),
+        ("big5", "?\u2020&a", "?%26%238224%3B&a"),
+        ("windows-1251", "\u0436?q=\u0436&p=a b'#\u0436", "%D0%B6?q=%E6&p=a%20b%27"),
+        ("koi8-r", "?q=\u0436\n\u0436", "?q=%D6%D6"),
+        ("iso-8859-2", "?\u00a2", "?%26%23162%3B"),
+        ("gbk", "?\u4e2d\u6587", "?%D6%D0%CE%C4"),
+        ("shift_jis", "?\u2212", "?%81|"),
+        ("iso-2022-jp", "?\u203e\\", "?%1B(J~%1B(B\\"),
+        ("iso-8859-8-i", "?\u05d0", "?%E0"),
+        ("utf-16le", "?\u0436", "?%D0%B6"),
+        ("x-user-defined", "?\u0436", "?%26%231078%3B"),
+    ],
+)
+def test_queries_are_in_the_encoding_of_the_page(encoding: str, reference: str, path: str) -> None:
+    page = Page(b"x", "https://a.example/", encoding)
+    assert page.resolve(reference) == f"https://a.example/{path}"

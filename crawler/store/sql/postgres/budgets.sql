@@ -26,4 +26,5 @@ SELECT * FROM unnest(%s::text[], %s::text[], %s::float8[], %s::float8[])
 ON CONFLICT (host, holder) DO UPDATE SET since = excluded.since, seen = excluded.seen;
 
 -- name: delete_waiters
-DELETE FROM waiters WHERE host = ANY (%s::text[]) AND holder = %s;
+DELETE FROM waiters USING unnest(%s::text[], %s::text[]) AS gone (host, holder)
+WHERE waiters.host = gone.host AND waiters.holder = gone.holder;

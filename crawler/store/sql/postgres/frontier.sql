@@ -133,7 +133,7 @@ WHERE run_id = %s AND part = %s AND fingerprint = ANY (%s::bytea[])
 ORDER BY fingerprint FOR UPDATE;
 
 -- name: select_strikes
-SELECT seq, strikes FROM pages
+SELECT seq, strikes, bound FROM pages
 WHERE run_id = %s AND fingerprint = %s AND part = %s AND state = 'pending'
 FOR UPDATE;
 

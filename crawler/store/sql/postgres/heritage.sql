@@ -18,10 +18,16 @@ CROSS JOIN LATERAL (
 ) AS page;
 
 -- name: select_children
-SELECT url, host, depth, priority, method, body, rule, carry, parent, fingerprint, state, reason,
-    fetched_at
-FROM pages
-WHERE run_id = %s AND parent = ANY (%s::bytea[]) AND NOT bound
+-- Of each page as many as are wanted (null: all), from one on.
+SELECT url, host, depth, priority, method, body, rule, carry, child.parent, fingerprint, state,
+    reason, fetched_at
+FROM unnest(%(parents)s::bytea[], %(firsts)s::bigint[], %(mosts)s::bigint[])
+    AS wanted (parent, first, most)
+CROSS JOIN LATERAL (
+    SELECT * FROM pages
+    WHERE run_id = %(base)s AND parent = wanted.parent AND NOT bound
+    ORDER BY seq LIMIT wanted.most OFFSET wanted.first
+) AS child
 ORDER BY seq;
 
 -- name: keep_items

@@ -79,7 +79,7 @@ SELECT fingerprint, seq, attempts FROM pages
 WHERE run_id = ? AND part = ? AND fingerprint IN (/* fingerprints */) AND +state = 'pending';
 
 -- name: select_strikes
-SELECT seq, strikes FROM pages
+SELECT seq, strikes, bound FROM pages
 WHERE run_id = ? AND fingerprint = ? AND part = ? AND state = 'pending';
 
 -- name: complete_page

@@ -15,8 +15,8 @@ WHERE run_id = ? AND fingerprint IN (/* fingerprints */) AND +state = 'done'
 SELECT url, host, depth, priority, method, body, rule, carry, parent, fingerprint, state, reason,
     fetched_at
 FROM pages
-WHERE run_id = ? AND parent = ? AND bound = 0
-ORDER BY seq;
+WHERE run_id = :base AND parent = :parent AND bound = 0
+ORDER BY seq LIMIT :most OFFSET :first;
 
 -- name: keep_items
 INSERT INTO items (run_id, fingerprint, ordinal, rule, definition_revision, fields, missing,

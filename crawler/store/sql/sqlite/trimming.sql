@@ -3,9 +3,9 @@
 
 -- name: select_old_runs
 -- Those of which something is to go, the latest being in place 1; never one that goes on, whose items
--- some sink has yet to get, or on which one builds that goes on.
+-- some sink has yet to get, or on which one builds that goes on or the next one would.
 SELECT id, place FROM (
-    SELECT id, finished, kept, trimming, row_number() OVER (ORDER BY run DESC) AS place
+    SELECT id, finished, kept, trimming, recipe, row_number() OVER (ORDER BY run DESC) AS place
     FROM runs WHERE resource_id = :resource_id
 ) AS old
 WHERE place > 1 AND finished <> '' AND (
@@ -15,7 +15,11 @@ WHERE place > 1 AND finished <> '' AND (
 ) AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.run_id = old.id AND +behind = 1) AND NOT EXISTS (
     SELECT 1 FROM runs AS heir
     WHERE heir.resource_id = :resource_id AND heir.base = old.id AND heir.finished = ''
-)
+) AND (coalesce(recipe, '') = '' OR id <> (
+    SELECT base.id FROM runs AS base
+    WHERE base.resource_id = :resource_id AND base.recipe IS NOT NULL AND base.kept = 'all'
+    ORDER BY base.run DESC LIMIT 1
+))
 LIMIT :limit;
 
 -- name: mark_run
