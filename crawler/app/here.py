@@ -31,6 +31,7 @@ from crawler.engine.crawl import Crawl
 from crawler.engine.extract import Extraction, Extractor
 from crawler.engine.extract.starter import starter
 from crawler.engine.fetch import Page
+from crawler.engine.fetch.browser import Browser
 from crawler.engine.live import Live
 from crawler.engine.reading import Spider
 from crawler.engine.settings import EngineSettings, read_pools
@@ -139,6 +140,7 @@ async def crawl_here(
         begun_ns = int(clock.wall() * 1e9)
         await store.mirror([Mirrored(LOCAL, LOCAL, begun_ns, text, Desired.RUNNING, run)])
         settings = _settings(allow_private, hosts, entrusted)
+        browser = Browser(settings)
         crawl = Crawl(
             definition,
             frontier,
@@ -148,10 +150,11 @@ async def crawl_here(
             report=on_live,
             clock=clock,
             spider=spider,
+            browser=browser,
         )
         post = open_post(allow_private, data_dir / SINKS, hosts, secrets=settings.secrets)
         delivering = _delivering(store, post) if sinks else nullcontext()
-        async with delivering:
+        async with browser, delivering:
             await crawl.run()
         return await frontier.progress()
     finally:
@@ -222,7 +225,7 @@ async def try_page(
 ) -> Extraction:
     """Fetch one page and read it by the definition's rules, each field with its trace; or by a
     spider, whose callback ``rule`` then names, and nothing is kept."""
-    page = await _fetch(definition, url, _settings(allow_private, hosts, entrusted))
+    page = await _fetch(definition, url, _settings(allow_private, hosts, entrusted), rule)
     if loaded is not None:
         return _try_spider(loaded, page, rule)
     return Extractor(definition).extract(
@@ -249,13 +252,19 @@ def _settings(
         typed_hosts=tuple(hosts),
         secrets=read_secrets(entrusted.get("secrets", {})),
         proxy_pools=read_pools(entrusted.get("proxy_pools", {})),
+        browser=entrusted.get("browser"),
     )
 
 
-async def _fetch(definition: Definition, url: str, settings: EngineSettings) -> Page:
-    """One page. Raises `FetchFailed`, naming the URL and its status in words."""
+async def _fetch(
+    definition: Definition, url: str, settings: EngineSettings, rule: str | None = None
+) -> Page:
+    """One page, sent to ``rule``. Raises `FetchFailed`, naming the URL and its status in words."""
     try:
-        page = await single.fetch_page(definition, url, settings, SystemClock())
+        async with Browser(settings) as browser:
+            page = await single.fetch_page(
+                definition, url, settings, SystemClock(), rule=rule, browser=browser
+            )
     except FetchFailed as error:
         way = f" ({PRIVATE})" if error.reason.endswith(REFUSED) else ""
         raise FetchFailed(f"{url}: {error}{way}", retry=False, status=error.status) from error

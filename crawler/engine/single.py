@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from crawler.address import Guard
 from crawler.clock import Clock
+from crawler.definition import Definition
 from crawler.engine.fetch import HttpFetch, Page, Robots, follow
-from crawler.engine.settings import EngineSettings, Manners, own_name
+from crawler.engine.fetch.browser import Browser
+from crawler.engine.rendering import open_fetchers
+from crawler.engine.settings import EngineSettings, own_name
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed
 
 
-async def fetch_page(manners: Manners, url: str, settings: EngineSettings, clock: Clock) -> Page:
-    """Fetch ``url`` as a crawl would, and follow where it redirects to, in scope or not.
+async def fetch_page(
+    manners: Definition,
+    url: str,
+    settings: EngineSettings,
+    clock: Clock,
+    *,
+    rule: str | None = None,
+    browser: Browser | None = None,
+) -> Page:
+    """Fetch ``url`` as a crawl would, and follow where it redirects to, in scope or not. ``rule``
+    is the one that a link sends it to.
 
-    Raises `InvalidInput` for what is no URL, and `FetchFailed`, also where robots.txt forbids it.
+    Raises `InvalidInput` for what is no URL, `Misconfigured` where the definition needs what is not
+    there, and `FetchFailed`, also where robots.txt forbids it.
     """
     guard = Guard(settings.allow_private, settings.typed_hosts)
+    scope = Scope(manners)
     opening = HttpFetch(
         manners,
-        Scope(manners),
+        scope,
         guard,
         clock,
         secrets=settings.secrets,
@@ -44,5 +58,7 @@ async def fetch_page(manners: Manners, url: str, settings: EngineSettings, clock
             return True
 
         start = canonical(url)
-        await permit(start)
-        return await follow(fetch, start, gate=gate)
+        async with open_fetchers(manners, scope, fetch, browser, robots.known, clock) as fetchers:
+            await permit(start)
+            chosen = fetch if fetchers is None else fetchers.sent_to(rule)
+            return await follow(chosen, start, gate=gate)
