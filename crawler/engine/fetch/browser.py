@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -23,17 +24,26 @@ from crawler.tasks import bounded
 
 log = structlog.get_logger(__name__)
 
-TABS = 4  # pages at a time, and so the most tabs
-_PAGES_PER_TAB = 50
-_MOST_BYTES = 1 << 30  # of all processes of the browser; at twice that pages are given up
 _WATCH_S = 1.0
 _CLOSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """``tabs``: pages that are shown at a time, and so the most tabs. ``max_bytes``: of memory that
+    all processes of the browser have for themselves; above that it is started anew once no page
+    is shown, at twice that at once."""
+
+    tabs: int = 4
+    pages_per_tab: int = 50
+    max_bytes: int = 1 << 30
 
 
 class Browser:
     """An asynchronous context manager. Costs nothing before a crawl takes part."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
         self._program = settings.browser
         self._guard = Guard(settings.allow_private, settings.typed_hosts)
         self._proxy: BrowserProxy | None = None
@@ -95,7 +105,7 @@ class Browser:
 
     def _has_room(self) -> bool:
         """A browser that is worn out is let run empty, and started anew."""
-        return self._busy < TABS and not (self._worn and self._busy)
+        return self._busy < self._bounds.tabs and not (self._worn and self._busy)
 
     async def _freed(self) -> None:
         async with self._changed:
@@ -109,7 +119,7 @@ class Browser:
                 if (tab.owner, tab.agent) == (owner, agent):
                     self._idle.remove(tab)
                     return tab
-            while self._idle and len(self._idle) + self._busy > TABS:
+            while self._idle and len(self._idle) + self._busy > self._bounds.tabs:
                 await self._idle.pop(0).close()
         tab = Tab(owner, agent, chromium, proxy)
         try:
@@ -137,7 +147,7 @@ class Browser:
     async def _return(self, tab: Tab) -> None:
         if tab.owner not in self._members or tab.chromium is not self._chromium:
             tab.sound = False
-        if tab.sound and tab.pages < _PAGES_PER_TAB:
+        if tab.sound and tab.pages < self._bounds.pages_per_tab:
             self._idle.append(tab)
         else:
             await tab.close()
@@ -146,8 +156,8 @@ class Browser:
         """See how large it grows."""
         while chromium.alive:
             size = await asyncio.to_thread(chromium.memory_bytes)
-            self._worn = self._worn or size > _MOST_BYTES
-            if size > 2 * _MOST_BYTES:
+            self._worn = self._worn or size > self._bounds.max_bytes
+            if size > 2 * self._bounds.max_bytes:
                 log.warning("browser too large; killed", bytes=size)
                 chromium.kill()
             await asyncio.sleep(_WATCH_S)

@@ -202,6 +202,8 @@ class BrowserProxy:
             writer.write(_answer(refusal.status, str(refusal)))
         except (_Ended, OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
             pass  # either side went away, or was told to
+        except asyncio.CancelledError:
+            pass  # by `__aexit__`, and Python 3.11 takes a cancelled connection for an error
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -384,7 +386,7 @@ async def _send_body(
     holder: Pass,
     idle: asyncio.Timeout,
 ) -> None:
-    """Exactly the body; then wait for the browser to go away."""
+    """Exactly the body. What comes after it, or the browser's end, is the end."""
     while size > 0:
         chunk = await reader.read(min(size, _CHUNK_BYTES))
         if not chunk:
