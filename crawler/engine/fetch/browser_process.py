@@ -100,6 +100,7 @@ _FLAGS = (
             "OptimizationHints",
             "PreconnectToSearch",
             "Translate",
+            "WebRtcHideLocalIpsWithMdns",  # asks for them by multicast; there are none to hide
         )
     ),
 )
