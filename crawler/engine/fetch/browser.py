@@ -7,11 +7,11 @@ last crawl that may need it. A crawl sees no tab that another one has used.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -53,6 +53,7 @@ class Browser:
         self._idle: list[Tab] = []  # the one that was used last is last
         self._busy = 0
         self._worn = False
+        self._closing: set[asyncio.Task[bool]] = set()
         self._changed = asyncio.Condition()
         self._opening = asyncio.Lock()
 
@@ -65,7 +66,9 @@ class Browser:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._members.clear()
         await bounded(self._shut(), _CLOSE_S, "browser")
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     def check(self) -> None:
         """Raise `Misconfigured` where nothing can be shown here, saying what is missing."""
@@ -73,13 +76,18 @@ class Browser:
 
     @asynccontextmanager
     async def joined(self, owner: object) -> AsyncIterator[None]:
-        """A crawl that may borrow tabs. None of them outlives it."""
+        """A crawl that may borrow tabs. None of them outlives it for long; it does not wait for
+        that, as a crawl that moves is waited for elsewhere."""
         self._members.add(owner)
         try:
             yield
         finally:
             self._members.discard(owner)
-            await bounded(self._leave(owner), _CLOSE_S, "browser's tabs")
+            for tab in [each for each in self._idle if each.owner is owner]:
+                self._idle.remove(tab)
+                self._later(tab.close())
+            if not self._members:
+                self._later(self._shut())
 
     @asynccontextmanager
     async def tab(self, owner: object, agent: str) -> AsyncIterator[Tab]:
@@ -99,7 +107,7 @@ class Browser:
                 tab.sound = False
                 raise
             finally:
-                await self._return(tab)
+                self._return(tab)
         finally:
             await bounded(self._freed(), _CLOSE_S, "turn in the browser")
 
@@ -120,12 +128,12 @@ class Browser:
                     self._idle.remove(tab)
                     return tab
             while self._idle and len(self._idle) + self._busy > self._bounds.tabs:
-                await self._idle.pop(0).close()
+                self._later(self._idle.pop(0).close())
         tab = Tab(owner, agent, chromium, proxy)
         try:
             await tab.open()
         except BaseException:
-            await tab.close()
+            self._later(tab.close())
             raise
         return tab
 
@@ -144,13 +152,19 @@ class Browser:
         """Whether it serves one more page; one that is worn out as long as others are there."""
         return chromium.alive and not (self._worn and self._busy == 1)
 
-    async def _return(self, tab: Tab) -> None:
+    def _return(self, tab: Tab) -> None:
         if tab.owner not in self._members or tab.chromium is not self._chromium:
             tab.sound = False
         if tab.sound and tab.pages < self._bounds.pages_per_tab:
             self._idle.append(tab)
         else:
-            await tab.close()
+            self._later(tab.close())
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this piece of clean-up meanwhile; the end waits for it."""
+        task = asyncio.create_task(bounded(work, _CLOSE_S, "browser"), name="browser's clean-up")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _watch(self, chromium: Chromium) -> None:
         """See how large it grows."""
@@ -162,16 +176,11 @@ class Browser:
                 chromium.kill()
             await asyncio.sleep(_WATCH_S)
 
-    async def _leave(self, owner: object) -> None:
-        if not self._members:
-            await self._shut()
-            return
-        for tab in [each for each in self._idle if each.owner is owner]:
-            self._idle.remove(tab)
-            await tab.close()
-
     async def _shut(self) -> None:
+        """End all, unless somebody has come meanwhile."""
         async with self._opening:
+            if self._members:
+                return
             await self._end()
             if self._proxy is not None:
                 proxy, self._proxy = self._proxy, None

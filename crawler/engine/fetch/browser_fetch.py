@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Cookie
 
 LOADED_BODIES: Final = 4  # what a page loads may be so many times as large as a body
+_LONG_AGO = 1.0
 _HTML = frozenset({"text/html", "application/xhtml+xml", ""})
 _SAME_SITE: dict[str, Literal["Lax", "None", "Strict"]] = {
     "lax": "Lax",
@@ -125,19 +126,22 @@ class BrowserFetch:
     async def _take_cookies(self, tab: Tab) -> bool:
         """Keep the cookies of the page's scripts, too. Whether there are any."""
         before, after = await tab.changed_cookies()
-        gone = [{**each, "expires": 0.0} for each in before if _key(each) not in map(_key, after)]
+        left = {_key(each) for each in after}
+        gone = [each for each in before if _key(each) not in left]
         changed = [each for each in after if each not in before]
-        for cookie in (*gone, *changed):
-            self._take(cookie)  # type: ignore[arg-type] # still all that a cookie has
+        for cookie in gone:
+            self._take(cookie, _LONG_AGO)
+        for cookie in changed:
+            self._take(cookie, cookie["expires"])
         return bool(gone or changed)
 
-    def _take(self, cookie: Cookie) -> None:
+    def _take(self, cookie: Cookie, expires: float) -> None:
         domain = cookie["domain"].lstrip(".")
         try:
             origin = canonical(f"{'https' if cookie['secure'] else 'http'}://{domain}/")
             if not self._scope.allows(origin):
                 return
-            morsel = morsel_of(cookie)
+            morsel = morsel_of(cookie, expires)
         except (InvalidInput, CookieError):
             return
         self._http.jar.update_cookies({morsel.key: morsel}, URL(origin, encoded=True))
@@ -194,9 +198,9 @@ def for_browser(jar: aiohttp.abc.AbstractCookieJar) -> Iterable[SetCookieParam]:
         yield cookie
 
 
-def morsel_of(cookie: Cookie) -> Morsel[str]:
-    """A cookie of the browser as our jar takes it. Raises `CookieError` for a name that cannot be
-    one."""
+def morsel_of(cookie: Cookie, expires: float) -> Morsel[str]:
+    """A cookie of the browser as our jar takes it; ``expires`` is a Unix time, -1 with the session.
+    Raises `CookieError` for a name that cannot be one."""
     morsel: Morsel[str] = Morsel()
     morsel.set(cookie["name"], cookie["value"], cookie["value"])
     if cookie["domain"].startswith("."):
@@ -204,8 +208,8 @@ def morsel_of(cookie: Cookie) -> Morsel[str]:
     morsel["path"] = cookie["path"]
     morsel["secure"] = cookie["secure"]
     morsel["httponly"] = cookie["httpOnly"]
-    if cookie["expires"] >= 0:
-        morsel["expires"] = formatdate(cookie["expires"], usegmt=True)
+    if expires >= 0:
+        morsel["expires"] = formatdate(expires, usegmt=True)
     return morsel
 
 

@@ -152,9 +152,8 @@ class Chromium:
                 os.kill(self.pid, signal.SIGKILL)
 
     async def close(self) -> None:
-        """End it, and remove what it kept."""
-        if not await bounded(self.browser.close(), _CLOSE_S, "browser"):
-            self.kill()
+        """End it, which needs no grace, and remove what it kept."""
+        self.kill()
         await bounded(self.driver.stop(), _CLOSE_S, "browser's driver")
         await asyncio.to_thread(_remove, self.home)
         os.close(self.lock)

@@ -233,7 +233,7 @@ class Tab:
         self.sound, self._showing = False, None
         self._proxy.dismiss(self._pass)
         if self._closing is not None:
-            await bounded(self._closing(), _CLOSE_S, "browser's tab")
+            await bounded(_quietly(self._closing()), _CLOSE_S, "browser's tab")
 
     def _page(self, showing: Showing, text: str | None) -> Page:
         document = showing.document
@@ -375,7 +375,12 @@ async def _fulfil(route: Route, page: Page) -> None:
 
 
 async def _close_window(window: View) -> None:
+    await _quietly(window.close())
+
+
+async def _quietly(work: Awaitable[object]) -> None:
+    """Whoever it is about may be gone already."""
     from playwright.async_api import Error
 
     with suppress(Error):
-        await window.close()
+        await work

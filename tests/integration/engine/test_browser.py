@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import select
 import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +40,7 @@ KINDS = {"js": "text/javascript", "json": "application/json", "png": "image/png"
 class Site:
     """Answers by path, and what was asked."""
 
-    pages: Mapping[str, str]
+    pages: dict[str, str]
     robots: str = ""
     hits: Counter[str] = field(default_factory=Counter)
     requests: dict[str, web.Request] = field(default_factory=dict)
@@ -277,8 +280,9 @@ async def test_what_never_ends_ends_with_its_reason(
     assert reason(visits) == (PageState.FAILED, expected)
 
 
-def processes(kind: str) -> list[int]:
+def processes(kind: str, home: Path | None = None) -> list[int]:
     """Those of our own browsers: of this type (renderer, say), "" for their first ones."""
+    mark = "/crawler-browser-" if home is None else f"{home}/"
     found = []
     for each in Path("/proc").iterdir():
         try:
@@ -286,9 +290,14 @@ def processes(kind: str) -> list[int]:
         except OSError:
             continue
         fits = f"--type={kind}" in line if kind else "--type=" not in line
-        if fits and "/crawler-browser-" in line and "--user-data-dir=" in line:
+        if fits and mark in line and "--user-data-dir=" in line:
             found.append(int(each.name))
     return found
+
+
+def homes(root: Path) -> list[Path]:
+    """What browsers keep there."""
+    return list(root.glob("crawler-browser-*"))
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("", "browser died"), ("renderer", "page crashed")])
@@ -347,6 +356,43 @@ async def test_a_browser_that_grows_is_started_anew(megabytes: int, expected: Pa
             visits, found = await crawled(own, site, "/two")
             assert (reason(visits, "/two"), found) == ((PageState.DONE, ""), ["two"])
     assert started(logs) == 2
+
+
+async def test_a_browser_dies_with_its_crawler_which_goes_on_later(tmp_path: Path) -> None:
+    site = Site({"/": "<p id=out>x</p><script>setInterval(() => fetch('/beat'), 100)</script>"})
+    definition, items = tmp_path / "site.toml", tmp_path / "items.jsonl"
+    async with serving(site.handle) as origin:
+        definition.write_text(
+            f'start_urls = ["{origin}"]\n[[rules]]\nmatch = "**"\nfetcher = "browser"\n'
+            'browser.wait_for = ".ready"\nitem.out = "#out::text"\n'
+        )
+        arguments = ["run", str(definition), "--data", str(tmp_path / "data"), "-o", str(items)]
+
+        async def start() -> asyncio.subprocess.Process:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "crawler", *arguments),
+                env={**os.environ, "TMPDIR": str(tmp_path)},
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+
+        crawler = await start()
+        await site.beaten.wait()
+        [home] = homes(tmp_path)
+        members = [os.pidfd_open(pid) for pid in processes("", home) + processes("renderer", home)]
+        assert len(members) > 1
+        crawler.kill()
+        await crawler.wait()
+        for member in members:
+            ended, _, _ = await asyncio.to_thread(select.select, [member], [], [], 10.0)
+            assert ended
+            os.close(member)
+        os.utime(home, (0, 0))  # long ago
+        site.pages["/"] = "<p id=out class=ready>late</p>"
+        again = await start()
+        async with asyncio.timeout(60):
+            assert await again.wait() == 0
+    assert [json.loads(line)["out"] for line in items.read_text().splitlines()] == ["late"]
+    assert not homes(tmp_path)
 
 
 async def test_a_page_is_tried_as_it_is_crawled(browser: Browser) -> None:
