@@ -153,10 +153,14 @@ class BrowserFetch:
             target = canonical(url)
         except InvalidInput:  # blob:, say, which nobody is asked for
             return not url.startswith(("http:", "https:"))
-        if not self._scope.allows(target):
+        return not self._scope.allows(target) or self._obeys(target, unknown=True)
+
+    def _obeys(self, target: str, *, unknown: bool) -> bool:
+        """What robots.txt says to a URL; ``unknown`` where that has not been read."""
+        if not self._manners.robotstxt_obey:
             return True
         rules = self._rules(target)
-        return rules is None or rules.allows(target)
+        return unknown if rules is None else rules.allows(target)
 
     async def _fetch_frame(self, url: str) -> Page | None:
         """A document within the page: in scope, allowed by a robots.txt that is known, and no
@@ -165,8 +169,7 @@ class BrowserFetch:
             target = canonical(url)
         except InvalidInput:
             return None
-        rules = self._rules(target) if self._scope.allows(target) else None
-        if rules is None or not rules.allows(target):
+        if not self._scope.allows(target) or not self._obeys(target, unknown=False):
             return None
         try:
             page = await self._http.get(target)

@@ -234,6 +234,14 @@ async def test_what_a_page_loads_obeys_robots_txt_and_scope(browser: Browser) ->
     assert site.hits == Counter(["/robots.txt", "/", "/inside", "/from-inside", "/socket"])
 
 
+async def test_where_robots_txt_is_not_obeyed_frames_are_loaded_all_the_same(
+    browser: Browser,
+) -> None:
+    site = Site({"/": "<iframe src=/inside></iframe><p id=out>x</p>", "/inside": ""})
+    await crawled(browser, site, robotstxt_obey=False)
+    assert site.hits == Counter(["/", "/inside"])
+
+
 async def test_a_session_goes_through_a_wall_of_scripts_and_cookies(browser: Browser) -> None:
     wall = """<p id=out></p><script>
         if (document.cookie) { out.textContent = 'in ' + document.cookie }

@@ -28,6 +28,7 @@ def machine() -> Iterator[Namespace]:
         yield namespace
 
 
+@pytest.mark.threat(6, 7, 8)
 def test_a_page_reaches_public_addresses_through_the_guard_and_nothing_else(
     machine: Namespace, tmp_path: Path
 ) -> None:
