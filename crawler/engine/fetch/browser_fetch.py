@@ -95,7 +95,8 @@ class BrowserFetch:
             timeout_s=timeout_s,
             truncate=truncate,
         )
-        if not 200 <= document.status < 300 or document.content_type not in _HTML:
+        shown = 200 <= document.status < 300 and document.content_type in _HTML
+        if not shown or not document.body:
             return document
         limit = self._manners.download_maxsize if max_bytes is None else max_bytes
         total_s = self._manners.download_timeout if timeout_s is None else timeout_s

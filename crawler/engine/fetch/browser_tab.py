@@ -36,8 +36,16 @@ _WAIT_S = 30.0  # for what a rule waits for
 _OPEN_S = 20.0
 _CLOSE_S = 1.0
 _MOST_FRAMES = 20
-# Of an answer that we have read already, or that is not for pages.
-_OURS = frozenset({"content-encoding", "content-length", "set-cookie", "transfer-encoding"})
+# Of an answer: about how it was sent, or what would keep it from being shown.
+_OURS = frozenset(
+    {
+        "content-disposition",
+        "content-encoding",
+        "content-length",
+        "set-cookie",
+        "transfer-encoding",
+    }
+)
 # Kinds of requests (CDP, Network.ResourceType) that no page needs to be read.
 _NEVER = frozenset({"beacon", "cspviolationreport", "manifest", "ping", "prefetch"})
 _KINDS = {"image": "images", "media": "media", "texttrack": "media", "font": "fonts"}

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,10 @@ class Site:
         if path not in self.pages:
             return web.Response(status=404)
         kind = KINDS.get(path.rpartition(".")[2], "text/html")
-        return web.Response(text=self.pages[path], content_type=kind, headers={"ETag": '"1"'})
+        headers = {"ETag": '"1"'}
+        if path == "/file":
+            headers["Content-Disposition"] = "attachment"
+        return web.Response(text=self.pages[path], content_type=kind, headers=headers)
 
     async def speak(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -208,6 +211,14 @@ async def test_redirects_and_refusals_of_servers_are_those_of_other_pages(browse
     assert reason(visits, "/gone") == (PageState.FAILED, "http 404")
     assert visits["/feed.json"].content_type == "application/json"
     assert found == ["home"]
+
+
+async def test_empty_pages_and_files_of_html_are_pages(browser: Browser) -> None:
+    file = "<script>document.write('<p id=out>file</p>')</script>"
+    site = Site({"/": "<a href=/file>x</a><a href=/empty>x</a>", "/file": file, "/empty": ""})
+    visits, found = await crawled(browser, site)
+    assert [visit.state for visit in visits.values()] == [PageState.DONE] * 3
+    assert found == ["file"]
 
 
 async def test_what_a_page_loads_obeys_robots_txt_and_scope(browser: Browser) -> None:
@@ -422,6 +433,19 @@ async def test_a_page_is_tried_as_it_is_crawled(browser: Browser) -> None:
     assert page.url == f"{origin}/two"
     assert page.body.endswith(b"</script></head><body>two</body></html>")
     assert (page.charset, page.etag) == ("utf-8", "")
+
+
+async def test_a_browser_that_does_not_start_is_the_pages_reason(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, browser="/bin/true")
+    async with Browser(settings) as own:
+        visits, _ = await crawled(own, Site({"/": "<p id=out>x</p>"}), retry_times=0)
+    assert reason(visits) == (PageState.FAILED, "browser does not start")
+
+
+async def test_who_shows_no_page_pays_for_no_browser() -> None:
+    code = "import sys, crawler.app.child; sys.exit('playwright' in sys.modules)"
+    started = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    assert await started.wait() == 0
 
 
 async def test_where_there_is_no_browser_the_crawl_says_what_to_install() -> None:
