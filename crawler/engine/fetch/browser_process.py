@@ -184,11 +184,18 @@ async def start_browser(program: str, proxy_url: str) -> Chromium:
         await asyncio.to_thread(_remove, home)
         os.close(lock)
         if isinstance(error, Error | OSError | TimeoutError | ValueError):
-            log.error("browser does not start", program=program, error=str(error)[:2000])
+            log.error("browser does not start", program=program, error=_last_words(str(error)))
             raise FetchFailed("browser does not start", retry=True) from error
         raise
     log.info("browser started", program=program, version=browser.version, pid=pid)
     return Chromium(browser, driver, home, lock, pid)
+
+
+def _last_words(text: str) -> str:
+    """What the browser itself has said last, out of Playwright's account of its start."""
+    lines = text.splitlines()
+    said = [line.partition("[err]")[2].strip() for line in lines if "[err]" in line]
+    return "; ".join(said[-3:] or lines[:1])[:500]
 
 
 def _arguments(program: str, home: Path, proxy_url: str) -> list[str]:

@@ -299,18 +299,17 @@ async def test_what_never_ends_ends_with_its_reason(
     assert reason(visits) == (PageState.FAILED, expected)
 
 
-def processes(kind: str, home: Path | None = None) -> list[int]:
-    """Those of our own browsers: of this type (renderer, say), "" for their first ones."""
-    mark = "/crawler-browser-" if home is None else f"{home}/"
+def processes(leader: int, kind: str = "") -> list[int]:
+    """Those of a browser by its first process: of this type (renderer, say), or all."""
     found = []
-    for each in Path("/proc").iterdir():
+    for pid in (int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()):
         try:
-            line = (each / "cmdline").read_text("utf-8", "replace") if each.name.isdigit() else ""
+            words = Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace")
+            fits = os.getsid(pid) == leader and (not kind or f"--type={kind}" in words)
         except OSError:
             continue
-        fits = f"--type={kind}" in line if kind else "--type=" not in line
-        if fits and mark in line and "--user-data-dir=" in line:
-            found.append(int(each.name))
+        if fits:
+            found.append(pid)
     return found
 
 
@@ -326,11 +325,11 @@ async def test_a_browser_that_dies_fails_its_page_and_is_started_again(
     slow = "<p id=out>there</p><script>setInterval(() => fetch('/beat'), 100)</script>"
     site = Site({"/": slow})
     async with Browser(SETTINGS) as own, own.joined("this test"):
-        crawling = asyncio.create_task(crawled(own, site, retry_times=0))
-        await site.beaten.wait()
-        victims = processes(kind)
-        assert victims
-        for pid in victims:
+        with capture_logs() as logs:
+            crawling = asyncio.create_task(crawled(own, site, retry_times=0))
+            await site.beaten.wait()
+        [leader] = [each["pid"] for each in logs if each["event"] == "browser started"]
+        for pid in processes(leader, kind) if kind else [leader]:
             os.kill(pid, signal.SIGKILL)
         visits, _ = await crawling
         assert reason(visits) == (PageState.FAILED, expected)
@@ -397,7 +396,8 @@ async def test_a_browser_dies_with_its_crawler_which_goes_on_later(tmp_path: Pat
         crawler = await start()
         await site.beaten.wait()
         [home] = homes(tmp_path)
-        members = [os.pidfd_open(pid) for pid in processes("", home) + processes("renderer", home)]
+        leader = int((home / "pid").read_text("ascii"))
+        members = [os.pidfd_open(pid) for pid in processes(leader)]
         assert len(members) > 1
         crawler.kill()
         await crawler.wait()
