@@ -275,6 +275,19 @@ async def test_a_crawl_without_cookies_keeps_nothing_from_page_to_page(browser: 
     assert "Cookie" not in site.requests["/two"].headers
 
 
+async def test_crawls_take_turns_in_a_browser_and_share_no_session() -> None:
+    page = """<p id=out></p><script>
+        out.textContent = document.cookie || 'clean';
+        document.cookie = 'key=42; path=/';
+    </script><a href=/two>two</a>"""
+    async with Browser(SETTINGS, Bounds(tabs=1)) as own:
+        crawls = [
+            crawled(own, Site({"/": page, "/two": page}), cookies_enabled=True) for _ in range(2)
+        ]
+        found = [items for _, items in await asyncio.gather(*crawls)]
+    assert found == [["clean", "key=42"]] * 2
+
+
 @pytest.mark.parametrize(
     ("page", "settings", "expected"),
     [
