@@ -19,11 +19,18 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import structlog
 
 from crawler.address import AddressRefused, Guard
+from crawler.engine.fetch.browser_heads import (
+    Head,
+    NotForwarded,
+    body_length,
+    own_answer,
+    parse_head,
+    split_target,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -34,26 +41,6 @@ _HEAD_S = 10.0
 _CONNECT_S = 20.0
 _IDLE_S = 30.0  # without a byte in either direction
 _MOST_CONNECTIONS = 64  # of one pass; Chromium opens 32 to a proxy at most
-_NOT_FORWARDED = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"upgrade",
-    }
-)  # RFC 9110, 7.6.1
-_REASONS = {
-    400: "Bad Request",
-    403: "Forbidden",
-    407: "Proxy Authentication Required",
-    501: "Not Implemented",
-    502: "Bad Gateway",
-    504: "Gateway Timeout",
-}
 
 
 @dataclass(slots=True, eq=False)
@@ -94,55 +81,6 @@ class Pass:
 
 class _Ended(Exception):
     """Nothing more goes over this connection."""
-
-
-class _Refused(Exception):
-    """Answered with a status instead of being forwarded."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """The head of a request or an answer; names of fields in lower case."""
-
-    first: bytes
-    fields: tuple[tuple[bytes, bytes], ...]
-
-    def values(self, name: bytes) -> list[bytes]:
-        return [value for each, value in self.fields if each == name]
-
-    def forwarded(self, first: bytes, *more: tuple[bytes, bytes]) -> bytes:
-        """For the next hop, and the last message of its connection."""
-        kept = [each for each in self.fields if each[0] not in _NOT_FORWARDED]
-        lines = [first, *(b"%s: %s" % each for each in (*kept, *more)), b"connection: close"]
-        return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-def parse_head(data: bytes) -> _Head:
-    """A head as far as its empty line. Raises `_Refused`."""
-    first, *lines = data.removesuffix(b"\r\n\r\n").split(b"\r\n")
-    fields = []
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        if not colon or not name or name != name.strip():
-            raise _Refused(400, "malformed header")
-        fields.append((name.lower(), value.strip()))
-    return _Head(first, tuple(fields))
-
-
-def split_target(authority: str, default_port: int | None) -> tuple[str, int]:
-    """Host and port of an authority. Raises `_Refused`."""
-    try:
-        parts = urlsplit(f"//{authority}")
-        host, port = parts.hostname, parts.port or default_port
-    except ValueError:
-        host, port = None, None
-    if not host or not port or not {"@", "?", "#"}.isdisjoint(authority):
-        raise _Refused(400, "malformed target")
-    return host, port
 
 
 class BrowserProxy:
@@ -198,8 +136,8 @@ class BrowserProxy:
         self._tasks.add(task)
         try:
             await self._forward(reader, writer)
-        except _Refused as refusal:
-            writer.write(_answer(refusal.status, str(refusal)))
+        except NotForwarded as refusal:
+            writer.write(own_answer(refusal.status, str(refusal)))
         except (_Ended, OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
             pass  # either side went away, or was told to
         except asyncio.CancelledError:
@@ -213,7 +151,7 @@ class BrowserProxy:
             head = parse_head(await reader.readuntil(b"\r\n\r\n"))
         holder = self._holder(head.values(b"proxy-authorization"))
         if holder.connections >= _MOST_CONNECTIONS:
-            raise _Refused(403, "too many connections")
+            raise NotForwarded(403, "too many connections")
         holder.connections += 1
         try:
             await self._go(head, holder, reader, writer)
@@ -224,11 +162,11 @@ class BrowserProxy:
         for credentials, holder in self._passes.items():
             if len(given) == 1 and hmac.compare_digest(credentials, given[0]):
                 return holder
-        raise _Refused(407, "no pass")
+        raise NotForwarded(407, "no pass")
 
     async def _go(
         self,
-        head: _Head,
+        head: Head,
         holder: Pass,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -236,10 +174,10 @@ class BrowserProxy:
         method, _, rest = head.first.decode("latin-1").partition(" ")
         target = rest.rpartition(" ")[0]
         if target == OWN_URL:
-            writer.write(_answer(200, ""))
+            writer.write(own_answer(200, ""))
             return
         if holder.spent:
-            raise _Refused(403, "the page has transferred all that it may")
+            raise NotForwarded(403, "the page has transferred all that it may")
         if method == "CONNECT":
             far = await self._connect(*split_target(target, None))
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -254,19 +192,19 @@ class BrowserProxy:
             far[1].close()
 
     async def _request(
-        self, method: str, target: str, head: _Head
+        self, method: str, target: str, head: Head
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Ask the origin of a plain request."""
         if target[:7].lower() != "http://":
-            raise _Refused(400, "malformed target")
+            raise NotForwarded(400, "malformed target")
         if head.values(b"transfer-encoding"):
-            raise _Refused(501, "a body of unknown length")
+            raise NotForwarded(501, "a body of unknown length")
         authority, _, path = target[7:].partition("/")  # browsers leave no path empty
         far = await self._connect(*split_target(authority, 80))
         first = f"{method} /{path} HTTP/1.1".encode("latin-1")
         fields = tuple(each for each in head.fields if each[0] != b"host")
         host = (b"host", authority.encode("latin-1"))
-        far[1].write(_Head(first, (host, *fields)).forwarded(first))
+        far[1].write(Head(first, (host, *fields)).forwarded())
         return far
 
     async def _connect(
@@ -277,7 +215,7 @@ class BrowserProxy:
             async with asyncio.timeout(_CONNECT_S):
                 return await self._dial(host, port)
         except TimeoutError as error:
-            raise _Refused(504, "connect timeout") from error
+            raise NotForwarded(504, "connect timeout") from error
 
     async def _dial(
         self, host: str, port: int
@@ -286,14 +224,14 @@ class BrowserProxy:
         try:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise _Refused(502, "name not resolved") from error
-        refusal = _Refused(502, "connection failed")
+            raise NotForwarded(502, "name not resolved") from error
+        refusal = NotForwarded(502, "connection failed")
         for info in found:
             try:
                 opened = self._guard.open_socket(info)
             except AddressRefused as refused:
                 log.info("browser kept from an address", host=host, reason=str(refused))
-                refusal = _Refused(403, "address refused")
+                refusal = NotForwarded(403, "address refused")
                 continue
             try:
                 opened.setblocking(False)
@@ -323,7 +261,7 @@ async def _relay(
 
 
 async def _exchange(
-    head: _Head,
+    head: Head,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     far_reader: asyncio.StreamReader,
@@ -332,7 +270,7 @@ async def _exchange(
 ) -> None:
     """The body of one request, and its answer. What else the browser says is not forwarded: it
     would be for whoever it asks next."""
-    length = _length(head)
+    length = body_length(head)
     async with asyncio.timeout(_IDLE_S) as idle:
         await _first_end(
             _send_body(reader, far_writer, length, holder, idle),
@@ -407,25 +345,8 @@ async def _bring_answer(
         answer = parse_head(await far_reader.readuntil(b"\r\n\r\n"))
         status = [*answer.first.split(b" ", 2), b""][1]
         if status == b"101":
-            raise _Refused(501, "an upgrade")
+            raise NotForwarded(501, "an upgrade")
         if status[:1] != b"1":  # RFC 9110, 15.2: after those another answer follows
             break
-    await _pass_on(answer.forwarded(answer.first), writer, holder, idle, received=True)
+    await _pass_on(answer.forwarded(), writer, holder, idle, received=True)
     await _pump(far_reader, writer, holder, idle, received=True)
-
-
-def _length(head: _Head) -> int:
-    values = set(head.values(b"content-length")) or {b"0"}
-    value = values.pop()
-    if values or not value.isdigit() or len(value) > 15:
-        raise _Refused(400, "malformed Content-Length")
-    return int(value)
-
-
-def _answer(status: int, text: str) -> bytes:
-    reason = _REASONS.get(status, "OK")
-    challenge = 'Proxy-Authenticate: Basic realm="crawler"\r\n' if status == 407 else ""
-    return (
-        f"HTTP/1.1 {status} {reason}\r\n{challenge}Content-Type: text/plain\r\n"
-        f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n{text}"
-    ).encode("latin-1")
