@@ -14,6 +14,7 @@ if [ "${1:-}" != demo ]; then
     need ip iproute2
     need nft nftables
     need gcc gcc
+    need chromium chromium
     [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
     # Debian keeps the server's programs off the PATH.
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql

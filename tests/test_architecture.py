@@ -47,6 +47,7 @@ WALLS = {
     "sqlite3": {"store", "local"},  # the demo reads the database independently of the store
     "psycopg": {"store"},
     "turbohtml": {"engine", "definition"},
+    "playwright": {"engine"},
     "typer": {"cli"},
     "rich": {"cli"},
     "IPython": {"cli"},

@@ -18,6 +18,7 @@ from crawler.clock import SystemClock
 from crawler.definition import from_json
 from crawler.definition.secrets import read_secrets
 from crawler.engine.crawl import Crawl
+from crawler.engine.fetch.browser import Browser
 from crawler.engine.settings import EngineSettings, read_pools
 from crawler.engine.urls.memory import Memory
 from crawler.store import open_store
@@ -37,9 +38,9 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
         allow_private=tuple(settings["allow_private"]),
         secrets=read_secrets(settings["secrets"]),
         proxy_pools=read_pools(settings["proxy_pools"]),
+        browser=settings["browser"],
     )
-
-    memory = Memory()
+    browser, memory = Browser(engine), Memory()
 
     async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:
         definition = from_json(order.definition)
@@ -75,10 +76,12 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
             clock=clock,
             spider=spider,
             memory=memory,
+            browser=browser,
         ).run()
 
     try:
-        yield crawl
+        async with browser:
+            yield crawl
     finally:
         await store.close()
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from crawler.app.browsers import browser_findings
 from crawler.app.node import etcd_settings
 from crawler.clock import SystemClock
-from crawler.config import NodeConfig
+from crawler.config import NodeConfig, read_entrusted
 from crawler.ops.doctor import CALL_S, Patient, examine
 from crawler.ops.findings import Finding
 from crawler.store.look import look_at
@@ -17,7 +18,8 @@ from crawler.store.look import look_at
 async def examine_cluster(
     config: NodeConfig, masters: Sequence[str], token: str | None
 ) -> Sequence[Finding]:
-    """All findings; see `crawler.ops.doctor.examine`."""
+    """All findings, those about the browser of this machine among them; see
+    `crawler.ops.doctor.examine`."""
     patient = Patient(
         etcd=replace(etcd_settings(config), call_timeout_s=CALL_S),
         election_prefix=config.election_prefix,
@@ -26,4 +28,5 @@ async def examine_cluster(
         token=token,
         look=partial(look_at, config.store),
     )
-    return await examine(patient, SystemClock())
+    found = await examine(patient, SystemClock())
+    return [*found, *browser_findings(read_entrusted(None)["browser"])]

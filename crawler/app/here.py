@@ -25,6 +25,7 @@ from crawler.definition.secrets import read_secrets
 from crawler.delivery.courier import Courier
 from crawler.delivery.post import Post, open_post
 from crawler.engine.crawl import Crawl
+from crawler.engine.fetch.browser import Browser
 from crawler.engine.live import Live
 from crawler.engine.reading import Spider
 from crawler.engine.settings import EngineSettings, read_pools
@@ -132,6 +133,7 @@ async def crawl_here(
         begun_ns = int(clock.wall() * 1e9)
         await store.mirror([Mirrored(LOCAL, LOCAL, begun_ns, text, Desired.RUNNING, run)])
         settings = engine_settings(allow_private, hosts, entrusted)
+        browser = Browser(settings)
         crawl = Crawl(
             definition,
             frontier,
@@ -141,10 +143,11 @@ async def crawl_here(
             report=on_live,
             clock=clock,
             spider=spider,
+            browser=browser,
         )
         post = open_post(allow_private, data_dir / SINKS, hosts, secrets=settings.secrets)
         delivering = _delivering(store, post) if sinks else nullcontext()
-        async with delivering:
+        async with browser, delivering:
             await crawl.run()
         with suppress(StoreUnavailable, OutcomeUnknown):  # the next run takes it up again
             await let_go(store, LOCAL, text, clock, pause_s=0.0)
@@ -206,4 +209,5 @@ def engine_settings(
         typed_hosts=tuple(hosts),
         secrets=read_secrets(entrusted.get("secrets", {})),
         proxy_pools=read_pools(entrusted.get("proxy_pools", {})),
+        browser=entrusted.get("browser"),
     )

@@ -70,15 +70,15 @@ async def try_page(
     carried that led to it, of a spider its ``meta``."""
     settings = engine_settings(allow_private, hosts, entrusted)
     async with open_single(definition, settings, SystemClock()) as single:
-        page = await fetch_one(single, url)
+        page = await fetch_one(single, url, rule)
     with TemporaryDirectory() as home, redirect_stdout(sys.stderr):
         return read_one(definition, loaded, page, rule, carry, Path(home))
 
 
-async def fetch_one(single: Single, url: str) -> fetch.Page:
-    """One page. Raises `FetchFailed`, naming the URL and its status in words."""
+async def fetch_one(single: Single, url: str, rule: str | None = None) -> fetch.Page:
+    """One page, sent to ``rule``. Raises `FetchFailed`, naming the URL and its status in words."""
     try:
-        page = await single.get(url)
+        page = await single.get(url, rule)
     except FetchFailed as error:
         ways = (f" ({way})" for end, way in _WAYS.items() if error.reason.endswith(end))
         said = f"{url}: {error}{next(ways, '')}"

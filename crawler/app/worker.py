@@ -150,6 +150,7 @@ def _hello(config: WorkerConfig) -> Mapping[str, Any]:
         "secrets": config.secrets,
         "proxy_pools": config.proxy_pools,
         "files": str(config.files),
+        "browser": config.browser,
         "log_level": config.log_level,
         "log_format": config.log_format,
         "node": f"worker-{config.id}",

@@ -24,6 +24,7 @@ def check(
     """Check definitions, and spiders in Python files. Errors name the field and the line."""
     import json
 
+    from crawler.app.browsers import browser_doubts
     from crawler.app.source import read_crawl
     from crawler.definition import doubts
 
@@ -33,7 +34,7 @@ def check(
         if loaded is not None:
             with redirect_stdout(sys.stderr):
                 starts = len(loaded.open(Path()).starts)
-        terminal.warn(source, doubts(definition))
+        terminal.warn(source, [*doubts(definition), *browser_doubts(definition)])
         if json_:
             terminal.print_json(json.loads(definition.canonical()))
         else:

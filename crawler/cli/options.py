@@ -132,6 +132,12 @@ Files = Annotated[
     str | None,
     typer.Option("--files", metavar="DIR", help="what spiders keep  [default: one per user]"),
 ]
+Browser = Annotated[
+    str | None,
+    typer.Option(
+        "--browser", metavar="FILE", help="what shows pages  [default: the Chromium installed]"
+    ),
+]
 OutagePolicy = Annotated[
     str | None,
     typer.Option("--outage-policy", metavar="continue|stop", help="crawls while etcd is away"),

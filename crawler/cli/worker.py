@@ -26,6 +26,7 @@ def worker(
     definitions: options.Definitions = None,
     sinks: options.Sinks = None,
     files: options.Files = None,
+    browser: options.Browser = None,
     outage_policy: options.OutagePolicy = None,
     advertise: options.Advertise = None,
     podip: options.PodIp = None,

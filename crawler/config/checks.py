@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -167,6 +168,13 @@ def file(text: str) -> str | None:
     if text and not Path(text).expanduser().is_file():
         raise ValueError(f"no such file: {text}")
     return str(Path(text).expanduser()) if text else None
+
+
+def program(text: str) -> str | None:
+    """A program that can be started; an empty text is None."""
+    if file(text) is not None and not os.access(Path(text).expanduser(), os.X_OK):
+        raise ValueError(f"no program: {text}")
+    return str(Path(text).expanduser().absolute()) if text else None
 
 
 def files(texts: tuple[str, ...]) -> tuple[Path, ...]:

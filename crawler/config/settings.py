@@ -101,6 +101,7 @@ class WorkerConfig(NodeConfig):
     definitions: tuple[Path, ...]
     sinks: Path | None  # the directory of file sinks; None: this worker feeds none
     files: Path  # the directory of what spiders keep as files
+    browser: str | None  # the program that shows pages; None: the one that is installed
     outage_policy: Literal["continue", "stop"]  # what crawls do while etcd is away: continue, stop
 
     def __post_init__(self) -> None:

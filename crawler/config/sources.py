@@ -168,11 +168,16 @@ def read_networks(given: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_entrusted(config: str | None, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """What the file of ``--config`` (or ``CRAWLER_CONFIG``) entrusts a worker with, where no other
-    setting is read."""
+    """What the file of ``--config`` (or ``CRAWLER_CONFIG``) entrusts a worker with, and the
+    ``browser`` that it, or ``CRAWLER_BROWSER``, names (None: the one that is installed), where no
+    other setting is read."""
     file = _config_file({"config": config}, environ)
     found = read_file(file)["worker"] if file is not None else {}
-    return {name: found.get(name, {}) for name in ENTRUSTED}
+    browser = found.get("browser")
+    variable = variable_name("browser")
+    if (text := environ.get(variable)) is not None:
+        browser = _value(ROLES["worker"]["browser"], text, variable, "browser", text=True)
+    return {**{name: found.get(name, {}) for name in ENTRUSTED}, "browser": browser}
 
 
 def read_store(text: str) -> str:

@@ -74,6 +74,7 @@ ROLES: dict[str, dict[str, Setting]] = {
         "definitions": Setting(tuple, checks.files),
         "sinks": Setting(str, checks.optional_directory),
         "files": Setting(str, checks.directory),
+        "browser": Setting(str, checks.program),
         "outage_policy": Setting(str, checks.one_of("continue", "stop")),
     },
     "up": {
@@ -126,7 +127,7 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
     }  # fmt: skip
     if role == "worker":
         node |= crawling | {"http": ":8080", "grpc": ":9090", "cluster": True}
-        node |= {"definitions": (), "sinks": None, "outage_policy": "continue"}
+        node |= {"definitions": (), "sinks": None, "browser": None, "outage_policy": "continue"}
         node |= {"files": str(data_home(environ) / "files")}
         node |= {"secrets": {}, "proxy_pools": {}}
     return node

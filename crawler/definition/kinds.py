@@ -54,11 +54,24 @@ class Follow(Selecting, Protocol):
     def json_body(self) -> Any: ...
 
 
+class Browsing(Protocol):
+    """How pages are shown."""
+
+    @property
+    def load(self) -> Sequence[str]: ...
+    @property
+    def wait_for(self) -> str | None: ...
+
+
 class Rule(Protocol):
     """What is looked at here of a rule."""
 
     @property
     def kind(self) -> str: ...
+    @property
+    def fetcher(self) -> str: ...
+    @property
+    def browser(self) -> Browsing: ...
     @property
     def each(self) -> Selecting | None: ...
     @property
@@ -109,6 +122,7 @@ def conflicts(rule: Rule) -> Iterator[Conflict]:
     """The path below the rule and the reason of everything that makes no sense together."""
     for path, selecting in _selectings(rule):
         yield from _strangers(rule, path, selecting)
+    yield from _not_shown(rule)
     if rule.each is not None:
         yield from _beyond_each(rule)
     if rule.next is not None and rule.next.join:
@@ -181,6 +195,14 @@ def _beyond_each(rule: Rule) -> Iterator[Conflict]:
                 (*path, "xpath"),
                 "begins with / and leaves the match of each; begin with ./ or .//",
             )
+
+
+def _not_shown(rule: Rule) -> Iterator[Conflict]:
+    if rule.fetcher == "browser":
+        if rule.kind == "json":
+            yield ("fetcher",), 'browser is for HTML pages; leave it out, or kind = "json"'
+    elif rule.browser.load or rule.browser.wait_for is not None:
+        yield ("browser",), 'says how pages are shown: set fetcher = "browser" on the rule'
 
 
 def _never_joined(rule: Rule) -> Iterator[Conflict]:

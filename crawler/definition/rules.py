@@ -264,6 +264,25 @@ class Follow(Selecting):
         return self.method == "POST" or self.form is not None or self.json_body is not None
 
 
+class Browsing(Model):
+    """How the pages of a rule are shown in a browser."""
+
+    load: Annotated[
+        tuple[Literal["images", "media", "fonts"], ...], AfterValidator(checks.different)
+    ] = Field(default=(), description="what is loaded too; scripts, styles and data always are")
+    wait_for: Css | None = Field(
+        default=None,
+        description="CSS of an element: the page is ready when it is there. Unless said, it is "
+        "when what it loads is there and half a second was quiet",
+    )
+
+    @model_validator(mode="after")
+    def _check_element(self) -> Browsing:
+        if self.wait_for is not None and not compile_css(self.wait_for).finds_elements:
+            raise wrong("wait_for finds text; name an element, without ::text and ::attr()")
+        return self
+
+
 class Rule(Model):
     """What is done with the pages it takes: those sent by ``to``, otherwise by ``match``."""
 
@@ -277,6 +296,11 @@ class Rule(Model):
     kind: Literal["html", "json"] = Field(
         default="html", description="what its pages are, and what a bare selector is"
     )
+    fetcher: Literal["http", "browser"] = Field(
+        default="http",
+        description="browser: its pages are as an installed Chromium shows them, scripts run",
+    )
+    browser: Browsing = Field(default=Browsing(), description='how, with fetcher = "browser"')
     each: Annotated[Each, BeforeValidator(_as_css, json_schema_input_type=str | Each)] | None = (
         Field(default=None, description="item and follow are for every match of this by itself")
     )

@@ -302,6 +302,15 @@ class Definition(Model):
             problems.append(("stands beside user_agent; keep one of them", ("user_agents",)))
         if self.spider is not None and self.rules:
             problems.append(("stands beside rules; keep one of them", ("spider",)))
+        if self.proxy_pool is not None:
+            problems += [
+                (
+                    "browser loads scripts and data past the proxy_pool; keep one of them",
+                    ("rules", at, "fetcher"),
+                )
+                for at, rule in enumerate(self.rules)
+                if rule.fetcher == "browser"
+            ]
         first: dict[str, int] = {}
         for at, entry in enumerate(self.auth):
             if first.setdefault(entry.domain, at) != at:

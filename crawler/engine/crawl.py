@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -19,13 +19,15 @@ from crawler.definition.patterns import Routes
 from crawler.engine.commits import Commits
 from crawler.engine.dispatch import Dispatcher
 from crawler.engine.extract import Extractor, Link
-from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch
+from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch, Robots
+from crawler.engine.fetch.browser import Browser
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.links import LinkFilter
 from crawler.engine.live import Live
 from crawler.engine.pages import Pages
 from crawler.engine.reading import Extracts, Reader, Spider
-from crawler.engine.settings import EngineSettings
+from crawler.engine.rendering import Fetchers, open_fetchers, wants_browser
+from crawler.engine.settings import EngineSettings, own_name
 from crawler.engine.sitemaps import SITEMAP, Sitemaps
 from crawler.engine.urls import Scope, Tidy, Traps, canonical, fingerprint, host_of, tidier
 from crawler.engine.urls.memory import Memory
@@ -86,8 +88,8 @@ class Crawl:
 
     ``parsing`` is told the fingerprint of a page before it is parsed, and None after. ``report``
     is called about once a second. ``open_fetch`` and ``extractor`` stand in for HTTP and for the
-    definition's rules, a ``spider`` for these and for the start URLs. ``memory`` is what the crawls
-    of a process share.
+    definition's rules, a ``spider`` for these and for the start URLs. A ``browser`` shows the pages
+    of rules that want one. ``memory`` is what the crawls of a process share.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Crawl:
         extractor: Extracts | None = None,
         spider: Spider | None = None,
         memory: Memory | None = None,
+        browser: Browser | None = None,
     ) -> None:
         self._definition = definition
         self._frontier = frontier
@@ -119,6 +122,7 @@ class Crawl:
         self._extractor = extractor or Extractor(definition)
         self._spider = spider
         self._memory = memory
+        self._browser = browser
         self._seeds = seeds(definition, None if spider is None else spider.starts)
 
     def _open_http(self) -> HttpFetch:
@@ -140,11 +144,12 @@ class Crawl:
         committed, as far as that takes less than ``stop_s``; the rest simply stays pending.
         """
         opening = self._open_fetch()  # which refuses what this worker has no secrets for
+        if self._browser is not None and wants_browser(self._definition.rules):
+            self._browser.check()
         progress = await self._seed()
         if progress.finished:
             return progress.finished
-        async with opening as fetch:
-            pages = self._pages(fetch)
+        async with opening as fetch, self._open_pages(fetch) as pages:
             await self._relearn(pages)
             dispatcher = self._dispatcher(pages, progress)
             try:
@@ -178,7 +183,15 @@ class Crawl:
                 log.warning("the store is away; trying again", error=str(error))
                 await self._clock.sleep(next(delays))
 
-    def _pages(self, fetch: Fetch) -> Pages:
+    @asynccontextmanager
+    async def _open_pages(self, fetch: Fetch) -> AsyncIterator[Pages]:
+        definition, clock = self._definition, self._clock
+        robots = Robots(fetch, own_name(definition), definition.retry_times, clock)
+        opening = open_fetchers(definition, self._scope, fetch, self._browser, robots.known, clock)
+        async with opening as fetchers:
+            yield self._pages(fetch, robots, fetchers)
+
+    def _pages(self, fetch: Fetch, robots: Robots, fetchers: Fetchers | None) -> Pages:
         links = self._links()
         reader = Reader(
             self._definition,
@@ -190,7 +203,15 @@ class Crawl:
             self._spider,
         )
         pages = Pages(
-            self._definition, self._scope, fetch, reader, links, self._clock, self._chance
+            self._definition,
+            self._scope,
+            fetch,
+            robots,
+            reader,
+            links,
+            self._clock,
+            self._chance,
+            None if fetchers is None else fetchers.of_request,
         )
         for request in self._seeds:
             pages.meet(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -24,7 +25,7 @@ from crawler.engine.links import LinkFilter
 from crawler.engine.parts import LAST_STRIKES, chain_of, unfinished
 from crawler.engine.reading import Reader
 from crawler.engine.retry import Again, decide, refusal
-from crawler.engine.settings import Manners, keeps_cookies, own_name
+from crawler.engine.settings import Manners, keeps_cookies
 from crawler.engine.sitemaps import is_sitemap
 from crawler.engine.urls import Scope, host_of
 from crawler.engine.walls import Book, CookieWall
@@ -51,17 +52,20 @@ class Outcome:
 
 
 class Pages:
-    """Turns requests into visits."""
+    """Turns requests into visits. ``fetch_for`` tells what a page is fetched by, where that is not
+    ``fetch`` for all of them."""
 
     def __init__(
         self,
         manners: Manners,
         scope: Scope,
         fetch: Fetch,
+        robots: Robots,
         reader: Reader,
         links: LinkFilter,
         clock: Clock,
         chance: random.Random,
+        fetch_for: Callable[[Request], Fetch] | None = None,
     ) -> None:
         self._manners = manners
         self._scope = scope
@@ -71,7 +75,8 @@ class Pages:
         self._clock = clock
         self._chance = chance
         self._keeps_cookies = keeps_cookies(manners)
-        self._robots = Robots(fetch, own_name(manners), manners.retry_times, clock)
+        self._robots = robots
+        self._fetch_for = fetch_for
 
     @property
     def blocked(self) -> tuple[float, str]:
@@ -144,13 +149,14 @@ class Pages:
         method, body = request.method, request.body
         most, before = self._most_bytes(request), self._before(request)
         unless = None if before is None else before.imprint
+        fetch = self._fetch if self._fetch_for is None else self._fetch_for(request)
         if not self._keeps_cookies:
-            return await self._fetch.get(
+            return await fetch.get(
                 request.url, method=method, body=body, max_bytes=most, unless=unless
             )
         hops = CookieWall(request, self.rules, book, self._clock)
         return await follow(
-            self._fetch,
+            fetch,
             request.url,
             method=method,
             body=body,
@@ -166,7 +172,7 @@ class Pages:
         return max(sitemaps.MAX_BYTES, self._manners.download_maxsize)
 
     def _read(self, request: Request, page: Page) -> Visit:
-        if page.status in REDIRECTS or page.url != request.url:
+        if page.status in REDIRECTS or page.location is not None or page.url != request.url:
             return self._redirected(request, page)
         before = self._before(request)
         if before is not None:
@@ -180,7 +186,7 @@ class Pages:
 
     def _redirected(self, request: Request, page: Page) -> Visit:
         """A redirect is a link to its target, which is a page of its own, known or not."""
-        target = page.location if page.status in REDIRECTS else page.url
+        target = page.location if page.status in REDIRECTS or page.location else page.url
         if target is None:
             raise FetchFailed("redirect to nowhere", retry=False, status=page.status)
         if target == request.url and request.method == "GET":

@@ -26,6 +26,8 @@ class EngineSettings:
     ``allow_private``: networks (CIDR) that may be crawled although they are not public.
     ``secrets``: what definitions may name as ``${secret:NAME}``.
     ``proxy_pools``: what definitions may name as ``proxy_pool``.
+    ``browser``: the program that shows pages of rules that want a browser; None: the one that is
+    installed.
     ``typed_hosts``: literal loopback hosts, as ``host`` or ``host:port``, that the user typed.
     """
 
@@ -33,6 +35,7 @@ class EngineSettings:
     typed_hosts: tuple[str, ...] = ()
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     proxy_pools: Mapping[str, ProxyPool] = field(default_factory=dict)
+    browser: str | None = None
     batch_visits: int = 100  # a commit takes so many visits at most
     batch_links: int = 10_000  # and so many links, which the pages of a sitemap have more of
     batch_s: float = 0.5  # a finished visit waits so long for company

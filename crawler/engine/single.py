@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager
 
 from crawler.address import Guard
 from crawler.clock import Clock
+from crawler.definition import Definition
 from crawler.engine.fetch import Fetch, HttpFetch, Page, Robots, follow
+from crawler.engine.fetch.browser import Browser
+from crawler.engine.rendering import Fetchers, open_fetchers
 from crawler.engine.settings import EngineSettings, Manners, own_name
 from crawler.engine.urls import Scope, canonical, host_of
 from crawler.errors import FetchFailed
@@ -16,17 +19,26 @@ from crawler.errors import FetchFailed
 
 class Single:
     """Fetches what it is told to, as a crawl would: robots.txt obeyed, and the hosts left alone
-    for as long between two pages."""
+    for as long between two pages. ``fetchers``: of what rules want shown in a browser, if any."""
 
-    def __init__(self, fetch: Fetch, manners: Manners, clock: Clock) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        fetchers: Fetchers | None,
+        robots: Robots,
+        manners: Manners,
+        clock: Clock,
+    ) -> None:
         self._fetch = fetch
+        self._fetchers = fetchers
+        self._robots = robots
         self._manners = manners
         self._clock = clock
-        self._robots = Robots(fetch, own_name(manners), 0, clock)
         self._free_at: dict[str, float] = {}  # by host, of those that were asked
 
-    async def get(self, url: str) -> Page:
-        """Fetch ``url``, and follow where it redirects to, in scope or not.
+    async def get(self, url: str, rule: str | None = None) -> Page:
+        """Fetch ``url``, and follow where it redirects to, in scope or not. ``rule`` is the one
+        that a link sends it to.
 
         Raises `InvalidInput` for what is no URL, and `FetchFailed`, also where robots.txt forbids
         it.
@@ -35,8 +47,9 @@ class Single:
         host = host_of(start)
         await self._clock.sleep(max(self._free_at.get(host, 0.0) - self._clock.elapsed(), 0.0))
         delay_s = await self._permit(start)
+        fetch = self._fetch if self._fetchers is None else self._fetchers.sent_to(rule)
         try:
-            return await follow(self._fetch, start, gate=self._gate)
+            return await follow(fetch, start, gate=self._gate)
         finally:
             self._free_at[host] = self._clock.elapsed() + delay_s
 
@@ -61,16 +74,21 @@ class Single:
 
 @asynccontextmanager
 async def open_single(
-    manners: Manners, settings: EngineSettings, clock: Clock
+    definition: Definition, settings: EngineSettings, clock: Clock
 ) -> AsyncIterator[Single]:
-    """With the connections and cookies of a crawl, until the end of the block."""
+    """With the connections and cookies of a crawl, until the end of the block. Raises
+    `Misconfigured` where the definition needs what is not there."""
+    scope = Scope(definition)
     opening = HttpFetch(
-        manners,
-        Scope(manners),
+        definition,
+        scope,
         Guard(settings.allow_private, settings.typed_hosts),
         clock,
         secrets=settings.secrets,
         pools=settings.proxy_pools,
     )
-    async with opening as fetch:
-        yield Single(fetch, manners, clock)
+    async with Browser(settings) as browser, opening as fetch:
+        robots = Robots(fetch, own_name(definition), 0, clock)
+        showing = open_fetchers(definition, scope, fetch, browser, robots.known, clock)
+        async with showing as fetchers:
+            yield Single(fetch, fetchers, robots, definition, clock)

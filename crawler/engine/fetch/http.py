@@ -66,8 +66,8 @@ class HttpFetch:
     """Fetches for one crawl. An asynchronous context manager; implements `Fetch`.
 
     Credentials of the definition go only where `Headers` lets them. Cookies of servers are kept
-    only where `keeps_cookies`. Raises `Misconfigured` where the definition needs a secret or a
-    pool of proxies that this worker does not have.
+    only where `keeps_cookies`; ``jar`` has all of them while it is open. Raises `Misconfigured`
+    where the definition needs a secret or a pool of proxies that this worker does not have.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class HttpFetch:
         return Routes(name, pools[name], self._guard, self._clock)
 
     async def __aenter__(self) -> Self:
-        jar = self._jar()
+        jar = self.jar = self._jar()
         if self._routes is not None:
             await self._routes.open(self._stack, jar, _KEEPALIVE_S)
             return self
@@ -168,6 +168,10 @@ class HttpFetch:
         if self._routes is None:
             return 0.0, ""
         return self._routes.free_at, self._routes.reason
+
+    def agent_for(self, url: str) -> str:
+        """The user agent that a request to this URL is sent with."""
+        return self._headers.for_request(url)["User-Agent"]
 
     async def _send(
         self, method: str, url: str, body: bytes | None, total_s: float, unless: Imprint | None

@@ -18,7 +18,8 @@ class Page:
     ``body`` is decoded from its content coding; empty for redirects and for status 400 and up.
     ``charset`` is a WHATWG name, None where neither a byte order mark nor the header tells.
     ``size_bytes`` counts the body as it was transferred. ``location``: the canonical target of a
-    redirect, None where there is none to follow. ``retry_after_s`` is what the header of that name
+    redirect, None where there is none to follow; with a status that is none, the page itself wants
+    to be another one. ``retry_after_s`` is what the header of that name
     asks for, None where it says nothing readable. ``latency_s``: until its headers were there.
     ``address``: where it came from, "" where nobody wants to know. ``robots_tag``: the X-Robots-Tag
     headers, one a line. ``etag`` and ``last_modified``: the headers, "" where they cannot be sent

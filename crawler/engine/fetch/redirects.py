@@ -17,11 +17,11 @@ def next_request(status: int, method: str, body: bytes | None) -> tuple[str, byt
     """Method and body of the request that a redirect asks for (RFC 9110, 15.4).
 
     303 turns everything but HEAD into GET; 301 and 302 turn POST into GET, as browsers do; 307
-    and 308 keep both.
+    and 308 keep both. Where a page itself goes elsewhere (200), that is GET.
     """
-    if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
-        return "GET", None
-    return method, body
+    if status in (307, 308) or (status in (301, 302) and method != "POST"):
+        return method, body
+    return ("HEAD" if method == "HEAD" else "GET"), None
 
 
 async def follow(
@@ -56,7 +56,7 @@ async def follow(
             truncate=truncate,
             unless=unless if url == start else None,
         )
-        if page.status not in REDIRECTS:
+        if page.status not in REDIRECTS and page.location is None:
             return page
         if page.location is None:
             raise FetchFailed("redirect to nowhere", retry=False, status=page.status)

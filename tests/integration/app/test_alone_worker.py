@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from secrets import token_hex
@@ -109,3 +110,36 @@ async def test_a_secret_reaches_its_site_and_nothing_that_is_kept(tmp_path: Path
     for told in (json.dumps(worker.lines), command, kept.decode(errors="replace")):
         assert canary not in told
     assert b"${secret:site}" in kept
+
+
+async def test_a_worker_shows_pages_and_stops_while_it_does(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/beat":
+            begun.set()
+        script = "setInterval(() => fetch('/beat'), 100)" if request.path == "/slow" else ""
+        page = f"<p id=p></p><script>p.textContent = 'shown'; {script}</script>"
+        found = request.path in ("/", "/slow", "/beat")
+        return web.Response(text=page, content_type="text/html", status=200 if found else 404)
+
+    rule = {"match": "**", "fetcher": "browser", "item": {"text": "p::text"}}
+    database, quick, slow = (tmp_path / name for name in ("crawl.db", "quick.json", "slow.json"))
+    async with serving(handle) as origin:
+        waiting = {**rule, "browser": {"wait_for": ".never"}}
+        for file, path, shown in ((quick, "/", rule), (slow, "/slow", waiting)):
+            definition = {"start_urls": [origin + path], "rules": [shown], "download_delay": 0.0}
+            file.write_text(json.dumps(definition))
+        async with run_alone(database, [quick]) as worker:
+            ended = await worker.wait_line(ENDED)
+            assert ended["finished"] == ["quick"]
+            assert await worker.stop() == 0
+        async with run_alone(database, [slow]) as worker:
+            async with asyncio.timeout(60):
+                await begun.wait()
+            worker.process.terminate()
+            _, said = await worker.process.communicate()
+    assert worker.process.returncode == 0
+    assert b"not drained in time" not in said
+    assert [item["text"] for item in read_items(database, "quick")] == ["shown"]
+    assert not read_items(database, "slow")

@@ -36,7 +36,7 @@ def test_secrets_are_read_from_value_file_and_environment(
         "c.d-e": {"value": "by-env", "domains": domains},
     }
     assert read_entrusted(file, {})["secrets"] == config.secrets
-    assert read_entrusted(None, {}) == {"secrets": {}, "proxy_pools": {}}
+    assert read_entrusted(None, {}) == {"secrets": {}, "proxy_pools": {}, "browser": None}
     assert worker_config({}, {}).secrets == {}
     assert "by-" not in repr(config)
     assert "by-" not in repr(master_config({"config": file}, {}))

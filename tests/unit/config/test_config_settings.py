@@ -11,6 +11,7 @@ from crawler.config import (
     data_home,
     flag_name,
     master_config,
+    read_entrusted,
     read_file,
     read_networks,
     read_store,
@@ -302,3 +303,19 @@ def test_the_files_of_tls_go_together(tmp_path: Path) -> None:
     del flags["tls_key"]
     with pytest.raises(Misconfigured, match="go together"):
         master_config(flags, {})
+
+
+def test_a_worker_may_be_told_its_browser(tmp_path: Path) -> None:
+    program = tmp_path / "chromium"
+    program.write_text("")
+    with pytest.raises(InvalidInput, match=r"--browser: no program: .*chromium"):
+        worker_config({"browser": str(program)}, {})
+    program.chmod(0o755)
+    assert worker_config({"browser": str(program)}, {}).browser == str(program)
+    assert worker_config({}, {"CRAWLER_BROWSER": str(program)}).browser == str(program)
+    assert worker_config({}, {}).browser is None
+    file = written(tmp_path, f'[worker]\nbrowser = "{program}"\n')
+    assert read_entrusted(file, {})["browser"] == str(program)
+    assert read_entrusted(file, {"CRAWLER_BROWSER": ""})["browser"] is None
+    with pytest.raises(InvalidInput, match="CRAWLER_BROWSER: no such file: /nope"):
+        read_entrusted(None, {"CRAWLER_BROWSER": "/nope"})

@@ -273,3 +273,45 @@ def test_a_dollar_before_a_placeholder_is_a_dollar() -> None:
     text = 'follow = [{ css = "a", form = { q = "${price}" }, carry = { price = "b" } }]\n'
     form = load_text(RULE + text).rules[0].follow[0].form
     assert form == {"q": "${price}"}
+
+
+def test_a_rule_may_want_its_pages_shown_in_a_browser() -> None:
+    text = RULE + 'fetcher = "browser"\nbrowser = { load = ["images"], wait_for = ".price" }\n'
+    rule = loaded(text).rules[0]
+    assert (rule.fetcher, rule.browser.load, rule.browser.wait_for) == (
+        "browser",
+        ("images",),
+        ".price",
+    )
+    assert loaded(RULE).rules[0].fetcher == "http"
+    assert loaded(text).recipe() != loaded(RULE).recipe()
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "reason"),
+    [
+        (JSON + 'fetcher = "browser"\n', "rules[0].fetcher", "is for HTML pages"),
+        (RULE + 'browser.wait_for = "h1"\n', "rules[0].browser", 'set fetcher = "browser"'),
+        (RULE + 'fetcher = "opera"\n', "rules[0].fetcher", "'http' or 'browser'"),
+        (
+            RULE + 'fetcher = "browser"\nbrowser.wait_for = "h1::text"\n',
+            "rules[0].browser",
+            "name an element",
+        ),
+        (
+            RULE + 'fetcher = "browser"\nbrowser.load = ["scripts"]\n',
+            "rules[0].browser.load[0]",
+            "'images', 'media' or 'fonts'",
+        ),
+        (
+            'proxy_pool = "fast"\n' + RULE + 'fetcher = "browser"\n',
+            "rules[0].fetcher",
+            "past the proxy_pool",
+        ),
+    ],
+)
+def test_what_makes_no_sense_for_a_browser_is_refused(text: str, field: str, reason: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        load_text(text)
+    assert refused.value.field == field
+    assert reason in str(refused.value)
