@@ -69,7 +69,7 @@ def run(
     allow_private: options.Allow = None,
     config: options.Entrusted = None,
     spider: options.Spider = None,
-    log_level: options.LogLevel = "error",
+    log_level: options.LogLevel = None,
 ) -> None:
     """Crawl here and now; needs no cluster. The same command goes on where it was stopped.
 
@@ -77,7 +77,7 @@ def run(
     """
     from crawler.app.source import read_crawl
     from crawler.cli.formats import check_target
-    from crawler.config import read_entrusted, read_networks
+    from crawler.config import read_entrusted, read_level, read_networks
     from crawler.definition import doubts
     from crawler.local.lock import hold_directory
     from crawler.telemetry import logs
@@ -89,7 +89,7 @@ def run(
     if definition.schedule is not None:
         terminal.warn(source, ["schedule: run crawls once, now; on a cluster it is kept"])
     networks, entrusted = read_networks(allow_private or ()), read_entrusted(config)
-    logs.configure(log_level or "error")
+    logs.configure(read_level(log_level or "error"))
     home = Path(data).expanduser().absolute() if data else default_home(definition, loaded)
     with hold_directory(home, "crawler run"):
         try:

@@ -13,7 +13,7 @@ import ada_url
 from pydantic_core import PydanticCustomError
 
 from crawler.definition.masking import MASK
-from crawler.definition.secrets import PLAIN_NAME, is_well_formed
+from crawler.definition.secrets import PLAIN_NAME, is_well_formed, names_secret
 from crawler.errors import InvalidInput
 
 MAX_URL_CHARS: Final = 2_048
@@ -74,6 +74,11 @@ def start_url(text: str) -> str:
         raise wrong(f"is not a URL (got {shortened(text)})") from error
     if url.username or url.password:
         raise wrong("must not hold a user name or password: it would be stored in clear")
+    if names_secret(text):
+        raise wrong(
+            "holds ${secret:NAME}, which stands in headers, cookies and auth only: URLs are stored "
+            "and shown"
+        )
     return text
 
 

@@ -36,12 +36,14 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "too_long": "holds {actual_length} entries; at most {max_length} are allowed",
     "too_short": "must hold at least one entry",
     "mapping_type": "must be a table of names and values",
+    "dict_type": "must be a table of names and values",
     "model_type": "must be a table",
     "invalid_key": "must be a name",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
 }
+_TABLES: Final = frozenset({"rules", "sinks", "auth"})
 _KNOWN: Final = "; known here: "
 # Their sentences already say what was given, or nothing was.
 _WITHOUT_VALUE: Final = frozenset({"wrong", "missing", "too_long", "too_short"})
@@ -132,8 +134,10 @@ def _sentence(detail: Any, path: Path) -> str:
     if kind == "wrong":
         return str(detail["msg"])
     sentence = _SENTENCES.get(kind, str(detail["msg"]))
-    if kind == "model_type" and len(path) > 2:  # below a rule
+    if kind == "model_type" and path[:1] == ("rules",) and len(path) > 2:
         sentence = "must be a selector in quotes or a table"
+    if kind == "tuple_type" and isinstance(value, Mapping) and _TABLES.issuperset(path[-1:]):
+        sentence = f"must be a list of tables: write [[{path[-1]}]]"
     told = sentence.format(**detail.get("ctx", {})) if kind in _SENTENCES else sentence
     hidden = kind in _WITHOUT_VALUE or not _UNTOLD.isdisjoint(path)
     return told if hidden else f"{told} (got {shortened(value)})"
