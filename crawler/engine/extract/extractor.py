@@ -15,6 +15,7 @@ from crawler.engine.extract.page import JsonPage, Located, Page
 from crawler.engine.extract.plans import PAGE_LABEL, Plan, RulePlan, WholePage
 from crawler.engine.fetch.robots import product_token
 from crawler.engine.parts import Part
+from crawler.engine.settings import own_name
 from crawler.model import Item
 
 _PAGE_TYPES: Final = frozenset(
@@ -50,7 +51,7 @@ class Extractor:
         self._routes = Routes(definition.rules)
         self._whole_page = WholePage()
         self._obeys_nofollow = definition.nofollow == "obey"
-        self._agent = product_token(definition.user_agent).lower()
+        self._agent = product_token(own_name(definition)).lower()
         self._plans = tuple(
             RulePlan(label, rule)
             for label, rule in zip(self._routes.labels, definition.rules, strict=True)
