@@ -154,6 +154,15 @@ def user_name(text: str) -> str:
     return credential(text)
 
 
+def form_secret(text: str) -> str:
+    """A field of a login; never repeated, for it may be a secret."""
+    if text == MASK:
+        raise wrong(f"is {MASK}, which is only how it is shown; write it out")
+    if not is_well_formed(text):
+        raise wrong("holds ${ without being a ${secret:NAME}")
+    return text
+
+
 def credential(text: str) -> str:
     """A password or token; never repeated, for it may be a secret."""
     _check_sent("", text)

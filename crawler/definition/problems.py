@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from crawler.definition.access import Auth, Basic, Limit
 from crawler.definition.checks import shortened, suggestion
 from crawler.definition.lines import Path, line_of
+from crawler.definition.login import Login
 from crawler.definition.recrawl import Recrawl
 from crawler.definition.rules import Change, Each, Follow, ItemField, Next, Rule, Value
 from crawler.definition.schedule import Schedule
@@ -21,7 +22,7 @@ from crawler.errors import InvalidInput
 MAX_TOLD: Final = 10
 _MAX_SORTED: Final = 200  # of thousands, these are looked at
 # Values under these may be secrets and are not repeated.
-_UNTOLD: Final = frozenset({"headers", "cookies", "auth", "form", "json_body"})
+_UNTOLD: Final = frozenset({"headers", "cookies", "auth", "form", "json_body", "login"})
 _SENTENCES: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "int_type": "must be a whole number",
@@ -157,6 +158,8 @@ def _model_at(path: Path) -> type[BaseModel]:
         return Definition
     if names[0] in ("limits", "auth"):
         return Limit if names[0] == "limits" else Basic if len(names) > 1 else Auth
+    if names[0] == "login":
+        return Login
     if names[0] == "traps":
         return Traps
     if names[0] == "schedule":

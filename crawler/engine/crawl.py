@@ -23,6 +23,7 @@ from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.links import LinkFilter
 from crawler.engine.live import Live
+from crawler.engine.login import Login
 from crawler.engine.pages import Pages
 from crawler.engine.reading import Extracts, Reader, Spider
 from crawler.engine.settings import EngineSettings
@@ -186,11 +187,24 @@ class Crawl:
             self._spider,
         )
         pages = Pages(
-            self._definition, self._scope, fetch, reader, links, self._clock, self._chance
+            self._definition,
+            self._scope,
+            fetch,
+            reader,
+            links,
+            self._clock,
+            self._chance,
+            self._login(fetch),
         )
         for request in self._seeds:
             pages.meet(request)
         return pages
+
+    def _login(self, fetch: Fetch) -> Login | None:
+        wanted = self._definition.login
+        if wanted is None:
+            return None
+        return Login(wanted, fetch, self._scope, self._settings.secrets, self._clock)
 
     def _links(self) -> LinkFilter:
         bounds = self._definition.traps

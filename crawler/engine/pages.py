@@ -21,6 +21,7 @@ from crawler.engine.fetch import (
 )
 from crawler.engine.hops import from_start, hops, leads_back
 from crawler.engine.links import LinkFilter
+from crawler.engine.login import Login
 from crawler.engine.parts import LAST_STRIKES, chain_of, unfinished
 from crawler.engine.reading import Reader
 from crawler.engine.retry import Again, decide, refusal
@@ -63,8 +64,10 @@ class Pages:
         links: LinkFilter,
         clock: Clock,
         chance: random.Random,
+        login: Login | None = None,
     ) -> None:
         self._manners = manners
+        self._login = login
         self._scope = scope
         self._fetch = fetch
         self._reader = reader
@@ -142,6 +145,16 @@ class Pages:
         return Outcome(visit, pause_s, page.latency_s, good, page.address)
 
     async def _get(self, request: Request, book: Book) -> Page:
+        """The answer, to one who is logged in where the definition wants that."""
+        if self._login is None or not self._scope.trusts(request.url):
+            return await self._ask(request, book)
+        await self._login.ensure(book)
+        page = await self._ask(request, book)
+        if await self._login.again(request.url, page, book):
+            page = await self._ask(request, book)
+        return page
+
+    async def _ask(self, request: Request, book: Book) -> Page:
         method, body = request.method, request.body
         most, before = self._most_bytes(request), self._before(request)
         unless = None if before is None else before.imprint

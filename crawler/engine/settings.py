@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from crawler.definition.access import Auth
+from crawler.definition.login import Login
 from crawler.definition.secrets import Secret
 
 
@@ -117,6 +118,8 @@ class Manners(Protocol):
     @property
     def auth(self) -> Sequence[Auth]: ...
     @property
+    def login(self) -> Login | None: ...
+    @property
     def proxy_pool(self) -> str | None: ...
     @property
     def retry_times(self) -> int: ...
@@ -150,6 +153,8 @@ def own_name(manners: Manners) -> str:
 def keeps_cookies(manners: Manners) -> bool:
     """Whether cookies of servers are kept. A crawl that sends some of its own wants a session."""
     enabled = manners.cookies_enabled
+    if manners.login is not None:
+        return True
     return bool(manners.cookies) if enabled is None else enabled
 
 

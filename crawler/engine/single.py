@@ -5,6 +5,7 @@ from __future__ import annotations
 from crawler.address import Guard
 from crawler.clock import Clock
 from crawler.engine.fetch import HttpFetch, Page, Robots, follow
+from crawler.engine.login import Login
 from crawler.engine.settings import EngineSettings, Manners, own_name
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed
@@ -15,10 +16,10 @@ async def fetch_page(manners: Manners, url: str, settings: EngineSettings, clock
 
     Raises `InvalidInput` for what is no URL, and `FetchFailed`, also where robots.txt forbids it.
     """
-    guard = Guard(settings.allow_private, settings.typed_hosts)
+    guard, scope = Guard(settings.allow_private, settings.typed_hosts), Scope(manners)
     opening = HttpFetch(
         manners,
-        Scope(manners),
+        scope,
         guard,
         clock,
         secrets=settings.secrets,
@@ -45,4 +46,6 @@ async def fetch_page(manners: Manners, url: str, settings: EngineSettings, clock
 
         start = canonical(url)
         await permit(start)
+        if manners.login is not None and scope.trusts(start):
+            await Login(manners.login, fetch, scope, settings.secrets, clock).ensure(book)
         return await follow(fetch, start, gate=gate)
