@@ -279,6 +279,11 @@ async def test_broken_answers_are_named() -> None:
             assert (caught.value.reason, caught.value.retry) == (reason, True)
 
 
+async def test_long_headers_of_ordinary_sites_are_read() -> None:
+    page = await fetched(answering(b"hi", Content_Security_Policy="img-src " + "x" * 40_000))
+    assert page.body == b"hi"
+
+
 async def test_nobody_listens() -> None:
     async with serving(answering(b"")) as origin:
         pass
