@@ -36,6 +36,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
         allow_private=tuple(settings["allow_private"]),
         secrets=read_secrets(settings["secrets"]),
         proxy_pools=read_pools(settings["proxy_pools"]),
+        files=Path(settings["files"]),
     )
 
     async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:

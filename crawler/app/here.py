@@ -12,14 +12,14 @@ from contextlib import (
     nullcontext,
     redirect_stdout,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
 from crawler.app.kept import kept_items, kept_pages, open_kept
-from crawler.app.spiders import Loaded
+from crawler.app.spiders import FILES, Loaded
 from crawler.clock import SystemClock
 from crawler.config import sqlite_url
 from crawler.definition import Definition, for_url
@@ -138,7 +138,7 @@ async def crawl_here(
         frontier = await store.claim(Stamp(cluster, LOCAL, 0, 1), job)
         begun_ns = int(clock.wall() * 1e9)
         await store.mirror([Mirrored(LOCAL, LOCAL, begun_ns, text, Desired.RUNNING, run)])
-        settings = _settings(allow_private, hosts, entrusted)
+        settings = replace(_settings(allow_private, hosts, entrusted), files=data_dir / FILES)
         crawl = Crawl(
             definition,
             frontier,

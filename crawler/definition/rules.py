@@ -274,8 +274,10 @@ class Rule(Model):
         default=None,
         description="URL glob (* within /, ** anything) or re: with a regular expression",
     )
-    kind: Literal["html", "json"] = Field(
-        default="html", description="what its pages are, and what a bare selector is"
+    kind: Literal["html", "json", "file"] = Field(
+        default="html",
+        description="what its pages are, and what a bare selector is; file: they are kept as they "
+        "are, whatever they are",
     )
     each: Annotated[Each, BeforeValidator(_as_css, json_schema_input_type=str | Each)] | None = (
         Field(default=None, description="item and follow are for every match of this by itself")

@@ -20,6 +20,7 @@ from crawler.engine.commits import Commits
 from crawler.engine.dispatch import Dispatcher
 from crawler.engine.extract import Extractor, Link
 from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch
+from crawler.engine.files import keeper
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.links import LinkFilter
 from crawler.engine.live import Live
@@ -114,7 +115,9 @@ class Crawl:
         self._chance = chance or random.Random()
         self._scope = Scope(definition)
         self._open_fetch = open_fetch or self._open_http
-        self._extractor = extractor or Extractor(definition)
+        self._extractor = extractor or Extractor(
+            definition, keeper(settings.files) if settings.files is not None else None
+        )
         self._spider = spider
         self._seeds = seeds(definition, None if spider is None else spider.starts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from crawler.definition.access import Auth
@@ -27,11 +28,13 @@ class EngineSettings:
     ``allow_private``: networks (CIDR) that may be crawled although they are not public.
     ``secrets``: what definitions may name as ``${secret:NAME}``.
     ``proxy_pools``: what definitions may name as ``proxy_pool``.
+    ``files``: the directory of what rules of kind file keep.
     ``typed_hosts``: literal loopback hosts, as ``host`` or ``host:port``, that the user typed.
     """
 
     allow_private: tuple[str, ...] = ()
     typed_hosts: tuple[str, ...] = ()
+    files: Path | None = None
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     proxy_pools: Mapping[str, ProxyPool] = field(default_factory=dict)
     batch_visits: int = 100  # a commit takes so many visits at most
