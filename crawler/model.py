@@ -318,6 +318,10 @@ class HostWait:
     reason: str
 
 
+Figure = int | float | str
+Stats = Mapping[str, Figure]  # of a run, by name
+
+
 @dataclass(frozen=True, slots=True)
 class LiveRecord:
     """How a crawl goes at this moment. ``active``: requests under way. ``waiting``: why the next

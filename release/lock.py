@@ -4,7 +4,8 @@ pip resolves the dependencies of pyproject.toml once, and then for every platfor
 runs in production; the lock holds one version of each package, with the hashes of the wheels that
 those platforms take. Run it with the oldest Python that is supported: pip reads conditions on the
 Python version ("only before 3.13") as for the interpreter that it runs on, and only the oldest
-needs every backport. Raises where a package has no wheel for one of the platforms.
+needs every backport. The conditions in pyproject.toml itself are read for each Python, and stand in
+the lock. Raises where a package has no wheel for one of the platforms.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 LOCK = Path(__file__).parent / "requirements.lock"
@@ -40,6 +43,12 @@ def dependencies() -> Sequence[str]:
     return wanted
 
 
+def is_for(text: str, python: str) -> bool:
+    """Whether that Python is one of those that the dependency is for."""
+    marker = Requirement(text).marker
+    return marker is None or marker.evaluate({"python_version": python})
+
+
 def resolve(wanted: Sequence[str], python: str, machine: str, pins: Iterable[str]) -> list[Any]:
     """pip's report of what it would install there, with these versions where any are given."""
     tags = [f"manylinux2014_{machine}", *(f"manylinux_2_{minor}_{machine}" for minor in GLIBC)]
@@ -50,7 +59,8 @@ def resolve(wanted: Sequence[str], python: str, machine: str, pins: Iterable[str
             sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
             "--dry-run", "--ignore-installed", "--only-binary=:all:", f"--target={folder}/none",
             f"--python-version={python}", "--implementation=cp", f"--report={report}",
-            f"--constraint={constraints}", *(f"--platform={tag}" for tag in tags), *wanted,
+            f"--constraint={constraints}", *(f"--platform={tag}" for tag in tags),
+            *(each for each in wanted if is_for(each, python)),
         ]  # fmt: skip
         subprocess.run(command, check=True)  # noqa: S603 - of our own words
         packages: list[Any] = json.loads(report.read_text("utf-8"))["install"]
@@ -63,18 +73,28 @@ def pin(package: Mapping[str, Any]) -> str:
     return f"{name}=={package['metadata']['version']}"
 
 
+def until(latest: str) -> str:
+    """The condition of a package that no Python after the ``latest`` takes."""
+    return "" if latest == PYTHONS[-1] else f' ; python_version <= "{latest}"'
+
+
 def lock() -> str:
     """The text of the lock."""
     wanted = dependencies()
     first = resolve(wanted, PYTHONS[0], MACHINES[0], ())
     pins = [pin(package) for package in first]
     hashes: defaultdict[str, set[str]] = defaultdict(set)
+    latest: dict[str, str] = {}
     for python in PYTHONS:
         for machine in MACHINES:
             for package in resolve(wanted, python, machine, pins):
                 digest = package["download_info"]["archive_info"]["hashes"]["sha256"]
                 hashes[pin(package)].add(f"--hash=sha256:{digest}")
-    lines = [" \\\n    ".join([each, *sorted(hashes[each])]) for each in sorted(hashes)]
+                latest[pin(package)] = python
+    lines = [
+        " \\\n    ".join([f"{each}{until(latest[each])}", *sorted(hashes[each])])
+        for each in sorted(hashes)
+    ]
     return HEAD.format(first=PYTHONS[0], last=PYTHONS[-1]) + "\n".join(lines) + "\n"
 
 

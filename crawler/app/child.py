@@ -39,6 +39,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
         secrets=read_secrets(settings["secrets"]),
         proxy_pools=read_pools(settings["proxy_pools"]),
         browser=settings["browser"],
+        files=Path(settings["files"]),
     )
     browser, memory = Browser(engine), Memory()
 

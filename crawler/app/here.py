@@ -11,12 +11,13 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from crawler.app.kept import kept_items, kept_pages, open_kept
+from crawler.app.spiders import FILES
 from crawler.clock import SystemClock
 from crawler.config import sqlite_url
 from crawler.definition import Definition
@@ -132,7 +133,7 @@ async def crawl_here(
         frontier = await store.claim(Stamp(cluster, LOCAL, 0, 1), job)
         begun_ns = int(clock.wall() * 1e9)
         await store.mirror([Mirrored(LOCAL, LOCAL, begun_ns, text, Desired.RUNNING, run)])
-        settings = engine_settings(allow_private, hosts, entrusted)
+        settings = replace(engine_settings(allow_private, hosts, entrusted), files=data_dir / FILES)
         browser = Browser(settings)
         crawl = Crawl(
             definition,

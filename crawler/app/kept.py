@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from crawler.clock import SystemClock
 from crawler.delivery.exports import Stretch, plan_export
 from crawler.errors import NotFound
-from crawler.model import ItemRecord, PageRecord, PageState
+from crawler.model import ItemRecord, PageRecord, PageState, Stats
 from crawler.store import open_store
 from crawler.store.contract import Mirrored, Store
 from crawler.store.look import look_at
@@ -105,6 +105,12 @@ async def kept_pages(
                 yield page
             if not cursor:
                 return
+
+
+async def kept_stats(url: str, name: str, run: int | None = None) -> Stats:
+    """What one run of a resource (None: the latest) has come to, in figures."""
+    async with open_kept(url) as store:
+        return await store.stats(await _id_of(store, name), run)
 
 
 async def _id_of(store: Store, name: str) -> str:

@@ -50,7 +50,7 @@ class Shell:
         return self.page
 
     def _take(self, answer: Answer) -> None:
-        from crawler.spider.files import keep_file
+        from crawler.engine.files import keep_file
         from crawler.spider.page import Page
 
         def keep(body: bytes, content_type: str) -> str:

@@ -130,7 +130,11 @@ Sinks = Annotated[
 ]
 Files = Annotated[
     str | None,
-    typer.Option("--files", metavar="DIR", help="what spiders keep  [default: one per user]"),
+    typer.Option(
+        "--files",
+        metavar="DIR",
+        help="what spiders and rules of kind file keep  [default: one per user]",
+    ),
 ]
 Browser = Annotated[
     str | None,

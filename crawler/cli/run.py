@@ -69,7 +69,7 @@ def run(
     allow_private: options.Allow = None,
     config: options.Entrusted = None,
     spider: options.Spider = None,
-    log_level: options.LogLevel = "error",
+    log_level: options.LogLevel = None,
 ) -> None:
     """Crawl here and now; needs no cluster. The same command goes on where it was stopped.
 
@@ -77,7 +77,7 @@ def run(
     """
     from crawler.app.source import read_crawl
     from crawler.cli.formats import check_target
-    from crawler.config import read_entrusted, read_networks
+    from crawler.config import read_entrusted, read_level, read_networks
     from crawler.definition import doubts
     from crawler.local.lock import hold_directory
     from crawler.telemetry import logs
@@ -91,7 +91,7 @@ def run(
     if definition.partitions > 1:
         terminal.warn(source, ["partitions: run crawls in one process; on a cluster it is divided"])
     networks, entrusted = read_networks(allow_private or ()), read_entrusted(config)
-    logs.configure(log_level or "error")
+    logs.configure(read_level(log_level or "error"))
     home = Path(data).expanduser().absolute() if data else default_home(definition, loaded)
     with hold_directory(home, "crawler run"):
         try:
@@ -176,6 +176,7 @@ def _crawl(
             )
         )
     print(told(progress), file=sys.stderr)
+    _tell_stats(home)
     return progress
 
 
@@ -240,6 +241,18 @@ def _tell_failed(home: Path, progress: Progress) -> None:
         print(f"and {progress.failed - len(shown):,} more: {command}", file=sys.stderr)
 
 
+def _tell_stats(home: Path) -> None:
+    """All figures of the run, as Scrapy ends with."""
+    import uvloop
+
+    from crawler.app.here import LOCAL, local_url
+    from crawler.app.kept import kept_stats
+    from crawler.cli.stats import rows
+
+    for name, figure in rows(uvloop.run(kept_stats(local_url(home), LOCAL))):
+        print(f"  {name}: {terminal.safe(figure)}", file=sys.stderr)
+
+
 def _export(home: Path, output: str | None, definition: Definition) -> None:
     """To the file, or to whoever reads our output; a terminal is told where the items are."""
     from crawler.app.here import export_here
@@ -270,11 +283,12 @@ def _shown() -> Iterator[Callable[[Live], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("pages  {task.fields[rate]:.1f}/s  {task.fields[items]:,} items"),
+        TextColumn("{task.fields[left]}"),
         TextColumn("{task.fields[waiting]}", style="bright_black"),
     )
     console = terminal.console(stderr=True)
     bar = Bar(*columns, console=console)
-    task = bar.add_task("crawl", total=None, rate=0.0, items=0, waiting="")
+    task = bar.add_task("crawl", total=None, rate=0.0, items=0, left="", waiting="")
     with Screen(bar, console=console, transient=True) as screen:
 
         def show(live: Live) -> None:
@@ -285,6 +299,7 @@ def _shown() -> Iterator[Callable[[Live], None]]:
                 total=now.known or None,
                 rate=live.pages_per_s,
                 items=now.items,
+                left=terminal.time_left(now.pending, live.pages_per_s),
                 waiting=terminal.safe(live.waiting)[:60],
             )
             lines = (Text(f"  {line}", style="bright_black") for line in told_hosts(live.hosts))
@@ -302,11 +317,13 @@ def _line_now_and_then() -> Callable[[Live], None]:
             return
         last = time.monotonic()
         now = live.progress
-        print(
-            f"{now.known - now.pending:,}/{now.known:,} pages  {live.pages_per_s:.1f}/s  "
+        parts = (
+            f"{now.known - now.pending:,}/{now.known:,} pages",
+            f"{live.pages_per_s:.1f}/s",
             f"{now.items:,} items",
-            file=sys.stderr,
+            terminal.time_left(now.pending, live.pages_per_s),
         )
+        print("  ".join(filter(None, parts)), file=sys.stderr)
         for line in told_hosts(live.hosts):
             print(f"  {line}", file=sys.stderr)
 

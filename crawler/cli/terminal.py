@@ -131,3 +131,10 @@ def duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def time_left(pending: int, pages_per_s: float) -> str:
+    """How long what is known will take at this pace; "" where nobody can say."""
+    if pending <= 0 or pages_per_s < 0.01:
+        return ""
+    return f"about {duration(pending / pages_per_s)} left"

@@ -77,7 +77,7 @@ def _look(client: SyncClient, name: str | None, rates: Rates) -> Group:
 
     found = client.resources() if name is None else (client.resource(name),)
     crawls = terminal.make_table(
-        (*ls.COLUMNS[:5], ">PAGES/S", *ls.COLUMNS[5:]), _rows(found, rates)
+        (*ls.COLUMNS[:5], ">PAGES/S", ">LEFT", *ls.COLUMNS[5:]), _rows(found, rates)
     )
     live_nodes = client.nodes()
     table = terminal.make_table(nodes.COLUMNS, [nodes.row(each) for each in live_nodes])
@@ -89,8 +89,10 @@ def _rows(found: tuple[ResourceStatus, ...], rates: Rates) -> list[tuple[str, ..
     rows = []
     for each in found:
         done = each.progress.done if each.progress is not None else 0
-        row = ls.row(each)
-        rows.append((*row[:5], f"{rates.note(each.id, now, done):.1f}", *row[5:]))
+        pending = each.progress.pending if each.progress is not None else 0
+        row, rate = ls.row(each), rates.note(each.id, now, done)
+        left = terminal.time_left(pending, rate).removeprefix("about ").removesuffix(" left")
+        rows.append((*row[:5], f"{rate:.1f}", left, *row[5:]))
     return rows
 
 

@@ -21,6 +21,7 @@ from crawler.client.results import (
     RETRY,
     RUNS,
     SINKS,
+    STATS,
     WISHED,
     Change,
     Export,
@@ -35,7 +36,16 @@ from crawler.client.results import (
 from crawler.client.transport import Call, Identity, Patience, Transport
 from crawler.clock import Clock, SystemClock
 from crawler.errors import InvalidInput
-from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State, check_name
+from crawler.model import (
+    Event,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    SinkRecord,
+    State,
+    Stats,
+    check_name,
+)
 
 DEFAULT_MASTER = "http://127.0.0.1:8081"
 PAGE_SIZE = 500
@@ -221,6 +231,11 @@ class Client:
     async def runs(self, name: str) -> RunPage:
         """Its last thousand runs, and when the next one is due."""
         return RUNS.read(await self._send("GET", _path(name, "/runs")))
+
+    async def stats(self, name: str, *, run: int | None = None) -> Stats:
+        """What one run (None: the latest) has come to so far, in figures by Scrapy's names."""
+        query = _without_none(run=run)
+        return STATS.read(await self._send("GET", _path(name, "/stats"), query=query)).stats
 
     async def live(self, name: str) -> tuple[LiveStatus, ...]:
         """How it goes at this moment, as the workers tell that crawl it: part by part."""

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from crawler.errors import OutcomeUnknown
-from crawler.model import Event, ItemRecord, LiveRecord, PageRecord, SinkRecord, State
+from crawler.model import Event, Figure, ItemRecord, LiveRecord, PageRecord, SinkRecord, State
 
 T = TypeVar("T")
 
@@ -222,6 +222,11 @@ class RunPage:
 
 
 @dataclass(frozen=True, slots=True)
+class StatsPage:
+    stats: Mapping[str, Figure]
+
+
+@dataclass(frozen=True, slots=True)
 class SinkPage:
     sinks: tuple[SinkRecord, ...]
 
@@ -264,6 +269,7 @@ PAGES = Shape(PagePage)
 EVENTS = Shape(EventPage)
 EXPORT = Shape(Export)
 RUNS = Shape(RunPage)
+STATS = Shape(StatsPage)
 LIVES = Shape(LivePage)
 SINKS = Shape(SinkPage)
 NODES = Shape(NodePage)

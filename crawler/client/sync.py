@@ -21,7 +21,7 @@ from crawler.client.results import (
     Wished,
 )
 from crawler.clock import Clock
-from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State
+from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State, Stats
 
 T = TypeVar("T")
 
@@ -172,6 +172,10 @@ class SyncClient:
     def runs(self, name: str) -> RunPage:
         """See `Client.runs`."""
         return self._run(self._client.runs(name))
+
+    def stats(self, name: str, *, run: int | None = None) -> Stats:
+        """See `Client.stats`."""
+        return self._run(self._client.stats(name, run=run))
 
     def live(self, name: str) -> tuple[LiveStatus, ...]:
         """See `Client.live`."""

@@ -16,6 +16,7 @@ from crawler.config.settings import MasterConfig, UpConfig, WorkerConfig
 from crawler.config.table import (
     CRAWLING,
     ENTRUSTED,
+    LOGS,
     ROLES,
     SHARED,
     Setting,
@@ -165,6 +166,12 @@ def read_networks(given: Sequence[str]) -> tuple[str, ...]:
         setting, given, "--allow-private", "allow_private", text=True
     )
     return networks
+
+
+def read_level(text: str) -> str:
+    """The word of ``--log-level`` where no other setting is read."""
+    level: str = _value(LOGS["log_level"], text, "--log-level", "log_level", text=True)
+    return level
 
 
 def read_entrusted(config: str | None, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:

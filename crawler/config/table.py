@@ -24,7 +24,7 @@ class Setting:
     check: Callable[[Any], Any] = lambda value: value
 
 
-_LOGS = {
+LOGS = {
     "log_format": Setting(str, checks.one_of("auto", "json", "console")),
     "log_level": Setting(str, checks.one_of("debug", "info", "warning", "error")),
 }
@@ -46,7 +46,7 @@ SHARED = {
     "advertise": Setting(str, checks.advertise),
     "podip": Setting(str, checks.ip),
     "election_prefix": Setting(str, checks.election),
-    **_LOGS,
+    **LOGS,
 }
 _NODE = {
     **SHARED,
@@ -78,7 +78,7 @@ ROLES: dict[str, dict[str, Setting]] = {
         "outage_policy": Setting(str, checks.one_of("continue", "stop")),
     },
     "up": {
-        **{name: SHARED[name] for name in ("etcd", "store", "ttl", "tokens", *_LOGS)},
+        **{name: SHARED[name] for name in ("etcd", "store", "ttl", "tokens", *LOGS)},
         **CRAWLING,
         "masters": Setting(int, checks.between(1, 99)),
         "workers": Setting(int, checks.between(0, 99)),

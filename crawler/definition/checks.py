@@ -13,7 +13,7 @@ import ada_url
 from pydantic_core import PydanticCustomError
 
 from crawler.definition.masking import MASK
-from crawler.definition.secrets import PLAIN_NAME, is_well_formed
+from crawler.definition.secrets import PLAIN_NAME, is_well_formed, names_secret
 from crawler.errors import InvalidInput
 
 MAX_URL_CHARS: Final = 2_048
@@ -74,6 +74,11 @@ def start_url(text: str) -> str:
         raise wrong(f"is not a URL (got {shortened(text)})") from error
     if url.username or url.password:
         raise wrong("must not hold a user name or password: it would be stored in clear")
+    if names_secret(text):
+        raise wrong(
+            "holds ${secret:NAME}, which stands in headers, cookies and auth only: URLs are stored "
+            "and shown"
+        )
     return text
 
 
@@ -147,6 +152,15 @@ def user_name(text: str) -> str:
     if ":" in text.replace("${secret:", ""):
         raise wrong("must not hold a colon")
     return credential(text)
+
+
+def form_secret(text: str) -> str:
+    """A field of a login; never repeated, for it may be a secret."""
+    if text == MASK:
+        raise wrong(f"is {MASK}, which is only how it is shown; write it out")
+    if not is_well_formed(text):
+        raise wrong("holds ${ without being a ${secret:NAME}")
+    return text
 
 
 def credential(text: str) -> str:

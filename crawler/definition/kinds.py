@@ -13,6 +13,7 @@ _NOT_ON_HTML: Final = (
     'is for pages that are JSON: set kind = "json" on the rule, or take jsonld for the JSON-LD of '
     "an HTML page"
 )
+FILE_FIELDS: Final = ("url", "path", "sha256", "bytes", "content_type")  # of kind file
 STRUCTURED: Final = "structured"  # the field that ``structured = true`` adds
 
 
@@ -120,6 +121,9 @@ def _as_json(value: Any) -> Any:
 
 def conflicts(rule: Rule) -> Iterator[Conflict]:
     """The path below the rule and the reason of everything that makes no sense together."""
+    if rule.kind == "file":
+        yield from _unread(rule)
+        return
     for path, selecting in _selectings(rule):
         yield from _strangers(rule, path, selecting)
     yield from _not_shown(rule)
@@ -132,6 +136,26 @@ def conflicts(rule: Rule) -> Iterator[Conflict]:
     for at, follow in enumerate(rule.follow):
         yield from _unsendable(("follow", at), follow)
         yield from _unnamed(rule, ("follow", at), follow)
+
+
+def _unread(rule: Rule) -> Iterator[Conflict]:
+    """What would have to look into a file."""
+    for name, given in (
+        ("each", rule.each),
+        ("follow", rule.follow),
+        ("next", rule.next),
+        (STRUCTURED, rule.structured),
+    ):
+        if given:
+            yield (name,), 'reads pages, and kind = "file" only keeps them; leave one of them out'
+    for name, value in rule.item.items():
+        if name in FILE_FIELDS:
+            yield ("item", name), "is a field that every file has; give yours another name"
+        elif value.given() != ["carry"] or value.re is not None:
+            yield (
+                ("item", name),
+                'is looked for in the file, which kind = "file" only keeps; take carry = "…"',
+            )
 
 
 def _selectings(rule: Rule) -> Iterator[tuple[Path, Selecting]]:

@@ -19,6 +19,7 @@ from crawler.errors import InvalidInput, TooLarge
 
 MAX_DEFINITION_BYTES: Final = 256_000
 _TOML_PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_CURLY: Final = re.compile("[\u2018\u2019\u201c\u201d]")
 # What neither UTF-8 nor the stores take.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
@@ -112,6 +113,8 @@ def _parse_toml(text: str, source: str) -> dict[str, Any]:
         said = str(error)[: place.start()] if place else str(error)
         line = int(place[1]) if place and place[1] else text.count("\n") + 1
         hint = "; in 'single quotes' a backslash stands for itself" * ("\\" in said)
+        if not hint and _CURLY.search(text.split("\n")[line - 1]):
+            hint = '; quotes are straight here: "…"'
         raise refusal([Problem("", line, f"is not TOML: {said}{hint}")], source) from error
     except (ValueError, RecursionError) as error:
         raise _unreadable(error, source) from error

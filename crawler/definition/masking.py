@@ -21,8 +21,8 @@ def is_secret(name: str) -> bool:
 
 def masked(definition: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a definition's JSON with `MASK` for every cookie, every secret header, sinks' too,
-    every secret that a request sends and all that is in ``auth`` but the domain; what only names a
-    worker's secret is left."""
+    every secret that a request sends, every field of a login and all that is in ``auth`` but the
+    domain; what only names a worker's secret is left."""
     shown = _without_headers(definition)
     cookies, sinks = shown.get("cookies"), shown.get("sinks")
     if isinstance(sinks, list | tuple):
@@ -34,6 +34,9 @@ def masked(definition: Mapping[str, Any]) -> dict[str, Any]:
     auth = shown.get("auth")
     if isinstance(auth, list | tuple):
         shown["auth"] = [_masked_auth(entry) for entry in auth]
+    login = shown.get("login")
+    if isinstance(login, Mapping) and isinstance(form := login.get("form"), Mapping):
+        shown["login"] = {**login, "form": {name: _hidden(value) for name, value in form.items()}}
     if isinstance(shown.get("rules"), list):
         shown["rules"] = [_in_rule(rule) for rule in shown["rules"]]
     return shown

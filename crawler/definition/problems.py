@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from crawler.definition.access import Auth, Basic, Limit
 from crawler.definition.checks import shortened, suggestion
 from crawler.definition.lines import Path, line_of
+from crawler.definition.login import Login
 from crawler.definition.recrawl import Recrawl
 from crawler.definition.rules import Change, Each, Follow, ItemField, Next, Rule, Value
 from crawler.definition.schedule import Schedule
@@ -21,7 +22,7 @@ from crawler.errors import InvalidInput
 MAX_TOLD: Final = 10
 _MAX_SORTED: Final = 200  # of thousands, these are looked at
 # Values under these may be secrets and are not repeated.
-_UNTOLD: Final = frozenset({"headers", "cookies", "auth", "form", "json_body"})
+_UNTOLD: Final = frozenset({"headers", "cookies", "auth", "form", "json_body", "login"})
 _SENTENCES: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "int_type": "must be a whole number",
@@ -36,12 +37,14 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "too_long": "holds {actual_length} entries; at most {max_length} are allowed",
     "too_short": "must hold at least one entry",
     "mapping_type": "must be a table of names and values",
+    "dict_type": "must be a table of names and values",
     "model_type": "must be a table",
     "invalid_key": "must be a name",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
 }
+_TABLES: Final = frozenset({"rules", "sinks", "auth"})
 _KNOWN: Final = "; known here: "
 # Their sentences already say what was given, or nothing was.
 _WITHOUT_VALUE: Final = frozenset({"wrong", "missing", "too_long", "too_short"})
@@ -132,19 +135,16 @@ def _sentence(detail: Any, path: Path) -> str:
     if kind == "wrong":
         return str(detail["msg"])
     sentence = _SENTENCES.get(kind, str(detail["msg"]))
-    if kind == "model_type" and len(path) > 2:  # below a rule
+    if kind == "model_type" and path[:1] == ("rules",) and len(path) > 2:
         sentence = "must be a selector in quotes or a table"
+    if kind == "tuple_type" and isinstance(value, Mapping) and _TABLES.issuperset(path[-1:]):
+        sentence = f"must be a list of tables: write [[{path[-1]}]]"
     told = sentence.format(**detail.get("ctx", {})) if kind in _SENTENCES else sentence
     hidden = kind in _WITHOUT_VALUE or not _UNTOLD.isdisjoint(path)
     return told if hidden else f"{told} (got {shortened(value)})"
 
 
 def _unknown_field(path: Path) -> str:
-    if path == ("login",):
-        return (
-            "forms are not filled in to log in; log in by yourself and give the session's cookie: "
-            'cookies = { NAME = "${secret:NAME}" }'
-        )
     fields = _model_at(path[:-1]).model_fields
     known = [info.alias or name for name, info in fields.items()]
     hint = suggestion(str(path[-1]), [*known, *(ALIASES if len(path) == 1 else ())])
@@ -158,6 +158,8 @@ def _model_at(path: Path) -> type[BaseModel]:
         return Definition
     if names[0] in ("limits", "auth"):
         return Limit if names[0] == "limits" else Basic if len(names) > 1 else Auth
+    if names[0] == "login":
+        return Login
     if names[0] == "traps":
         return Traps
     if names[0] == "schedule":

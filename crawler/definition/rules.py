@@ -293,8 +293,10 @@ class Rule(Model):
         default=None,
         description="URL glob (* within /, ** anything) or re: with a regular expression",
     )
-    kind: Literal["html", "json"] = Field(
-        default="html", description="what its pages are, and what a bare selector is"
+    kind: Literal["html", "json", "file"] = Field(
+        default="html",
+        description="what its pages are, and what a bare selector is; file: they are kept as they "
+        "are, whatever they are",
     )
     fetcher: Literal["http", "browser"] = Field(
         default="http",

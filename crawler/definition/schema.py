@@ -20,6 +20,7 @@ from crawler import __version__
 from crawler.definition import checks, keeping
 from crawler.definition.access import Auth, Limit
 from crawler.definition.checks import wrong
+from crawler.definition.login import Login
 from crawler.definition.recrawl import Recrawl
 from crawler.definition.rules import Flag, Model, Rule, Value
 from crawler.definition.schedule import Schedule, as_schedule
@@ -178,6 +179,9 @@ class Definition(Model):
     auth: Annotated[tuple[Auth, ...], Field(max_length=100)] = Field(
         default=(), description="credentials by domain, best as ${secret:NAME}"
     )
+    login: Login | None = Field(
+        default=None, description="a form that is sent before the first page, and keeps cookies"
+    )
     proxy_pool: Annotated[str, AfterValidator(checks.pool_name)] | None = Field(
         default=None, description="a pool of proxies in the settings of the workers"
     )
@@ -300,6 +304,10 @@ class Definition(Model):
         problems: list[tuple[str, tuple[str | int, ...]]] = []
         if self.user_agents and self.user_agent != DEFAULT_USER_AGENT:
             problems.append(("stands beside user_agent; keep one of them", ("user_agents",)))
+        if self.login is not None and self.cookies_enabled is False:
+            problems.append(
+                ("false keeps no session; leave it out, or login", ("cookies_enabled",))
+            )
         if self.spider is not None and self.rules:
             problems.append(("stands beside rules; keep one of them", ("spider",)))
         if self.proxy_pool is not None:

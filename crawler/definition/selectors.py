@@ -239,6 +239,10 @@ def _split_ending(arm: str) -> tuple[str, bool, str]:
     taken of that."""
     arm = arm.strip()
     ending = _ENDING.search(arm)
+    if arm[:1].isdigit():
+        raise InvalidInput(
+            f"{shortened(arm)} is not a CSS selector: no element begins with a digit"
+        )
     if ending is None:
         return arm, False, "element"
     before = arm[: ending.start()]

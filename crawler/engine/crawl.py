@@ -21,9 +21,11 @@ from crawler.engine.dispatch import Dispatcher
 from crawler.engine.extract import Extractor, Link
 from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch, Robots
 from crawler.engine.fetch.browser import Browser
+from crawler.engine.files import keeper
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.links import LinkFilter
 from crawler.engine.live import Live
+from crawler.engine.login import Login
 from crawler.engine.pages import Pages
 from crawler.engine.reading import Extracts, Reader, Spider
 from crawler.engine.rendering import Fetchers, open_fetchers, wants_browser
@@ -119,7 +121,9 @@ class Crawl:
         self._chance = chance or random.Random()
         self._scope = Scope(definition)
         self._open_fetch = open_fetch or self._open_http
-        self._extractor = extractor or Extractor(definition)
+        self._extractor = extractor or Extractor(
+            definition, keeper(settings.files) if settings.files is not None else None
+        )
         self._spider = spider
         self._memory = memory
         self._browser = browser
@@ -211,11 +215,18 @@ class Crawl:
             links,
             self._clock,
             self._chance,
+            self._login(fetch),
             None if fetchers is None else fetchers.of_request,
         )
         for request in self._seeds:
             pages.meet(request)
         return pages
+
+    def _login(self, fetch: Fetch) -> Login | None:
+        wanted = self._definition.login
+        if wanted is None:
+            return None
+        return Login(wanted, fetch, self._scope, self._settings.secrets, self._clock)
 
     def _links(self) -> LinkFilter:
         bounds = self._definition.traps

@@ -20,14 +20,15 @@ from crawler.engine.fetch import (
     follow,
     next_request,
 )
-from crawler.engine.hops import from_start, hops
+from crawler.engine.hops import from_start, hops, leads_back
 from crawler.engine.links import LinkFilter
+from crawler.engine.login import Login
 from crawler.engine.parts import LAST_STRIKES, chain_of, unfinished
 from crawler.engine.reading import Reader
 from crawler.engine.retry import Again, decide, refusal
 from crawler.engine.settings import Manners, keeps_cookies
 from crawler.engine.sitemaps import is_sitemap
-from crawler.engine.urls import Scope, host_of
+from crawler.engine.urls import Scope, fingerprint, host_of
 from crawler.engine.walls import Book, CookieWall
 from crawler.errors import FetchFailed
 from crawler.failpoint import hit
@@ -36,6 +37,7 @@ from crawler.model import Before, PageState, Request, Visit
 log = structlog.get_logger(__name__)
 
 ROBOTS = "robots.txt"
+_WANTS_COOKIES = "; the site sets cookies: try cookies_enabled = true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,11 @@ class Pages:
         links: LinkFilter,
         clock: Clock,
         chance: random.Random,
+        login: Login | None = None,
         fetch_for: Callable[[Request], Fetch] | None = None,
     ) -> None:
         self._manners = manners
+        self._login = login
         self._scope = scope
         self._fetch = fetch
         self._reader = reader
@@ -146,6 +150,16 @@ class Pages:
         return Outcome(visit, pause_s, page.latency_s, good, page.address)
 
     async def _get(self, request: Request, book: Book) -> Page:
+        """The answer, to one who is logged in where the definition wants that."""
+        if self._login is None or not self._scope.trusts(request.url):
+            return await self._ask(request, book)
+        await self._login.ensure(book)
+        page = await self._ask(request, book)
+        if await self._login.again(request.url, page, book):
+            page = await self._ask(request, book)
+        return page
+
+    async def _ask(self, request: Request, book: Book) -> Page:
         method, body = request.method, request.body
         most, before = self._most_bytes(request), self._before(request)
         unless = None if before is None else before.imprint
@@ -189,8 +203,12 @@ class Pages:
         target = page.location if page.status in REDIRECTS or page.location else page.url
         if target is None:
             raise FetchFailed("redirect to nowhere", retry=False, status=page.status)
-        if target == request.url and request.method == "GET":
-            raise FetchFailed("redirect loop", retry=False, status=page.status)
+        method, body = next_request(page.status, request.method, request.body)
+        again = (method, target, body) == (request.method, request.url, request.body)
+        if again or leads_back(request, fingerprint(method, target, body)):
+            cookies = page.sets_cookie and not self._keeps_cookies
+            reason = f"redirect loop{_WANTS_COOKIES if cookies else ''}"
+            raise FetchFailed(reason, retry=False, status=page.status)
         if hops(request) >= MAX_HOPS:
             raise FetchFailed("too many redirects", retry=False, status=page.status)
         if not self._scope.allows(target) and from_start(request):
@@ -207,7 +225,6 @@ class Pages:
         )
         if not self._scope.allows(target):
             return replace(visit, reason="redirect out of scope", items=unfinished(request))
-        method, body = next_request(page.status, request.method, request.body)
         link = self._links.redirect(request, target, method, body)
         if link is None:
             return replace(visit, items=unfinished(request))

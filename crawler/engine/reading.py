@@ -16,7 +16,7 @@ from crawler.engine.harvest import Extraction, gather
 from crawler.engine.links import MAX_LINKS, LinkFilter
 from crawler.engine.parts import Part, chain_of
 from crawler.engine.recrawl import imprint_of
-from crawler.engine.settings import Manners
+from crawler.engine.settings import Manners, own_name
 from crawler.engine.sitemaps import Sitemaps, is_sitemap
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed, InvalidInput
@@ -80,7 +80,7 @@ class Reader:
         self._obeys_nofollow = manners.nofollow == "obey"
         self._follows_canonical = manners.canonical_links == "follow"
         self._pace = manners.recrawl
-        self._agent = product_token(manners.user_agent).lower()
+        self._agent = product_token(own_name(manners)).lower()
         self._scope = scope
         self._extractor = extractor
         self._sitemaps = sitemaps

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from crawler.definition.access import Auth
+from crawler.definition.login import Login
 from crawler.definition.secrets import Secret
 
 
@@ -28,11 +30,13 @@ class EngineSettings:
     ``proxy_pools``: what definitions may name as ``proxy_pool``.
     ``browser``: the program that shows pages of rules that want a browser; None: the one that is
     installed.
+    ``files``: the directory of what rules of kind file keep.
     ``typed_hosts``: literal loopback hosts, as ``host`` or ``host:port``, that the user typed.
     """
 
     allow_private: tuple[str, ...] = ()
     typed_hosts: tuple[str, ...] = ()
+    files: Path | None = None
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     proxy_pools: Mapping[str, ProxyPool] = field(default_factory=dict)
     browser: str | None = None
@@ -120,6 +124,8 @@ class Manners(Protocol):
     @property
     def auth(self) -> Sequence[Auth]: ...
     @property
+    def login(self) -> Login | None: ...
+    @property
     def proxy_pool(self) -> str | None: ...
     @property
     def retry_times(self) -> int: ...
@@ -153,6 +159,8 @@ def own_name(manners: Manners) -> str:
 def keeps_cookies(manners: Manners) -> bool:
     """Whether cookies of servers are kept. A crawl that sends some of its own wants a session."""
     enabled = manners.cookies_enabled
+    if manners.login is not None:
+        return True
     return bool(manners.cookies) if enabled is None else enabled
 
 

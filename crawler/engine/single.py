@@ -11,6 +11,7 @@ from crawler.clock import Clock
 from crawler.definition import Definition
 from crawler.engine.fetch import Fetch, HttpFetch, Page, Robots, follow
 from crawler.engine.fetch.browser import Browser
+from crawler.engine.login import Login
 from crawler.engine.rendering import Fetchers, open_fetchers
 from crawler.engine.settings import EngineSettings, Manners, own_name
 from crawler.engine.urls import Scope, canonical, host_of
@@ -19,17 +20,22 @@ from crawler.errors import FetchFailed
 
 class Single:
     """Fetches what it is told to, as a crawl would: robots.txt obeyed, and the hosts left alone
-    for as long between two pages. ``fetchers``: of what rules want shown in a browser, if any."""
+    for as long between two pages. ``fetchers``: of what rules want shown in a browser, if any;
+    ``login``: of hosts in ``scope``, if any."""
 
     def __init__(
         self,
         fetch: Fetch,
         fetchers: Fetchers | None,
         robots: Robots,
+        login: Login | None,
+        scope: Scope,
         manners: Manners,
         clock: Clock,
     ) -> None:
         self._fetch = fetch
+        self._login = login
+        self._scope = scope
         self._fetchers = fetchers
         self._robots = robots
         self._manners = manners
@@ -47,6 +53,8 @@ class Single:
         host = host_of(start)
         await self._clock.sleep(max(self._free_at.get(host, 0.0) - self._clock.elapsed(), 0.0))
         delay_s = await self._permit(start)
+        if self._login is not None and self._scope.trusts(start):
+            await self._login.ensure(self._delay)
         fetch = self._fetch if self._fetchers is None else self._fetchers.sent_to(rule)
         try:
             return await follow(fetch, start, gate=self._gate)
@@ -89,6 +97,10 @@ async def open_single(
     )
     async with Browser(settings) as browser, opening as fetch:
         robots = Robots(fetch, own_name(definition), 0, clock)
+        wanted = definition.login
+        login = None
+        if wanted is not None:
+            login = Login(wanted, fetch, scope, settings.secrets, clock)
         showing = open_fetchers(definition, scope, fetch, browser, robots.known, clock)
         async with showing as fetchers:
-            yield Single(fetch, fetchers, robots, definition, clock)
+            yield Single(fetch, fetchers, robots, login, scope, definition, clock)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,12 +25,12 @@ from crawler.engine.extract.extractor import NOFOLLOW, Extraction
 from crawler.engine.extract.links import NOTHING, Link, Links
 from crawler.engine.extract.page import Located, as_json
 from crawler.engine.extract.page import Page as Markup
+from crawler.engine.files import keeper
 from crawler.engine.urls import canonical, host_of
 from crawler.errors import FetchFailed, InvalidInput
 from crawler.model import Item
 from crawler.model import Request as Asked
 from crawler.spider.blame import blamed
-from crawler.spider.files import keep_file, sweep_drafts
 from crawler.spider.page import Page
 from crawler.spider.pipelines import Pipeline, told
 from crawler.spider.plain import MAX_ITEMS, is_item, plain_item
@@ -64,8 +63,7 @@ class SpiderReader:
     """
 
     def __init__(self, kind: type[Spider], definition: Definition, files: Path) -> None:
-        self._files = files
-        sweep_drafts(files, time.time())
+        self._keep = keeper(files)
         self._obeys_nofollow = definition.nofollow == "obey"
         self._agent = fetch.product_token(definition.user_agent).lower()
         try:
@@ -168,13 +166,6 @@ class SpiderReader:
         if made.chars > MAX_ITEMS:
             raise ValueError(f"the items of a page take at most {MAX_ITEMS:,} characters as JSON")
         made.items.append(Item(name, fields))
-
-    def _keep(self, body: bytes, content_type: str) -> str:
-        try:
-            return keep_file(self._files, body, content_type)
-        except OSError as error:
-            reason = f"file not written: {error.strerror or error}"
-            raise FetchFailed(reason, retry=True) from error
 
     def _forbids_links(self, page: Located) -> bool:
         """Whether the page itself asks not to follow its links."""

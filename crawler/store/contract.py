@@ -30,6 +30,7 @@ from crawler.model import (
     RunRecord,
     SinkRecord,
     Stamp,
+    Stats,
     Visit,
 )
 from crawler.store.outbox import Outbox
@@ -269,6 +270,11 @@ class Store(Protocol):
 
     async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         """The last thousand runs, by number, the first one first."""
+
+    async def stats(self, resource_id: str, run: int | None = None) -> Stats:
+        """What one run (None: the latest) has come to so far, in figures by Scrapy's names; see
+        `crawler.store.stats`. Empty where there is no run. `NotFound` for a run that there is not,
+        or whose pages are not kept."""
 
     async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
         """By resource ID: the number of the run that its due time (Unix seconds) has begun, and the

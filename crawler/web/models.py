@@ -22,6 +22,7 @@ from pydantic.alias_generators import to_camel
 from crawler.errors import InvalidInput
 from crawler.model import (
     Event,
+    Figure,
     ItemRecord,
     LiveRecord,
     PageRecord,
@@ -115,6 +116,10 @@ class ExportQuery(Taken):
 
 class ItemQuery(RecordQuery):
     until: int = Field(2**63 - 1, ge=0, lt=2**63, description="the seq to end with")
+    run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
+
+
+class RunQuery(Taken):
     run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
 
 
@@ -293,6 +298,12 @@ class RunList(Given):
         description="Unix seconds of its schedule's next due time; null: none, or it is left alone"
     )
     timezone: str = Field(description="of the schedule; empty without one")
+
+
+class StatsAnswer(Given):
+    """Figures of one run by name; times are ISO 8601."""
+
+    stats: dict[str, Figure]
 
 
 class SinkList(Given):

@@ -17,6 +17,7 @@ from crawler.model import (
     RunRecord,
     SinkRecord,
     State,
+    Stats,
     check_name,
 )
 from crawler.rpc.calls import MasterCalls
@@ -33,7 +34,9 @@ from crawler.web.models import (
     RecordQuery,
     Run,
     RunList,
+    RunQuery,
     SinkList,
+    StatsAnswer,
     StretchOfItems,
 )
 from crawler.web.resources import ONE, counters
@@ -63,6 +66,9 @@ class Records(Protocol):
 
     async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         """The last thousand runs, by number."""
+
+    async def stats(self, resource_id: str, run: int | None = None) -> Stats:
+        """What one run (None: the latest) has come to, in figures."""
 
     async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
         """How far its sinks have got, the latest run first."""
@@ -110,6 +116,10 @@ class Results:
             Route(
                 "GET", f"{ONE}/runs", "Its last thousand runs, and when the next is due", self.runs,
                 Nothing, Nothing, RunList, check=check_name,
+            ),
+            Route(
+                "GET", f"{ONE}/stats", "What one run has come to, by Scrapy's names", self.stats,
+                Nothing, RunQuery, StatsAnswer, check=check_name,
             ),
             Route(
                 "GET", f"{ONE}/sinks", "How far its sinks have got with the items", self.sinks,
@@ -160,6 +170,10 @@ class Results:
                 timezone=schedule.timezone if schedule is not None else "",
             )
         )
+
+    async def stats(self, asked: Asked[Nothing, RunQuery]) -> Answer:
+        found = await self.records.stats(await self._id(asked.name), asked.query.run)
+        return Answer(StatsAnswer(stats=dict(found)))
 
     async def sinks(self, asked: Asked[Nothing, Nothing]) -> Answer:
         return Answer(SinkList(sinks=tuple(await self.records.sinks(await self._id(asked.name)))))

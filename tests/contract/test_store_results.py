@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from crawler.errors import InvalidInput, NotFound, StoreUnavailable
@@ -162,3 +164,43 @@ async def test_a_run_that_there_is_not_is_named_with_those_that_there_are(store:
     for reading in (store.items(RESOURCE, run=7), store.pages(RESOURCE, run=7)):
         with pytest.raises(NotFound, match="no run 7; there is: 1"):
             await reading
+
+
+async def test_a_run_is_told_in_figures_by_scrapys_names(store: Store) -> None:
+    assert await store.stats("unknown") == {}
+    pages = [request(f"{n}", depth=n) for n in range(6)]
+    frontier = await seeded(store, *pages)
+    await frontier.commit([Visit(pages[3], PageState.PENDING, "timeout", 0)])
+    await frontier.commit(
+        [
+            done(pages[0], items=(Item("r", {"n": 1}), Item("r", {"n": 2}, ("n",)))),
+            done(pages[1], size_bytes=700),
+            Visit(pages[2], PageState.FAILED, "http 404", 404),
+            Visit(replace(pages[3], attempts=1), PageState.FAILED, "timeout", 0),
+            Visit(pages[4], PageState.EXCLUDED, "robots.txt"),
+        ]
+    )
+    found = dict(await store.stats(RESOURCE))
+    assert str(found.pop("start_time")).endswith("Z")
+    assert found == {
+        "downloader/exception_count": 1,
+        "downloader/exception_type_count/timeout": 1,
+        "downloader/response_bytes": 700,
+        "downloader/response_status_count/200": 2,
+        "downloader/response_status_count/404": 1,
+        "item_incomplete_count": 1,
+        "item_scraped_count": 2,
+        "page_failed_count": 2,
+        "request_depth_max": 3,
+        "response_received_count": 3,
+        "retry/count": 1,
+        "robotstxt/forbidden": 1,
+        "scheduler/enqueued": 6,
+        "scheduler/pending": 1,
+    }
+    await frontier.finish("max_pages", limit=True)
+    assert {"finish_reason", "finish_time", "elapsed_time_seconds"} <= set(
+        await store.stats(RESOURCE, 1)
+    )
+    with pytest.raises(NotFound):
+        await store.stats(RESOURCE, 7)

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crawler.errors import StoreUnavailable
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, SinkRecord
+from crawler.model import (
+    Event,
+    ItemRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    RunRecord,
+    SinkRecord,
+    Stats,
+)
 
 
 @dataclass
@@ -19,6 +28,7 @@ class FakeResults:
     event_records: dict[str, list[Event]] = field(default_factory=dict)
     run_records: dict[str, list[RunRecord]] = field(default_factory=dict)
     sink_records: dict[str, list[SinkRecord]] = field(default_factory=dict)
+    figures: dict[str, Stats] = field(default_factory=dict)
     away: str = ""
 
     def _reach(self) -> None:
@@ -70,6 +80,10 @@ class FakeResults:
     async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         self._reach()
         return {each.run: each for each in self.run_records.get(resource_id, [])}
+
+    async def stats(self, resource_id: str, run: int | None = None) -> Stats:
+        self._reach()
+        return self.figures.get(resource_id, {})
 
     async def sinks(self, resource_id: str) -> Sequence[SinkRecord]:
         self._reach()

@@ -14,7 +14,10 @@ from packaging.utils import canonicalize_name
 pytestmark = pytest.mark.threat(27)
 
 ROOT = Path(__file__).parent.parent.parent
-LINE = re.compile(r"([a-z0-9-]+)==([A-Za-z0-9.]+)((?: --hash=sha256:[0-9a-f]{64})+)")
+LINE = re.compile(
+    r"([a-z0-9-]+)==([A-Za-z0-9.]+)(?: ; (python_version <= \"3\.\d+\"))?"
+    r"(?: --hash=sha256:[0-9a-f]{64})+"
+)
 
 
 def locked() -> dict[str, str]:

@@ -13,8 +13,11 @@ from crawler.engine.extract.links import NOTHING, Link
 from crawler.engine.extract.notes import FieldTrace, Notes
 from crawler.engine.extract.page import JsonPage, Located, Page
 from crawler.engine.extract.plans import PAGE_LABEL, Plan, RulePlan, WholePage
+from crawler.engine.extract.saving import FilePlan
 from crawler.engine.fetch.robots import product_token
+from crawler.engine.files import Keep
 from crawler.engine.parts import Part
+from crawler.engine.settings import own_name
 from crawler.model import Item
 
 _PAGE_TYPES: Final = frozenset(
@@ -44,17 +47,23 @@ class Extraction:
 
 
 class Extractor:
-    """A definition compiled once, for as many pages as come."""
+    """A definition compiled once, for as many pages as come. ``keep`` takes the files of rules of
+    kind file; None: they are not kept."""
 
-    def __init__(self, definition: Definition) -> None:
+    def __init__(self, definition: Definition, keep: Keep | None = None) -> None:
         self._routes = Routes(definition.rules)
         self._whole_page = WholePage()
         self._obeys_nofollow = definition.nofollow == "obey"
-        self._agent = product_token(definition.user_agent).lower()
+        self._agent = product_token(own_name(definition)).lower()
         self._plans = tuple(
             RulePlan(label, rule)
             for label, rule in zip(self._routes.labels, definition.rules, strict=True)
         )
+        self._files = {
+            label: FilePlan(label, rule, keep)
+            for label, rule in zip(self._routes.labels, definition.rules, strict=True)
+            if rule.kind == "file"
+        }
         self._json = frozenset(
             label
             for label, rule in zip(self._routes.labels, definition.rules, strict=True)
@@ -73,7 +82,8 @@ class Extractor:
         part: Part | None = None,
         trace: bool = False,
     ) -> Extraction:
-        """Read one page. Never raises because of what a page holds.
+        """Read one page. Never raises because of what a page holds; `FetchFailed` where a file
+        cannot be kept.
 
         ``url`` is the canonical URL the body came from; ``content_type`` and ``charset`` are what
         the HTTP header said; ``rule`` is the label the page was sent to and ``carry`` what
@@ -86,6 +96,11 @@ class Extractor:
         if plan is None:
             return Extraction(None, left)
         notes = Notes(label, trace)
+        if label in self._files:
+            item = self._files[label].read(body, url, content_type, carry, notes)
+            return Extraction(
+                label, (*left, item), errors=tuple(notes.errors), trace=tuple(notes.trace)
+            )
         try:
             page = self._parse(label, body, url, content_type, charset)
         except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -21,6 +21,10 @@ from crawler.engine.extract.text import readable_text
 from crawler.engine.extract.values import as_text, convert, link_of
 
 MAX_VALUES: Final = 10_000  # of one field with many = true
+# Of the texts of one item. Elements within elements have the same text again and again, so that a
+# small page could fill the memory.
+MAX_ITEM_CHARS: Final = 10_000_000
+_MAX_SEARCHED: Final = 50_000_000  # characters of what a selector found, for its ``re``
 
 Carry = Mapping[str, Any]
 # Of a page, and of what is looked at on it: an element, a JSON value, or the page's `root`.
@@ -29,12 +33,14 @@ Source = Callable[[Located, Any, Carry], Sequence[Any]]
 
 class Reading(NamedTuple):
     """What one field came to on one page. ``found`` is everything its selector matched;
-    ``absent``: nothing of it is a value, and ``value`` is what stands in."""
+    ``absent``: nothing of it is a value, and ``value`` is what stands in. ``chars``: how long its
+    texts are."""
 
     found: Sequence[Any]
     value: Any
     problem: str = ""
     absent: bool = False
+    chars: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +65,13 @@ class Field:
         """What there is where nothing is found: the default, None or an empty list."""
         return [] if self.many and self.default is None else self.default
 
-    def read(self, page: Located, scope: Any, carry: Carry) -> Reading:
-        """The value within ``scope``, or `stand_in`."""
+    def read(
+        self, page: Located, scope: Any, carry: Carry, room_chars: int = MAX_ITEM_CHARS
+    ) -> Reading:
+        """The value within ``scope``, or `stand_in`. Texts beyond ``room_chars`` are left out."""
         found, problem = evaluate(self.source, page, scope, carry)
         values: list[Any] = []
+        chars = 0
         for entry in islice(found, MAX_VALUES):
             try:
                 entry = storable(entry) if self.machine else entry
@@ -73,12 +82,17 @@ class Field:
                     break
                 continue
             if value is not None:
+                longer = chars + len(value) if isinstance(value, str) else chars
+                if longer > room_chars:
+                    problem = f"left out what makes an item longer than {MAX_ITEM_CHARS} characters"
+                    break
+                chars = longer
                 values.append(value)
                 if not self.many:
                     break
         if not values:
             return Reading(found, self.stand_in, problem, absent=True)
-        return Reading(found, values if self.many else values[0], problem)
+        return Reading(found, values if self.many else values[0], problem, chars=chars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +154,38 @@ def compile_source(value: Selecting) -> Source:
         return source
     regex = compile_regex(value.re)
     if source is None:
-        return lambda page, _scope, _carry: list(islice(regex.find(page.source), MAX_FOUND))
+        return lambda page, _scope, _carry: list(
+            islice(_short_enough(regex.find(page.source)), MAX_FOUND)
+        )
 
     def refined(page: Located, scope: Any, carry: Carry) -> Sequence[str]:
         texts = (
             _raw_text(found).encode("utf-8", "replace") for found in source(page, scope, carry)
         )
-        matches = (match for text in texts for match in regex.find(text))
-        return list(islice(matches, MAX_FOUND))
+        matches = (match for text in _searched(texts) for match in regex.find(text))
+        return list(islice(_short_enough(matches), MAX_FOUND))
 
     return refined
+
+
+def _searched(texts: Iterable[bytes]) -> Iterator[bytes]:
+    """Raises `ValueError` where they are too long together to be searched."""
+    left = _MAX_SEARCHED
+    for text in texts:
+        left -= len(text)
+        if left < 0:
+            raise ValueError(f"finds more than {_MAX_SEARCHED} characters to search with re")
+        yield text
+
+
+def _short_enough(matches: Iterable[str]) -> Iterator[str]:
+    """As many as an item has room for, and the one that is too much for it, which is told."""
+    chars = 0
+    for match in matches:
+        yield match
+        chars += len(match)
+        if chars > MAX_ITEM_CHARS:
+            return
 
 
 def _compile_selector(value: Selecting) -> Source | None:

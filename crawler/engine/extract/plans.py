@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from crawler.definition import Next, Rule, Value
 from crawler.definition.kinds import STRUCTURED
 from crawler.engine.extract.fields import (
+    MAX_ITEM_CHARS,
     Carry,
+    Field,
     LinkField,
     Reading,
     compile_field,
@@ -112,12 +114,11 @@ class RulePlan:
 
     def _read_joined(self, page: Located, carry: Carry, notes: Notes, part: Part | None) -> Yield:
         """The item, or as much of it as there is where it goes on on another page."""
-        own: dict[str, Any] = {}
-        for field in self._item:
-            reading = field.read(page, page.root, carry)
-            notes.note(field, reading)
-            if not reading.absent:
-                own[field.name] = reading.value
+        own = {
+            field.name: reading.value
+            for field, reading in self._read_fields(page, page.root, carry, notes)
+            if not reading.absent
+        }
         others: Mapping[str, Any] = {}
         if self._structured:
             others = self._read_structured(page, notes) if part is None else {STRUCTURED: None}
@@ -143,14 +144,21 @@ class RulePlan:
         return Yield((joined.unfinished(),), links)
 
     def _read_item(self, page: Located, scope: Any, carry: Carry, notes: Notes) -> Item | None:
-        values: dict[str, Any] = {}
-        for field in self._item:
-            reading = field.read(page, scope, carry)
-            notes.note(field, reading)
-            values[field.name] = reading.value
+        readings = self._read_fields(page, scope, carry, notes)
+        values = {field.name: reading.value for field, reading in readings}
         if self._structured:
             values |= self._read_structured(page, notes)
         return self._finish(values, notes)
+
+    def _read_fields(
+        self, page: Located, scope: Any, carry: Carry, notes: Notes
+    ) -> Iterator[tuple[Field, Reading]]:
+        room = MAX_ITEM_CHARS
+        for field in self._item:
+            reading = field.read(page, scope, carry, room)
+            room -= reading.chars
+            notes.note(field, reading)
+            yield field, reading
 
     def _finish(self, values: Mapping[str, Any], notes: Notes) -> Item | None:
         """The item of these values; None where there is none of them."""

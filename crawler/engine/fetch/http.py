@@ -27,7 +27,7 @@ from crawler.engine.fetch.headers import (
 )
 from crawler.engine.fetch.page import REDIRECTS, Page
 from crawler.engine.fetch.resolver import Resolver
-from crawler.engine.fetch.routes import ATTEMPTS, Route, Routes, blame, suspect
+from crawler.engine.fetch.routes import ATTEMPTS, Route, Routes, blame, open_session, suspect
 from crawler.engine.retry import retry_after_s
 from crawler.engine.settings import Manners, ProxyPool, keeps_cookies
 from crawler.engine.urls import Scope, canonical
@@ -113,9 +113,7 @@ class HttpFetch:
             ttl_dns_cache=_DNS_TTL_S,
             keepalive_timeout=_KEEPALIVE_S,
         )
-        session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=jar, auto_decompress=False, trust_env=False
-        )
+        session = open_session(connector, jar)
         self._direct = Route(await self._stack.enter_async_context(session))
         return self
 

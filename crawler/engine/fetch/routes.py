@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS = 3  # proxies that are tried for one request, as long as none of them has sent it
 _JUDGED_S = 60.0
+_MAX_HEADER_BYTES = 1 << 16  # of one header; policies and preload lists of real sites pass 8 KB
 _MOST_JUDGED = 10_000
 
 
@@ -83,7 +84,7 @@ class Routes:
     ) -> None:
         """Sessions for all of them, closed with the stack: one for all proxies of HTTP."""
         http = aiohttp.TCPConnector(limit=0, keepalive_timeout=keepalive_s)
-        shared = await stack.enter_async_context(_session(http, jar))
+        shared = await stack.enter_async_context(open_session(http, jar))
         for which, url in enumerate(self._urls):
             if url.startswith("http:"):
                 self._routes.append(Route(shared, url, which))
@@ -98,7 +99,7 @@ class Routes:
             socks = aiohttp_socks.ProxyConnector.from_url(
                 url, rdns=False, limit=0, keepalive_timeout=keepalive_s
             )
-            session = await stack.enter_async_context(_session(socks, jar))
+            session = await stack.enter_async_context(open_session(socks, jar))
             self._routes.append(Route(session, None, which))
 
     @property
@@ -154,11 +155,16 @@ class Routes:
         return True
 
 
-def _session(
+def open_session(
     connector: aiohttp.BaseConnector, jar: aiohttp.abc.AbstractCookieJar
 ) -> aiohttp.ClientSession:
+    """A session that decodes nothing by itself and asks no environment for proxies."""
     return aiohttp.ClientSession(
-        connector=connector, cookie_jar=jar, auto_decompress=False, trust_env=False
+        connector=connector,
+        cookie_jar=jar,
+        auto_decompress=False,
+        trust_env=False,
+        max_field_size=_MAX_HEADER_BYTES,
     )
 
 

@@ -9,7 +9,7 @@ _MAX_PATHS = 10_000  # whose queries are counted at a time
 _LONGEST_RUN = 4  # segments that may repeat together
 _FAR_YEARS = 100  # what is further away is a number rather than a year
 
-_MONTH_IN_PATH = re.compile(r"/([0-9]{4})[-/](?:0[1-9]|1[0-2])(?![0-9])")
+_MONTH_IN_PATH = re.compile(r"/([0-9]{4})[-/](?:0?[1-9]|1[0-2])(?![0-9])")
 _CALENDAR = re.compile(r"calendar|agenda|/events?/", re.IGNORECASE)
 _DATE_IN_QUERY = re.compile(
     r"(?<![^&])(?:(?:date|month|day|week)=([0-9]{4})-(?:0[1-9]|1[0-2])|year=([0-9]{4})(?=&|\Z))",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, Stats
 from crawler.store import statements
 from crawler.store.keeping import check_kept
 from crawler.store.paging import bounded, item_of, no_run, page_of, pages_statement, seq_of
 from crawler.store.postgres.connection import Transaction
 from crawler.store.postgres.recording import as_progress
 from crawler.store.runs import run_of
+from crawler.store.stats import MAX_KINDS, stats_of
 
 _SQL = statements.statements("postgres", "results")
 
@@ -70,6 +71,16 @@ async def runs(tx: Transaction, resource_id: str) -> dict[int, RunRecord]:
     """Runs with their totals."""
     rows = await tx.all(_SQL["select_runs_progress"], (resource_id,))
     return {row[0]: run_of(row, as_progress(row[1:-3])) for row in rows}
+
+
+async def stats(tx: Transaction, resource_id: str, run: int | None) -> Stats:
+    """What one run came to."""
+    run_id = await _run_id(tx, resource_id, run, pages=True)
+    records = await runs(tx, resource_id)
+    if run_id is None:
+        return {}
+    kinds = await tx.all(_SQL["count_kinds"], {"run_id": run_id, "limit": MAX_KINDS})
+    return stats_of(records[max(records) if run is None else run], kinds)
 
 
 async def due_runs(tx: Transaction, due: Mapping[str, int]) -> dict[str, tuple[int, int]]:

@@ -18,6 +18,7 @@ from crawler.model import (
     RunRecord,
     SinkRecord,
     Stamp,
+    Stats,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
 from crawler.store.postgres import (
@@ -130,6 +131,9 @@ class PostgresStore:
 
     async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         return await self._database.read(lambda tx: results.runs(tx, resource_id))
+
+    async def stats(self, resource_id: str, run: int | None = None) -> Stats:
+        return await self._database.read(lambda tx: results.stats(tx, resource_id, run))
 
     async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
         return await self._database.read(lambda tx: results.due_runs(tx, due))

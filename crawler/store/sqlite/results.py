@@ -7,12 +7,13 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord
+from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, Stats
 from crawler.store import statements
 from crawler.store.keeping import check_kept
 from crawler.store.paging import bounded, item_of, no_run, page_of, pages_statement, seq_of
 from crawler.store.runs import run_of
 from crawler.store.sqlite.recording import as_progress
+from crawler.store.stats import MAX_KINDS, stats_of
 
 _SQL = statements.statements("sqlite", "results")
 
@@ -83,6 +84,17 @@ def runs(connection: sqlite3.Connection, resource_id: str) -> dict[int, RunRecor
     """Runs with their totals."""
     rows = connection.execute(_SQL["select_runs_progress"], (resource_id,))
     return {row[0]: run_of(row, as_progress(row[1:-3])) for row in rows}
+
+
+def stats(connection: sqlite3.Connection, resource_id: str, run: int | None) -> Stats:
+    """What one run came to."""
+    run_id = _run_id(connection, resource_id, run, pages=True)
+    records = runs(connection, resource_id)
+    if run_id is None:
+        return {}
+    asked = {"run_id": run_id, "limit": MAX_KINDS}
+    kinds = connection.execute(_SQL["count_kinds"], asked).fetchall()
+    return stats_of(records[max(records) if run is None else run], kinds)
 
 
 def due_runs(connection: sqlite3.Connection, due: Mapping[str, int]) -> dict[str, tuple[int, int]]:

@@ -22,6 +22,7 @@ from crawler.model import (
     RunRecord,
     SinkRecord,
     Stamp,
+    Stats,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
 from crawler.store.sqlite import ledger, outbox, purging, results, retrying, schema, trimming
@@ -167,6 +168,9 @@ class SqliteStore:
 
     async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         return await self._reader.read(lambda c: results.runs(c, resource_id))
+
+    async def stats(self, resource_id: str, run: int | None = None) -> Stats:
+        return await self._reader.read(lambda c: results.stats(c, resource_id, run))
 
     async def due_runs(self, due: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
         return await self._reader.read(lambda c: results.due_runs(c, due))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from crawler.engine.extract import Extractor
+from crawler.engine.extract.fields import MAX_ITEM_CHARS
 from crawler.engine.extract.links import MAX_LINKS
 from tests.unit.extract.test_extract_pages import BARE, URL, rules
 
@@ -83,3 +85,34 @@ def test_thousands_of_links_to_a_few_pages_lose_none() -> None:
     extraction = BARE.extract(body + b"<a href=/last>", URL, content_type="text/html")
     assert len(extraction.links) == 8
     assert extraction.errors == ()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"css": "div", "many": True},
+        {"css": "div", "many": True, "type": "html"},
+        {"css": "div", "re": "x+", "many": True},
+    ],
+)
+def test_texts_that_hold_one_another_are_bounded(field: Mapping[str, Any]) -> None:
+    """400 elements, each with all of the text of the one within it."""
+    body = b"<div>" * 400 + b"x" * 300_000 + b"</div>" * 400 + b"<p>" + b"x" * 12_000_000
+    extractor = Extractor(rules({"match": "**", "item": {"a": field, "b": "p", "c": "title"}}))
+    extraction = extractor.extract(body, URL, content_type="text/html")
+    (item,) = extraction.items
+    assert 9_000_000 < sum(len(text) for text in item.fields["a"]) <= MAX_ITEM_CHARS
+    assert item.fields["b"] is None
+    said = f"left out what makes an item longer than {MAX_ITEM_CHARS} characters"
+    assert extraction.errors[:2] == (f"rules[0].a: {said}", f"rules[0].b: {said}")
+
+
+def test_what_an_expression_searches_is_bounded() -> None:
+    body = b"<div>" * 400 + b"x" * 300_000
+    extractor = Extractor(
+        rules({"match": "**", "item": {"a": {"css": "div", "re": "y"}, "b": "div"}})
+    )
+    extraction = extractor.extract(body, URL, content_type="text/html")
+    assert extraction.errors == (
+        "rules[0].a: finds more than 50000000 characters to search with re",
+    )

@@ -164,6 +164,8 @@ async def test_a_finished_crawl_says_so_and_goes_again(site: str, tmp_path: Path
     file = definition_file(tmp_path, crawl_of(site))
     first = await run("run", file, home)
     assert (first.code, first.out.count("\n")) == (0, 1)
+    assert "\n  item_scraped_count: 1\n" in first.err
+    assert "\n  finish_reason: finished\n" in first.err
     log = (tmp_path / "access.jsonl").read_text()
     second = await run("run", file, home, "-o", str(output))
     assert second.code == 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from aiohttp import web
 from crawler.clock import SystemClock
 from crawler.definition import from_data
 from crawler.engine.crawl import Crawl, EngineSettings
+from crawler.engine.files import keeper
 from crawler.engine.single import open_single
 from crawler.errors import FetchFailed
 from crawler.model import PageState
@@ -163,3 +166,59 @@ async def test_a_single_page_is_fetched_as_a_crawl_would() -> None:
         async with open_single(made, EngineSettings(), SystemClock()) as single:
             with pytest.raises(FetchFailed, match="address refused"):
                 await single.get(f"{origin}/old")
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+async def test_files_are_kept_by_rule_with_what_was_carried_to_them(tmp_path: Path) -> None:
+    pdf = b"%PDF-1.7\n" + bytes(range(256)) * 40
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/":
+            text = "<h1>papers</h1><a href=/a.pdf>a</a><a href=/b.pdf>b</a>"
+            return web.Response(text=text, content_type="text/html")
+        return web.Response(body=pdf, content_type="application/pdf")
+
+    async with serving(handle) as origin:
+        link = {"css": "a", "to": "paper", "carry": {"shelf": "h1::text"}}
+        paper = {"name": "paper", "kind": "file", "item": {"shelf": {"carry": "shelf"}}}
+        run, clock = MemoryRun(SystemClock()), SystemClock()
+        crawl = Crawl(
+            from_data(
+                {
+                    "start_urls": [f"{origin}/"],
+                    "download_delay": 0.0,
+                    "rules": [{"match": f"{origin}/", "follow": [link]}, paper],
+                }
+            ),
+            run.claim(),
+            HostBook(clock).budgets("test"),
+            settings=EngineSettings(allow_private=("127.0.0.0/8",), files=tmp_path),
+            parsing=lambda _: None,
+            report=lambda _: None,
+            clock=clock,
+        )
+        assert await crawl.run() == "finished"
+    digest = hashlib.sha256(pdf).hexdigest()
+    items = [dict(item.fields) for found in run.items.values() for item in found]
+    expected = {
+        "path": f"{digest[:2]}/{digest}.pdf",
+        "sha256": digest,
+        "bytes": len(pdf),
+        "content_type": "application/pdf",
+        "shelf": "papers",
+    }
+    assert items == [{"url": f"{origin}/{name}.pdf", **expected} for name in "ab"]
+    assert files_in(tmp_path) == {f"{digest[:2]}/{digest}.pdf": pdf}
+
+
+async def test_a_file_that_cannot_be_written_fails_its_page(tmp_path: Path) -> None:
+    nowhere = tmp_path / "file"
+    nowhere.write_text("in the way")
+    keep = keeper(nowhere)
+    with pytest.raises(FetchFailed, match="file not written: Not a directory") as caught:
+        keep(b"x", "application/pdf")
+    assert caught.value.retry

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import brotli
 import pytest
 from aiohttp import web
 
@@ -83,7 +84,7 @@ async def test_a_page_and_what_was_sent_for_it() -> None:
     assert (page.content_type, page.charset) == ("text/html", "windows-1252")
     assert seen["path"] == "/a%2fb?q=%c3%bc&r=[]|"  # as it was, not encoded anew
     assert (seen["User-Agent"], seen["X-Own"]) == ("Us/1", "1")
-    assert seen["Accept-Encoding"] == "gzip, deflate"
+    assert seen["Accept-Encoding"] == "gzip, deflate, br, zstd"
     assert "Cookie" not in seen
     assert page.elapsed_s > 0
 
@@ -101,6 +102,7 @@ async def test_the_byte_order_mark_wins() -> None:
         ("gzip", lambda body: gzip.compress(body) + b"rubbish"),
         ("deflate", zlib.compress),
         ("deflate", lambda body: zlib.compress(body)[2:-4]),
+        ("br", brotli.compress),
     ],
 )
 async def test_codings_are_undone(coding: str, encode: Callable[[bytes], bytes]) -> None:
@@ -113,8 +115,9 @@ async def test_codings_are_undone(coding: str, encode: Callable[[bytes], bytes])
 @pytest.mark.parametrize(
     ("headers", "body", "reason"),
     [
-        ({"Content_Encoding": "br"}, b"x", "content coding not offered"),
-        ({"Content_Encoding": "zstd"}, b"x", "content coding not offered"),
+        ({"Content_Encoding": "br"}, b"\xff no brotli", "broken content coding"),
+        ({"Content_Encoding": "zstd"}, b"no zstd", "broken content coding"),
+        ({"Content_Encoding": "compress"}, b"x", "content coding not offered"),
         ({"Content_Encoding": "gzip, br"}, b"x", "content coding not offered"),
         ({"Content_Encoding": "gzip, gzip"}, b"x", "content coding not offered"),
         ({"Content_Encoding": "gzip"}, b"not gzip", "broken content coding"),
@@ -274,6 +277,11 @@ async def test_broken_answers_are_named() -> None:
             with pytest.raises(FetchFailed) as caught:
                 await fetch.get(f"{origin}/")
             assert (caught.value.reason, caught.value.retry) == (reason, True)
+
+
+async def test_long_headers_of_ordinary_sites_are_read() -> None:
+    page = await fetched(answering(b"hi", Content_Security_Policy="img-src " + "x" * 40_000))
+    assert page.body == b"hi"
 
 
 async def test_nobody_listens() -> None:

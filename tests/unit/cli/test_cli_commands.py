@@ -153,6 +153,18 @@ def test_runs_say_when_they_were_due_and_when_the_next_is(api: Api, run: Run, wa
     assert "STARTED" in watch("runs", "shop").out
 
 
+def test_stats_are_figures_by_name(api: Api, run: Run, watch: Run) -> None:
+    figures = {"downloader/response_count": 12345, "finish_reason": "a\x1bb"}
+    api.answers["GET /crawler/resource/shop/stats"] = {"stats": figures}
+    assert run("stats", "shop", "--run", "2").out.splitlines() == [
+        "downloader/response_count\t12,345",
+        "finish_reason\ta\N{REPLACEMENT CHARACTER}b",
+    ]
+    assert api.asked[-1][0].endswith("/stats?run=2")
+    assert json.loads(run("stats", "shop", "--json").out) == figures
+    assert "12,345" in watch("stats", "shop").out
+
+
 def test_show_tells_the_schedule_and_the_next_run(api: Api, run: Run) -> None:
     schedule = {"cron": "0 6 * * *", "timezone": "Europe/Berlin", "overlap": "queue"}
     definition = {**RESOURCE["definition"], "schedule": schedule}

@@ -54,6 +54,10 @@ def test_every_command_is_there(capsys: pytest.CaptureFixture[str]) -> None:
         (["apply", "https://shop.example/", "-s", "download_dely=1"], "download_dely"),
         (["run", "https://shop.example/", "-o", "x.xml"], "must end in .jsonl, .json, .csv"),
         (["run", "https://shop.example/", "--allow-private", "x"], "--allow-private: expected"),
+        (
+            ["run", "https://shop.example/", "--log-level", "x"],
+            "--log-level: expected one of debug",
+        ),
         (["try", "/nowhere.toml", "https://shop.example/"], "no such file"),
         (["new", "shop.example"], "expected a URL like https://example.org/"),
         (["ls", "--state", "x"], "--state: one of pending"),

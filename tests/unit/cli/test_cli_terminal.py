@@ -61,3 +61,13 @@ def test_a_running_crawl_tells_why_each_host_waits() -> None:
         "shop.example: next in 0.7 s, because Crawl-delay (1,200 at hand)",
         "b\N{REPLACEMENT CHARACTER}.example: waiting (1 at hand)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("pending", "pages_per_s", "said"),
+    [(600, 2.0, "about 5m00s left"), (0, 2.0, ""), (600, 0.0, "")],
+)
+def test_the_time_left_is_said_where_there_is_a_pace(
+    pending: int, pages_per_s: float, said: str
+) -> None:
+    assert terminal.time_left(pending, pages_per_s) == said

@@ -47,6 +47,7 @@ def test_a_definition_with_all_of_it_survives_its_json() -> None:
         "cookies": {"session": "${secret:shop}"},
         "user_agents": ["one/1", "two/2"],
         "cookies_enabled": True,
+        "login": {"url": "https://shop.example/login", "form": {"p": "${secret:shop}ü"}},
     }
     definition = from_data(settings)
     assert from_json(definition.canonical()) == definition
@@ -75,7 +76,28 @@ def test_wrong_credentials_are_named_and_not_repeated(auth: dict[str, Any], said
     assert said in refusal(auth=[auth])
 
 
+@pytest.mark.threat(24)
+@pytest.mark.parametrize(
+    ("login", "said"),
+    [
+        ({"form": {"p": CANARY}}, "login.url: is missing"),
+        ({"form": {"p": CANARY}, "url": "/login"}, "login.url: must be an absolute URL"),
+        ({"form": {}, "url": "https://a.example/"}, "login.form: must hold at least one entry"),
+        ({"form": {"p": "***"}, "url": "https://a.example/"}, "login.form.p: is ***, which"),
+        ({"form": {"p": f"${{x}}{CANARY}"}, "url": "https://a.example/"}, "without being a"),
+        ({"form": {"p": 815}, "url": "https://a.example/"}, "login.form.p: must be a string"),
+        ({"form": CANARY, "url": "https://a.example/"}, "login.form: must be a table"),
+        ({"form": {"p": "x"}, "url": "https://a.example/", "check": "a["}, "login.check: 'a['"),
+        ({"from": {"p": CANARY}, "url": "https://a.example/"}, "login.from: unknown field"),
+    ],
+)  # fmt: skip
+def test_a_wrong_login_is_named_and_not_repeated(login: dict[str, Any], said: str) -> None:
+    assert said in refusal(login=login)
+
+
 def test_what_excludes_another_is_named() -> None:
+    login = {"url": "https://a.example/", "form": {"p": "x"}}
+    assert "cookies_enabled: false keeps no session" in refusal(login=login, cookies_enabled=False)
     twice = [{"domain": "a.example", "bearer": "x"}, {"domain": "A.example", "bearer": "y"}]
     assert "auth[1].domain: auth[0] is for this domain already" in refusal(auth=twice)
     assert "user_agents: stands beside user_agent" in refusal(user_agents=["a"], user_agent="b")
@@ -93,8 +115,11 @@ def test_credentials_are_masked_and_the_names_of_secrets_are_not() -> None:
             {"domain": "b.example", "bearer": CANARY},
         ],
     }
+    form = {"user": CANARY, "password": "${secret:shop}"}
+    given["login"] = {"url": "https://a.example/", "form": form}
     shown = masked(given)
     assert CANARY not in str(shown)
+    assert shown["login"]["form"] == {"user": "***", "password": "${secret:shop}"}
     assert shown["headers"] == {"Authorization": "Bearer ${secret:shop}", "X-Token": "***"}
     assert shown["cookies"] == {"a": "${secret:shop}", "b": "***"}
     basic = {"user": "***", "password": "${secret:shop}"}

@@ -89,7 +89,7 @@ def test_what_is_short_means_the_same_as_what_is_long(text: str, same: str) -> N
 @pytest.mark.parametrize(
     ("text", "field", "line", "said"),
     [
-        (RULE + 'kind = "xml"', "kind", 4, "must be 'html' or 'json'"),
+        (RULE + 'kind = "xml"', "kind", 4, "must be 'html', 'json' or 'file'"),
         (RULE + 'item.a = { json = "a" }', "item.a.json", 4, 'set kind = "json" on the rule'),
         (RULE + 'each.json = "a"\nitem.a = "a"', "each.json", 4, 'set kind = "json"'),
         (RULE + 'follow = [{ json = "a" }]', "follow[0].json", 4, 'set kind = "json"'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -302,6 +303,25 @@ def test_ten_redirects_in_a_row_are_followed() -> None:
     run(world.crawl().run())
     items = [dict(item.fields) for items in world.run.items.values() for item in items]
     assert items == [{"id": "x", "colour": "red"}]
+
+
+def test_redirects_in_a_circle_are_a_loop_also_after_a_restart() -> None:
+    circle = [f"{A}/r{n}" for n in range(3)]
+    site = {url: redirect(url, target) for url, target in pairwise([*circle, circle[0]])}
+    world = World({f"{A}/": page(f"{A}/", circle[0]), **site}, max_pages=3, **FAST)
+    assert "max_pages" in run(world.crawl().run())
+    world.run.finished = ""
+    run(world.crawl(definition=definition(**FAST)).run())
+    reasons = {row.request.url: row.reason for row in world.run.rows.values()}
+    assert [reasons[url] for url in circle] == ["redirect", "redirect", "redirect loop"]
+
+
+def test_a_loop_for_want_of_cookies_says_so() -> None:
+    site = {f"{A}/": replace(redirect(f"{A}/", f"{A}/"), sets_cookie=True)}
+    world = World(site, **FAST)
+    run(world.crawl().run())
+    (row,) = world.run.rows.values()
+    assert row.reason == "redirect loop; the site sets cookies: try cookies_enabled = true"
 
 
 @pytest.mark.threat(8)

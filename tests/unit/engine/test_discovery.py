@@ -135,6 +135,8 @@ def test_one_page_under_many_spellings_is_fetched_once() -> None:
         ("otherbot: noindex, nofollow", {}, True),
         ("otherbot: noindex\nnofollow", {}, False),
         ("Crawler-Cluster: nofollow", {}, False),
+        ("Crawler-Cluster: nofollow", {"user_agents": ["One/1", "Two/2"]}, True),
+        ("one: nofollow", {"user_agents": ["One/1", "Two/2"]}, False),
         ("max-snippet: 5, nofollow", {}, False),
         ("unavailable_after: 25 Jun 2030 15:00:00 PST, nofollow", {}, False),
         ("nofollow", {"nofollow": "ignore"}, True),

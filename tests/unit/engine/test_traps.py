@@ -36,6 +36,7 @@ ENDLESS = [
     ("/" + "/".join(f"s{n}" for n in range(50)), "segments"),
     ("/calendar/2099/01", "calendar"),
     ("/events/2032-02/list", "calendar"),
+    ("/calendar/2032/2/", "calendar"),
     ("/agenda/1899/12/31", "calendar"),
     ("/?year=2050&a=1", "calendar"),
     ("/x?view=month&date=2077-03-01", "calendar"),

@@ -62,6 +62,7 @@ def test_a_page_that_says_nofollow_yields_its_item_and_no_links(meta: str, follo
 def test_an_agent_of_ones_own_is_meant_by_its_name() -> None:
     html = "<meta name=shopbot content=nofollow>" + LINKS
     assert not read(html, user_agent="Mozilla/5.0 (compatible; ShopBot/2.0)").links
+    assert not read(html, user_agents=["ShopBot/2.0", "Other/1"]).links
     assert read(html).links
 
 

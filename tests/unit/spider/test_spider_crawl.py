@@ -16,10 +16,10 @@ import pytest
 
 from crawler.definition import from_data
 from crawler.engine.fetch import Page as Answer
+from crawler.engine.files import keep_file, sweep_drafts
 from crawler.errors import InvalidInput
 from crawler.model import Item, PageState
 from crawler.spider import DropItem, Page, Request, Spider
-from crawler.spider.files import keep_file, sweep_drafts
 from crawler.spider.loading import merged
 from crawler.spider.reading import SpiderReader
 from tests.contract.rows import NOON

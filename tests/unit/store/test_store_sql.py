@@ -36,6 +36,7 @@ SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_sto
     "select_remains",
     "select_runs_progress",
     "select_old_runs",  # thousands of runs at most
+    "count_kinds",  # asked when a run is over, or by hand
     "keep_urls",  # so many pages as it is told
 }
 

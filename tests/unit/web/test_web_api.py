@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from crawler.errors import Conflict, CrawlerError, NoLeader, OutcomeUnknown, StoreUnavailable
-from crawler.model import Event, PageState, Progress, RunRecord, SinkRecord
+from crawler.model import Event, PageState, Progress, RunRecord, SinkRecord, Stats
 from crawler.rpc.pb import control_pb2 as control
 from crawler.telemetry.health import Health
 from crawler.web.app import build_worker_app
@@ -230,6 +230,16 @@ async def test_sinks_say_how_far_they_are(
     cluster.results.sink_records[str(FIRST_ID)] = [sink]
     async with http.get(f"{RESOURCE}/a/sinks") as response:
         assert await answer(response) == (200, {"sinks": [asdict(sink)]})
+
+
+async def test_a_run_is_told_in_figures(cluster: FakeCluster, http: aiohttp.ClientSession) -> None:
+    cluster.master.put("a", "{}")
+    figures: Stats = {"item_scraped_count": 7, "elapsed_time_seconds": 1.5, "finish_reason": "x"}
+    cluster.results.figures[str(FIRST_ID)] = figures
+    async with http.get(f"{RESOURCE}/a/stats") as response:
+        assert await answer(response) == (200, {"stats": figures})
+    async with http.get(f"{RESOURCE}/a/stats?run=0") as response:
+        assert response.status == 400
 
 
 async def test_large_items_come_in_smaller_answers(

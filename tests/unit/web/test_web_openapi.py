@@ -31,6 +31,7 @@ PATHS = {
     "/crawler/resource/{name}/runs": {"get"},
     "/crawler/resource/{name}/export": {"get"},
     "/crawler/resource/{name}/sinks": {"get"},
+    "/crawler/resource/{name}/stats": {"get"},
     "/crawler/resource/{name}/events": {"get"},
     "/crawler/node": {"get"},
     "/crawler/node/{id}/drain": {"post"},

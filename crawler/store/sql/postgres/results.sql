@@ -114,3 +114,11 @@ FROM runs WHERE resource_id = %s AND kept <> 'none' ORDER BY run DESC LIMIT 1000
 SELECT seq, at, kind, detail, node FROM events
 WHERE resource_id = %(resource_id)s AND seq > %(after)s
 ORDER BY seq LIMIT %(limit)s;
+
+-- name: count_kinds
+-- What pages came to, kind by kind; see `crawler.store.stats`.
+SELECT state, status, CASE WHEN state IN ('failed', 'excluded') THEN reason ELSE '' END AS why,
+    count(*)::bigint,
+    sum(CASE WHEN state = 'pending' THEN attempts WHEN attempts > 1 THEN attempts - 1 ELSE 0 END)::bigint,
+    max(depth)
+FROM pages WHERE run_id = %(run_id)s GROUP BY state, status, why ORDER BY count(*) DESC LIMIT %(limit)s;

@@ -78,3 +78,11 @@ FROM runs WHERE resource_id = ? AND kept <> 'none' ORDER BY run DESC LIMIT 1000;
 SELECT seq, at, kind, detail, node FROM events
 WHERE resource_id = :resource_id AND seq > :after
 ORDER BY seq LIMIT :limit;
+
+-- name: count_kinds
+-- What pages came to, kind by kind; see `crawler.store.stats`.
+SELECT state, status, CASE WHEN state IN ('failed', 'excluded') THEN reason ELSE '' END AS why,
+    count(*),
+    sum(CASE WHEN state = 'pending' THEN attempts WHEN attempts > 1 THEN attempts - 1 ELSE 0 END),
+    max(depth)
+FROM pages WHERE run_id = :run_id GROUP BY state, status, why ORDER BY count(*) DESC LIMIT :limit;

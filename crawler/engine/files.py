@@ -1,4 +1,4 @@
-"""Files that a spider keeps: named by what they hold, and on the disk before their page is done."""
+"""Files that a crawl keeps: named by what they hold, and on the disk before their page is done."""
 
 from __future__ import annotations
 
@@ -6,12 +6,33 @@ import hashlib
 import mimetypes
 import os
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from crawler.errors import FetchFailed
+
 _DRAFTS: Final = ".drafts"
 _OLD_S: Final = 3600.0  # no draft takes so long: its process has died
+
+Keep = Callable[[bytes, str], str]  # body and content type to path, or `FetchFailed`
+
+
+def keeper(folder: Path) -> Keep:
+    """`keep_file` below ``folder``, for pages: a full disk fails the page, which is tried again."""
+    sweep_drafts(folder, time.time())
+    return partial(_keep, folder)
+
+
+def _keep(folder: Path, body: bytes, content_type: str) -> str:
+    try:
+        return keep_file(folder, body, content_type)
+    except OSError as error:
+        reason = f"file not written: {error.strerror or error}"
+        raise FetchFailed(reason, retry=True) from error
 
 
 def keep_file(folder: Path, body: bytes, content_type: str) -> str:
