@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from crawler.config import read_entrusted
 from crawler.definition import Definition
-from crawler.engine.fetch.browser_process import find_browser
+from crawler.engine.browser.process import find_browser
 from crawler.errors import Misconfigured
 from crawler.ops.findings import Finding, fine, warning
 

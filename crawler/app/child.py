@@ -17,8 +17,8 @@ from crawler.app.spiders import open_spider
 from crawler.clock import SystemClock
 from crawler.definition import from_json
 from crawler.definition.secrets import read_secrets
+from crawler.engine.browser.pool import Browser
 from crawler.engine.crawl import Crawl
-from crawler.engine.fetch.browser import Browser
 from crawler.engine.settings import EngineSettings, read_pools
 from crawler.engine.urls.memory import Memory
 from crawler.store import open_store

@@ -25,8 +25,8 @@ from crawler.definition.keeping import let_go
 from crawler.definition.secrets import read_secrets
 from crawler.delivery.courier import Courier
 from crawler.delivery.post import Post, open_post
+from crawler.engine.browser.pool import Browser
 from crawler.engine.crawl import Crawl
-from crawler.engine.fetch.browser import Browser
 from crawler.engine.live import Live
 from crawler.engine.reading import Spider
 from crawler.engine.settings import EngineSettings, read_pools

@@ -16,11 +16,11 @@ from crawler.address import Guard
 from crawler.clock import Backoff, Clock, SystemClock
 from crawler.definition import Definition
 from crawler.definition.patterns import Routes
+from crawler.engine.browser.pool import Browser
 from crawler.engine.commits import Commits
 from crawler.engine.dispatch import Dispatcher
 from crawler.engine.extract import Extractor, Link
 from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch, Robots
-from crawler.engine.fetch.browser import Browser
 from crawler.engine.files import keeper
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.links import LinkFilter

@@ -10,9 +10,9 @@ from crawler.clock import Clock
 from crawler.definition import Definition
 from crawler.definition.patterns import Routes
 from crawler.definition.rules import Rule
+from crawler.engine.browser.fetch import BrowserFetch
+from crawler.engine.browser.pool import Browser
 from crawler.engine.fetch import Fetch, HttpFetch, Page, Rules
-from crawler.engine.fetch.browser import Browser
-from crawler.engine.fetch.browser_fetch import BrowserFetch
 from crawler.engine.sitemaps import is_sitemap
 from crawler.engine.urls import Scope
 from crawler.errors import Misconfigured

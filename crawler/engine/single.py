@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from crawler.address import Guard
 from crawler.clock import Clock
 from crawler.definition import Definition
+from crawler.engine.browser.pool import Browser
 from crawler.engine.fetch import Fetch, HttpFetch, Page, Robots, follow
-from crawler.engine.fetch.browser import Browser
 from crawler.engine.login import Login
 from crawler.engine.rendering import Fetchers, open_fetchers
 from crawler.engine.settings import EngineSettings, Manners, own_name

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -120,7 +121,7 @@ def contest(
     runs: dict[str, list[Run]] = {each.name: [] for each in contestants}
     for number in range(rounds):
         for contestant in contestants:
-            place = home / f"{number}-{contestant.name.replace(' ', '-')}"
+            place = home / f"{number}-{re.sub('[^a-z]+', '-', contestant.name.lower())}"
             place.mkdir()
             run = execute(contestant, site, place)
             check(contestant, site, place)

@@ -21,7 +21,7 @@ from typing import Any
 from aiohttp import web
 from playwright.async_api import Error, async_playwright
 
-from crawler.engine.fetch.browser_process import find_browser
+from crawler.engine.browser.process import find_browser
 
 SITE = "93.184.215.14"  # a public address, which is this machine's own here
 DEVICE = "web"

@@ -21,8 +21,8 @@ from structlog.testing import capture_logs
 
 from crawler.clock import SystemClock
 from crawler.definition import from_data
+from crawler.engine.browser.pool import Bounds, Browser
 from crawler.engine.crawl import Crawl, EngineSettings
-from crawler.engine.fetch.browser import Bounds, Browser
 from crawler.engine.single import open_single
 from crawler.errors import Misconfigured
 from crawler.model import PageState, Visit

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from crawler.address import Guard
-from crawler.engine.fetch.browser_proxy import OWN_URL, BrowserProxy, Pass
+from crawler.engine.browser.proxy import OWN_URL, BrowserProxy, Pass
 from tests.integration.engine.servers import serving, speaking
 
 LOOPBACK = ("127.0.0.1/32",)

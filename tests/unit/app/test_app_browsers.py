@@ -9,7 +9,7 @@ import pytest
 
 from crawler.app.browsers import browser_doubts, browser_findings
 from crawler.definition import from_data
-from crawler.engine.fetch.browser_process import find_browser
+from crawler.engine.browser.process import find_browser
 from crawler.errors import Misconfigured
 from crawler.ops.findings import Severity
 

@@ -10,9 +10,9 @@ import pytest
 from yarl import URL
 
 from crawler.definition import from_data
-from crawler.engine.fetch.browser_fetch import for_browser, morsel_of
-from crawler.engine.fetch.browser_proxy import Pass
-from crawler.engine.fetch.browser_tab import Showing, Verdict
+from crawler.engine.browser.fetch import for_browser, morsel_of
+from crawler.engine.browser.proxy import Pass
+from crawler.engine.browser.tab import Showing, Verdict
 from crawler.engine.fetch.page import Page
 from crawler.engine.fetch.redirects import next_request
 from crawler.engine.rendering import Fetchers

@@ -23,7 +23,7 @@ from typing import Any, Self
 import structlog
 
 from crawler.address import AddressRefused, Guard
-from crawler.engine.fetch.browser_heads import (
+from crawler.engine.browser.heads import (
     Head,
     NotForwarded,
     body_length,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from crawler.engine.fetch.browser_process import Chromium
-from crawler.engine.fetch.browser_proxy import OWN_URL, BrowserProxy
+from crawler.engine.browser.process import Chromium
+from crawler.engine.browser.proxy import OWN_URL, BrowserProxy
 from crawler.engine.fetch.page import Page
 from crawler.engine.urls import canonical
 from crawler.errors import FetchFailed, InvalidInput

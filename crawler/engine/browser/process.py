@@ -1,6 +1,6 @@
 """A Chromium that somebody has installed: found, started, measured, and surely ended.
 
-It is the child of Playwright's driver, which ends when we do; `browser_start` sees to it that it
+It is the child of Playwright's driver, which ends when we do; `start` sees to it that it
 dies with that driver. Its profile is a directory of its own, which whoever comes next removes if we
 could not.
 """
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from crawler.engine.fetch import browser_start
+from crawler.engine.browser import start
 from crawler.errors import FetchFailed, Misconfigured
 from crawler.tasks import bounded
 
@@ -203,7 +203,7 @@ def _arguments(program: str, home: Path, proxy_url: str) -> list[str]:
     if sandbox:
         log.warning("the browser has no sandbox, because this process is root's")
     return [
-        *("-I", "-S", browser_start.__file__, str(home / "pid"), program),
+        *("-I", "-S", start.__file__, str(home / "pid"), program),
         *(*_FLAGS, f"--proxy-server={proxy_url}", f"--user-data-dir={home / 'profile'}", *sandbox),
     ]
 

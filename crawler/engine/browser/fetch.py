@@ -17,8 +17,8 @@ import aiohttp
 from yarl import URL
 
 from crawler.clock import Clock
-from crawler.engine.fetch.browser import Browser
-from crawler.engine.fetch.browser_tab import Browsing, Showing, Tab
+from crawler.engine.browser.pool import Browser
+from crawler.engine.browser.tab import Browsing, Showing, Tab
 from crawler.engine.fetch.http import HttpFetch
 from crawler.engine.fetch.page import Page
 from crawler.engine.fetch.robots import Rules

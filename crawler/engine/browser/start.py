@@ -1,6 +1,6 @@
 """Becomes the browser, once it is sure to die with its parent: run as a program, by its path.
 
-``browser_start.py FILE PROGRAM ARGUMENT…`` writes its process id into FILE. It imports nothing of
+``start.py FILE PROGRAM ARGUMENT…`` writes its process id into FILE. It imports nothing of
 ours, so that it takes no time.
 """
 

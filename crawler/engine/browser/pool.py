@@ -16,9 +16,9 @@ from typing import Any, Self
 import structlog
 
 from crawler.address import Guard
-from crawler.engine.fetch.browser_process import Chromium, find_browser, start_browser
-from crawler.engine.fetch.browser_proxy import BrowserProxy
-from crawler.engine.fetch.browser_tab import Tab
+from crawler.engine.browser.process import Chromium, find_browser, start_browser
+from crawler.engine.browser.proxy import BrowserProxy
+from crawler.engine.browser.tab import Tab
 from crawler.engine.settings import EngineSettings
 from crawler.tasks import bounded
 

@@ -1,0 +1,1 @@
+"""Pages as a browser shows them: an installed Chromium, whose only way out is a proxy of ours."""
