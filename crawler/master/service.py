@@ -61,11 +61,17 @@ class Router:
         context: Context,
         here: Callable[[Leader], Awaitable[A]],
         there: Callable[[MasterCalls, float], Awaitable[A]],
+        *,
+        ends_term: bool = False,
     ) -> A:
         """Call ``here`` with this master's term, or ``there`` with the leader's address and the
-        seconds it may take. A call that was forwarded already is never forwarded again."""
+        seconds it may take. A call that was forwarded already is never forwarded again.
+
+        ``ends_term``: the call outlives the term, which therefore does not wait for its end."""
         found = await self._master.route(forward=not hops(context))
         if isinstance(found, Leader):
+            if ends_term:
+                return await here(found)
             with self._master.carry_out():
                 answer = await here(found)
                 await hit("master.before_reply")

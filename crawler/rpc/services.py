@@ -24,6 +24,8 @@ from crawler.model import MASTER_SERVICE, WORKER_SERVICE
 from crawler.rpc.errors import to_status
 from crawler.rpc.incoming import Context, hops
 from crawler.rpc.pb import (
+    communicate_pb2,
+    communicate_pb2_grpc,
     control_pb2,
     control_pb2_grpc,
     crawler_pb2,
@@ -39,6 +41,8 @@ log = structlog.get_logger(__name__)
 Behaviour = Callable[[Any, Any], Awaitable[Message]]
 
 MAX_LOGGED = 200  # characters of one field
+_QUIET = ("Get", "List", "IsAlive", "AskAlive")
+_SECRET = frozenset({"sec_code", "token"})  # fields that no log may hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,17 @@ def crawler_control(servicer: control_pb2_grpc.CrawlerControlServicer) -> Servic
     )
 
 
+def communicate(
+    tasks: communicate_pb2_grpc.TasksServicer,
+    heartbeats: communicate_pb2_grpc.HeartBeatsServicer,
+    elections: communicate_pb2_grpc.ElectionsServicer,
+) -> tuple[Service, ...]:
+    """The three services of the first reference system."""
+    known = communicate_pb2.DESCRIPTOR.services_by_name
+    servicers = {"Tasks": tasks, "HeartBeats": heartbeats, "Elections": elections}
+    return tuple(Service(MASTER_SERVICE, known[name], each) for name, each in servicers.items())
+
+
 def crawler_worker(servicer: worker_pb2_grpc.CrawlerWorkerServicer) -> Service:
     """What workers of ours tell of themselves."""
     return Service(
@@ -101,7 +116,7 @@ def _received(behaviour: Behaviour, owner: str, method: MethodDescriptor) -> Beh
     service = method.containing_service
     assert service is not None
     name = f"{service.name}.{method.name}"
-    level = logging.DEBUG if method.name.startswith(("Get", "List")) else logging.INFO
+    level = logging.DEBUG if method.name.startswith(_QUIET) else logging.INFO
 
     async def answer(raw: bytes, context: Context) -> Message:
         try:
@@ -138,11 +153,14 @@ def _read(raw: bytes, method: MethodDescriptor) -> Message:
 
 
 def _told(request: Message) -> dict[str, Any]:
-    """The request as the log shows it: a definition by its size, long texts cut."""
+    """The request as the log shows it: a definition by its size, long texts and lists cut."""
     fields = MessageToDict(request, preserving_proto_field_name=True)
     if "definition_json" in fields:
         fields["definition_json"] = f"{len(fields['definition_json'])} characters"
-    return {
-        key: value[:MAX_LOGGED] if isinstance(value, str) else value
-        for key, value in fields.items()
-    }
+    return {key: _told_value(key, value) for key, value in fields.items()}
+
+
+def _told_value(key: str, value: Any) -> Any:
+    if key in _SECRET:
+        return "***"
+    return value[:MAX_LOGGED] if isinstance(value, str | list) else value
