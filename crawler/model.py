@@ -436,3 +436,17 @@ class Event:
     kind: str
     detail: str
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """An event beside those of other resources. ``name`` is "" for a resource that the store does
+    not know by name yet."""
+
+    seq: int
+    at: float
+    kind: str
+    detail: str
+    node: str
+    resource_id: str
+    name: str

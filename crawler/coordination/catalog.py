@@ -27,8 +27,11 @@ from crawler.coordination.etcd import (
 from crawler.coordination.index import Index, View
 from crawler.coordination.keys import (
     CLUSTER_KEY,
+    DRAINED,
     GIVEN,
     IDS_KEY,
+    LOADS,
+    NODES,
     PART_PREFIXES,
     PREFIXES,
     decision_key,
@@ -88,6 +91,7 @@ __all__ = [
     "load_key",
     "pause_between_lists",
     "read_entry",
+    "read_nodes",
     "read_view",
     "resource_key",
     "state_of",
@@ -395,7 +399,16 @@ async def read_entry(etcd: Etcd, name: str) -> Entry:
 
 async def read_view(etcd: Etcd, election_prefix: str = DEFAULT_PREFIX) -> View:
     """The cluster as etcd has it now (linearizable), at one revision."""
-    snapshot = await etcd.span(PREFIXES)
+    return await _read(etcd, PREFIXES, election_prefix)
+
+
+async def read_nodes(etcd: Etcd) -> View:
+    """The nodes alone, those among them whose records nobody signed."""
+    return await _read(etcd, (NODES, LOADS, DRAINED), DEFAULT_PREFIX)
+
+
+async def _read(etcd: Etcd, prefixes: Sequence[str], election_prefix: str) -> View:
+    snapshot = await etcd.span(prefixes)
     index = Index(election_prefix)
     index.merge(snapshot)
     return View(

@@ -10,14 +10,15 @@ from google.protobuf.empty_pb2 import Empty
 
 from crawler.access import asking
 from crawler.clock import Clock
-from crawler.coordination.catalog import read_entry, read_view
+from crawler.coordination.catalog import read_entry, read_nodes
 from crawler.definition import from_json
 from crawler.errors import InvalidInput, NotFound
 from crawler.failpoint import hit
 from crawler.master.leader import Leader
+from crawler.master.listing import Listing, Wanted, page_of
 from crawler.master.master import Master
-from crawler.master.retries import Wanted
-from crawler.master.views import show_nodes, show_resource, show_resources
+from crawler.master.retries import Wanted as WantedPages
+from crawler.master.views import show_nodes, show_resource
 from crawler.master.wishes import check_action
 from crawler.model import check_name, read_failures
 from crawler.rpc.calls import Channels, MasterCalls
@@ -26,8 +27,10 @@ from crawler.rpc.pb.control_pb2 import (
     DesireReply,
     DesireRequest,
     DrainRequest,
+    ListRequest,
     NameRequest,
     NodeList,
+    NodesRequest,
     PutReply,
     PutRequest,
     ResourceList,
@@ -123,6 +126,7 @@ class ControlService(CrawlerControlServicer):
         self._router = router
         self._master = master
         self._clock = clock
+        self._listing = Listing()
 
     async def PutResource(  # noqa: N802 -- the wire's name
         self, request: PutRequest, context: Context
@@ -165,7 +169,7 @@ class ControlService(CrawlerControlServicer):
     ) -> RetryReply:
         check_name(request.name)
         failures = read_failures(request.status, request.reason)
-        wanted = Wanted(failures, request.run or None, request.after, request.dry_run)
+        wanted = WantedPages(failures, request.run or None, request.after, request.dry_run)
 
         async def here(leader: Leader) -> RetryReply:
             answer = await leader.retries.retry(request.name, wanted)
@@ -187,10 +191,21 @@ class ControlService(CrawlerControlServicer):
         )
 
     async def ListResources(  # noqa: N802 -- the wire's name
-        self, request: Empty, context: Context
+        self, request: ListRequest, context: Context
     ) -> ResourceList:
-        del request, context
-        return ResourceList(resources=show_resources(await read_view(self._master.etcd)))
+        del context
+        catalog = self._master.catalog
+        await catalog.caught_up()
+        wanted = Wanted(
+            request.limit, request.cursor, request.state, request.prefix, request.contains
+        )
+        page = self._listing.page(catalog.entries, frozenset(catalog.workers), wanted)
+        live = catalog.workers
+        return ResourceList(
+            resources=[show_resource(each, live, definition=False) for each in page.entries],
+            next=page.next,
+            totals=page.totals,
+        )
 
     async def GetResource(  # noqa: N802 -- the wire's name
         self, request: NameRequest, context: Context
@@ -203,11 +218,10 @@ class ControlService(CrawlerControlServicer):
         return show_resource(entry, self._master.catalog.workers, definition=True)
 
     async def ListNodes(  # noqa: N802 -- the wire's name
-        self, request: Empty, context: Context
+        self, request: NodesRequest, context: Context
     ) -> NodeList:
-        del request, context
-        view = await read_view(self._master.etcd)
-        leader = self._master.catalog.leader
-        return NodeList(
-            nodes=show_nodes(view, leader, self._clock.wall(), self._master.catalog.seal)
-        )
+        del context
+        view = await read_nodes(self._master.etcd)
+        leader, seal = self._master.catalog.leader, self._master.catalog.seal
+        nodes = list(show_nodes(view, leader, self._clock.wall(), seal))
+        return NodeList(**page_of(nodes, request.limit, request.cursor))

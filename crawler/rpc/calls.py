@@ -210,16 +210,24 @@ class MasterCalls(Calls):
     ) -> control.RetryReply:
         return await self._call(lambda c: _control(c).RetryPages, request, timeout_s)
 
-    async def list_resources(self, *, timeout_s: float | None = None) -> control.ResourceList:
-        return await self._call(lambda c: _control(c).ListResources, Empty(), timeout_s)
+    async def list_resources(
+        self, request: control.ListRequest | None = None, *, timeout_s: float | None = None
+    ) -> control.ResourceList:
+        """Without a request all of them."""
+        request = request or control.ListRequest()
+        return await self._call(lambda c: _control(c).ListResources, request, timeout_s)
 
     async def get_resource(
         self, request: control.NameRequest, *, timeout_s: float | None = None
     ) -> control.ResourceView:
         return await self._call(lambda c: _control(c).GetResource, request, timeout_s)
 
-    async def list_nodes(self, *, timeout_s: float | None = None) -> control.NodeList:
-        return await self._call(lambda c: _control(c).ListNodes, Empty(), timeout_s)
+    async def list_nodes(
+        self, request: control.NodesRequest | None = None, *, timeout_s: float | None = None
+    ) -> control.NodeList:
+        """Without a request all of them."""
+        request = request or control.NodesRequest()
+        return await self._call(lambda c: _control(c).ListNodes, request, timeout_s)
 
     async def drain_node(
         self, request: control.DrainRequest, *, timeout_s: float | None = None

@@ -21,6 +21,7 @@ from crawler.model import (
     Failures,
     HostGrant,
     ItemRecord,
+    JournalRecord,
     Keep,
     PageRecord,
     PageState,
@@ -308,6 +309,10 @@ class Store(Protocol):
         self, resource_id: str, *, after: int = 0, limit: int = 100
     ) -> Sequence[Event]:
         """Events with seq above ``after``, in order."""
+
+    async def journal(self, *, before: int = LAST, limit: int = 100) -> Sequence[JournalRecord]:
+        """Events of all resources that are not buried, with seq below ``before``, the newest
+        first."""
 
     async def check(self) -> Mapping[str, Any]:
         """Health in words and figures; raises `StoreUnavailable`."""

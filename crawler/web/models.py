@@ -23,6 +23,7 @@ from crawler.errors import InvalidInput
 from crawler.model import (
     Event,
     ItemRecord,
+    JournalRecord,
     LiveRecord,
     PageRecord,
     PageState,
@@ -32,6 +33,8 @@ from crawler.model import (
 )
 
 MAX_LIMIT = 1000
+CURSOR = "`next` of the answer before"
+NEXT = "give it as `cursor` to go on; empty at the end"
 
 _INT64 = re.compile(r"-?[0-9]{1,19}")
 
@@ -98,14 +101,27 @@ class Greeting(Taken):
 
 
 class ResourceQuery(Taken):
-    after: str = Field("", max_length=512, description="the name to go on after")
+    cursor: str = Field("", max_length=512, description=CURSOR)
     limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT)
     state: State | None = None
+    prefix: str = Field("", max_length=512, description="only those whose names begin so")
+    contains: str = Field(
+        "", max_length=512, description="only those whose names hold this, in whatever case"
+    )
+
+
+class NodeQuery(Taken):
+    cursor: str = Field("", max_length=128, description=CURSOR)
+    limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT)
 
 
 class RecordQuery(Taken):
-    after: int = Field(0, ge=0, lt=2**63, description="the seq to go on after")
+    cursor: int = Field(0, ge=0, lt=2**63, description=CURSOR)
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
+
+
+class RunQuery(RecordQuery):
+    limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT)
 
 
 class ExportQuery(Taken):
@@ -114,13 +130,14 @@ class ExportQuery(Taken):
 
 
 class ItemQuery(RecordQuery):
+    after: int = Field(0, ge=0, lt=2**63, description="the seq to begin behind")
     until: int = Field(2**63 - 1, ge=0, lt=2**63, description="the seq to end with")
     run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
 
 
 class PageQuery(Taken):
     run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
-    after: str = Field("", max_length=8192, description="`next` of the answer before")
+    cursor: str = Field("", max_length=8192, description=CURSOR)
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
     state: PageState | None = None
     status: int | None = Field(None, ge=0, le=999, description="HTTP status; 0: no answer")
@@ -238,7 +255,10 @@ class ResourceDetail(Resource):
 
 class ResourceList(Given):
     resources: tuple[Resource, ...]
-    next: str = Field(description="give it as `after` to go on; empty at the end")
+    next: str = Field(description=NEXT)
+    totals: dict[str, int] = Field(
+        description="how many are in which state, of all whose names fit"
+    )
 
 
 class Live(Given):
@@ -257,7 +277,7 @@ class LiveList(Given):
 
 class ItemList(Given):
     items: tuple[ItemRecord, ...]
-    next: str = Field(description="give it as `after` to go on; empty at the end")
+    next: str = Field(description=NEXT)
 
 
 class StretchOfItems(Given):
@@ -275,7 +295,7 @@ class ExportPlan(Given):
 
 class PageList(Given):
     pages: tuple[PageRecord, ...]
-    next: str = Field(description="give it as `after` to go on; empty at the end")
+    next: str = Field(description=NEXT)
 
 
 class Run(Counters):
@@ -292,6 +312,7 @@ class RunList(Given):
     next_due: int | None = Field(
         description="Unix seconds of its schedule's next due time; null: none, or it is left alone"
     )
+    next: str = Field(description=NEXT)
     timezone: str = Field(description="of the schedule; empty without one")
 
 
@@ -301,7 +322,14 @@ class SinkList(Given):
 
 class EventList(Given):
     events: tuple[Event, ...]
-    next: str = Field(description="give it as `after` to go on; empty at the end")
+    next: str = Field(description=NEXT)
+
+
+class JournalList(Given):
+    """Events of all resources, the newest first."""
+
+    events: tuple[JournalRecord, ...]
+    next: str = Field(description=NEXT)
 
 
 class Node(Given):
@@ -325,6 +353,7 @@ class Node(Given):
 
 class NodeList(Given):
     nodes: tuple[Node, ...]
+    next: str = Field(description=NEXT)
 
 
 class Greeted(Given):

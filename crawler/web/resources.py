@@ -154,21 +154,20 @@ class Resources:
 
     async def list(self, asked: Asked[Nothing, ResourceQuery]) -> Answer:
         query = asked.query
-        listed = await self.calls.list_resources()
-        wanted = sorted(
-            (
-                view
-                for view in listed.resources
-                if view.name > query.after and query.state in (None, view.state)
-            ),
-            key=lambda view: view.name,
+        request = control.ListRequest(
+            limit=query.limit,
+            cursor=query.cursor,
+            state=query.state or "",
+            prefix=query.prefix,
+            contains=query.contains,
         )
-        shown = wanted[: query.limit]
-        progress, problem = await self._progress([view.id for view in shown])
+        listed = await self.calls.list_resources(request)
+        progress, problem = await self._progress([view.id for view in listed.resources])
         return Answer(
             ResourceList(
-                resources=tuple(_summary(view, progress, problem) for view in shown),
-                next=shown[-1].name if len(wanted) > len(shown) else "",
+                resources=tuple(_summary(view, progress, problem) for view in listed.resources),
+                next=listed.next,
+                totals=dict(listed.totals),
             )
         )
 

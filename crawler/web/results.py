@@ -12,6 +12,7 @@ from crawler.delivery.exports import plan_export
 from crawler.model import (
     Event,
     ItemRecord,
+    JournalRecord,
     PageRecord,
     PageState,
     RunRecord,
@@ -27,12 +28,14 @@ from crawler.web.models import (
     ExportQuery,
     ItemList,
     ItemQuery,
+    JournalList,
     Nothing,
     PageList,
     PageQuery,
     RecordQuery,
     Run,
     RunList,
+    RunQuery,
     SinkList,
     StretchOfItems,
 )
@@ -40,7 +43,7 @@ from crawler.web.resources import ONE, counters
 from crawler.web.route import Answer, AnyRoute, Asked, Route, encode
 
 LAST = 2**63 - 1
-R = TypeVar("R", ItemRecord, Event)
+R = TypeVar("R", ItemRecord, Event, JournalRecord)
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 _LEFT_ALONE = {State.PAUSED, State.STOPPED}  # by its schedule
@@ -87,6 +90,9 @@ class Records(Protocol):
     ) -> Sequence[Event]:
         """Events with seq above ``after``, in order."""
 
+    async def journal(self, *, before: int = LAST, limit: int = 100) -> Sequence[JournalRecord]:
+        """Events of all resources with seq below ``before``, the newest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
@@ -109,7 +115,7 @@ class Results:
             ),
             Route(
                 "GET", f"{ONE}/runs", "Its last thousand runs, and when the next is due", self.runs,
-                Nothing, Nothing, RunList, check=check_name,
+                Nothing, RunQuery, RunList, check=check_name,
             ),
             Route(
                 "GET", f"{ONE}/sinks", "How far its sinks have got with the items", self.sinks,
@@ -123,6 +129,10 @@ class Results:
                 "GET", f"{ONE}/events", "What happened to it", self.events,
                 Nothing, RecordQuery, EventList, check=check_name,
             ),
+            Route(
+                "GET", "/crawler/event", "What happened to all resources, the newest first",
+                self.journal, Nothing, RecordQuery, JournalList,
+            ),
         )  # fmt: skip
 
     async def items(self, asked: Asked[Nothing, ItemQuery]) -> Answer:
@@ -130,7 +140,7 @@ class Results:
         found = await self.records.items(
             await self._id(asked.name),
             run=query.run,
-            after=query.after,
+            after=max(query.after, query.cursor),
             until=query.until,
             limit=query.limit,
         )
@@ -146,16 +156,26 @@ class Results:
         )
         return Answer(ExportPlan(stretches=shown, cursor=plan.cursor))
 
-    async def runs(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        view = await self._view(asked.name)
-        found = await self.records.runs(view.id)
+    async def journal(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
+        query = asked.query
+        found = await self.records.journal(before=query.cursor or LAST, limit=query.limit)
+        return Answer(
+            JournalList(events=tuple(found), next=_next(tuple(found), found, query.limit))
+        )
+
+    async def runs(self, asked: Asked[Nothing, RunQuery]) -> Answer:
+        view, query = await self._view(asked.name), asked.query
+        runs = await self.records.runs(view.id)
+        behind = [each for number, each in runs.items() if number > query.cursor]
+        found = behind[: query.limit]
         schedule, due = schedule_of(view.definition_json), None
         if schedule is not None and view.state not in _LEFT_ALONE:
             anchor = view.creation_time // 1_000_000_000
             due = next_due(schedule, int(self.clock.wall()), anchor)
         return Answer(
             RunList(
-                runs=tuple(map(_run, found.values())),
+                runs=tuple(map(_run, found)),
+                next=str(found[-1].run) if len(found) < len(behind) else "",
                 next_due=due,
                 timezone=schedule.timezone if schedule is not None else "",
             )
@@ -166,7 +186,7 @@ class Results:
 
     async def events(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
         found = await self.records.events(
-            await self._id(asked.name), after=asked.query.after, limit=asked.query.limit
+            await self._id(asked.name), after=asked.query.cursor, limit=asked.query.limit
         )
         shown = tuple(found)
         return Answer(EventList(events=shown, next=_next(shown, found, asked.query.limit)))
@@ -178,7 +198,7 @@ class Results:
             run=query.run,
             state=query.state,
             status=query.status,
-            after=query.after,
+            after=query.cursor,
             limit=query.limit,
         )
         return Answer(PageList(pages=tuple(found), next=cursor))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 
 from google.protobuf.empty_pb2 import Empty
 
 from crawler.errors import Conflict, CrawlerError, InvalidInput, NotFound
+from crawler.master.listing import page_of
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE, check_name, read_failures
 from crawler.rpc.incoming import Context, hops
 from crawler.rpc.pb import control_pb2 as control
@@ -185,11 +187,24 @@ class FakeCrawlerControl(control_pb2_grpc.CrawlerControlServicer):
         )
 
     async def ListResources(  # noqa: N802
-        self, request: Empty, context: Context
+        self, request: control.ListRequest, context: Context
     ) -> control.ResourceList:
         await self._master.enter("ListResources", context)
-        listed = control.ResourceList()
-        for _, view in sorted(self._master.resources.items()):
+        fitting = [
+            view
+            for name, view in sorted(self._master.resources.items())
+            if name.startswith(request.prefix) and request.contains.lower() in name.lower()
+        ]
+        totals = Counter(view.state for view in fitting)
+        behind = [
+            view
+            for view in fitting
+            if view.name > request.cursor and request.state in ("", view.state)
+        ]
+        shown = behind[: request.limit or None]
+        listed = control.ResourceList(totals=totals)
+        listed.next = shown[-1].name if len(shown) < len(behind) else ""
+        for view in shown:
             listed.resources.add().CopyFrom(view)
             listed.resources[-1].definition_json = ""
         return listed
@@ -200,9 +215,11 @@ class FakeCrawlerControl(control_pb2_grpc.CrawlerControlServicer):
         await self._master.enter("GetResource", context)
         return self._master.view(request.name)
 
-    async def ListNodes(self, request: Empty, context: Context) -> control.NodeList:  # noqa: N802
+    async def ListNodes(  # noqa: N802
+        self, request: control.NodesRequest, context: Context
+    ) -> control.NodeList:
         await self._master.enter("ListNodes", context)
-        return control.NodeList(nodes=self._master.nodes)
+        return control.NodeList(**page_of(self._master.nodes, request.limit, request.cursor))
 
     async def DrainNode(  # noqa: N802
         self, request: control.DrainRequest, context: Context

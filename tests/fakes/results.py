@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crawler.errors import StoreUnavailable
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, SinkRecord
+from crawler.model import (
+    Event,
+    ItemRecord,
+    JournalRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    RunRecord,
+    SinkRecord,
+)
 
 
 @dataclass
@@ -80,6 +89,18 @@ class FakeResults:
     ) -> Sequence[Event]:
         self._reach()
         return [e for e in self.event_records.get(resource_id, []) if e.seq > after][:limit]
+
+    async def journal(
+        self, *, before: int = 2**63 - 1, limit: int = 100
+    ) -> Sequence[JournalRecord]:
+        self._reach()
+        found = [
+            JournalRecord(e.seq, e.at, e.kind, e.detail, e.node, id_, "")
+            for id_, told in self.event_records.items()
+            for e in told
+            if e.seq < before
+        ]
+        return sorted(found, key=lambda each: -each.seq)[:limit]
 
 
 def item(seq: int, **fields: object) -> ItemRecord:

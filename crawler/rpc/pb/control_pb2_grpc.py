@@ -52,7 +52,7 @@ class CrawlerControlStub:
                 _registered_method=True)
         self.ListResources = channel.unary_unary(
                 '/CrawlerControl/ListResources',
-                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                request_serializer=control__pb2.ListRequest.SerializeToString,
                 response_deserializer=control__pb2.ResourceList.FromString,
                 _registered_method=True)
         self.GetResource = channel.unary_unary(
@@ -62,7 +62,7 @@ class CrawlerControlStub:
                 _registered_method=True)
         self.ListNodes = channel.unary_unary(
                 '/CrawlerControl/ListNodes',
-                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                request_serializer=control__pb2.NodesRequest.SerializeToString,
                 response_deserializer=control__pb2.NodeList.FromString,
                 _registered_method=True)
         self.DrainNode = channel.unary_unary(
@@ -97,7 +97,7 @@ class CrawlerControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListResources(self, request, context):
-        """All resources by name, without their definitions.
+        """Resources by name, without their definitions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,7 +143,7 @@ def add_CrawlerControlServicer_to_server(servicer, server):
             ),
             'ListResources': grpc.unary_unary_rpc_method_handler(
                     servicer.ListResources,
-                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    request_deserializer=control__pb2.ListRequest.FromString,
                     response_serializer=control__pb2.ResourceList.SerializeToString,
             ),
             'GetResource': grpc.unary_unary_rpc_method_handler(
@@ -153,7 +153,7 @@ def add_CrawlerControlServicer_to_server(servicer, server):
             ),
             'ListNodes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNodes,
-                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    request_deserializer=control__pb2.NodesRequest.FromString,
                     response_serializer=control__pb2.NodeList.SerializeToString,
             ),
             'DrainNode': grpc.unary_unary_rpc_method_handler(
@@ -268,7 +268,7 @@ class CrawlerControl:
             request,
             target,
             '/CrawlerControl/ListResources',
-            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            control__pb2.ListRequest.SerializeToString,
             control__pb2.ResourceList.FromString,
             options,
             channel_credentials,
@@ -322,7 +322,7 @@ class CrawlerControl:
             request,
             target,
             '/CrawlerControl/ListNodes',
-            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            control__pb2.NodesRequest.SerializeToString,
             control__pb2.NodeList.FromString,
             options,
             channel_credentials,

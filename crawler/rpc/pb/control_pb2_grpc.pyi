@@ -40,11 +40,11 @@ class CrawlerControlStub:
     """Changes what is wanted of a resource; the answer means that it is so, durably."""
     RetryPages: _grpc.UnaryUnaryMultiCallable[_control_pb2.RetryRequest, _control_pb2.RetryReply]
     """Makes failed pages of the latest run pending again; a run that was over goes on with them."""
-    ListResources: _grpc.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.ResourceList]
-    """All resources by name, without their definitions."""
+    ListResources: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListRequest, _control_pb2.ResourceList]
+    """Resources by name, without their definitions."""
     GetResource: _grpc.UnaryUnaryMultiCallable[_control_pb2.NameRequest, _control_pb2.ResourceView]
     """One resource with its definition."""
-    ListNodes: _grpc.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.NodeList]
+    ListNodes: _grpc.UnaryUnaryMultiCallable[_control_pb2.NodesRequest, _control_pb2.NodeList]
     DrainNode: _grpc.UnaryUnaryMultiCallable[_control_pb2.DrainRequest, _empty_pb2.Empty]
     """Takes all work from a worker and gives it no more, until it is undone."""
 
@@ -57,11 +57,11 @@ class CrawlerControlAsyncStub(CrawlerControlStub):
     """Changes what is wanted of a resource; the answer means that it is so, durably."""
     RetryPages: _aio.UnaryUnaryMultiCallable[_control_pb2.RetryRequest, _control_pb2.RetryReply]  # type: ignore[assignment]
     """Makes failed pages of the latest run pending again; a run that was over goes on with them."""
-    ListResources: _aio.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.ResourceList]  # type: ignore[assignment]
-    """All resources by name, without their definitions."""
+    ListResources: _aio.UnaryUnaryMultiCallable[_control_pb2.ListRequest, _control_pb2.ResourceList]  # type: ignore[assignment]
+    """Resources by name, without their definitions."""
     GetResource: _aio.UnaryUnaryMultiCallable[_control_pb2.NameRequest, _control_pb2.ResourceView]  # type: ignore[assignment]
     """One resource with its definition."""
-    ListNodes: _aio.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.NodeList]  # type: ignore[assignment]
+    ListNodes: _aio.UnaryUnaryMultiCallable[_control_pb2.NodesRequest, _control_pb2.NodeList]  # type: ignore[assignment]
     DrainNode: _aio.UnaryUnaryMultiCallable[_control_pb2.DrainRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Takes all work from a worker and gives it no more, until it is undone."""
 
@@ -93,10 +93,10 @@ class CrawlerControlServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ListResources(
         self,
-        request: _empty_pb2.Empty,
+        request: _control_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ResourceList, _abc.Awaitable[_control_pb2.ResourceList]]:
-        """All resources by name, without their definitions."""
+        """Resources by name, without their definitions."""
 
     @_abc_1.abstractmethod
     def GetResource(
@@ -109,7 +109,7 @@ class CrawlerControlServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ListNodes(
         self,
-        request: _empty_pb2.Empty,
+        request: _control_pb2.NodesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.NodeList, _abc.Awaitable[_control_pb2.NodeList]]: ...
 

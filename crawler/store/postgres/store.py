@@ -10,6 +10,7 @@ from crawler.model import (
     Event,
     Failures,
     ItemRecord,
+    JournalRecord,
     Keep,
     PageRecord,
     PageState,
@@ -168,6 +169,9 @@ class PostgresStore:
         self, resource_id: str, *, after: int = 0, limit: int = 100
     ) -> Sequence[Event]:
         return await self._database.read(lambda tx: results.events(tx, resource_id, after, limit))
+
+    async def journal(self, *, before: int = LAST, limit: int = 100) -> Sequence[JournalRecord]:
+        return await self._database.read(lambda tx: results.journal(tx, before, limit))
 
     async def check(self) -> Mapping[str, Any]:
         row = await self._database.read(ledger.health)

@@ -14,6 +14,7 @@ from crawler.model import (
     Event,
     Failures,
     ItemRecord,
+    JournalRecord,
     Keep,
     PageRecord,
     PageState,
@@ -205,6 +206,9 @@ class SqliteStore:
         self, resource_id: str, *, after: int = 0, limit: int = 100
     ) -> Sequence[Event]:
         return await self._reader.read(lambda c: results.events(c, resource_id, after, limit))
+
+    async def journal(self, *, before: int = LAST, limit: int = 100) -> Sequence[JournalRecord]:
+        return await self._reader.read(lambda c: results.journal(c, before, limit))
 
     async def check(self) -> Mapping[str, Any]:
         version = await self._reader.read(schema.version_of)

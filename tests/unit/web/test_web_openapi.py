@@ -35,6 +35,7 @@ PATHS = {
     "/crawler/node": {"get"},
     "/crawler/node/{id}/drain": {"post"},
     "/healthz": {"get"},
+    "/crawler/event": {"get"},
     "/greeter/hello": {"post"},
     "/readyz": {"get"},
 }
@@ -42,7 +43,7 @@ PATHS = {
 # What callers may say besides a definition. None of it is a place to fetch from.
 TAKEN = {
     "name", "id", "assigned_node", "creation_time", "definition", "undo", "after", "limit", "state",
-    "status", "run", "since", "until", "reason", "dry_run",
+    "cursor", "prefix", "contains", "status", "run", "since", "until", "reason", "dry_run",
 }  # fmt: skip
 
 
@@ -112,7 +113,7 @@ async def test_requests_and_answers_come_from_the_models(cluster: FakeCluster) -
     pages = document["paths"]["/crawler/resource/{name}/pages"]["get"]
     named = {each["name"]: each["in"] for each in pages["parameters"]}
     assert named == {
-        "name": "path", "after": "query", "limit": "query", "state": "query", "status": "query",
+        "name": "path", "cursor": "query", "limit": "query", "state": "query", "status": "query",
         "run": "query",
     }  # fmt: skip
     post = document["paths"]["/crawler/resource"]["post"]

@@ -114,3 +114,10 @@ FROM runs WHERE resource_id = %s AND kept <> 'none' ORDER BY run DESC LIMIT 1000
 SELECT seq, at, kind, detail, node FROM events
 WHERE resource_id = %(resource_id)s AND seq > %(after)s
 ORDER BY seq LIMIT %(limit)s;
+
+-- name: list_journal
+SELECT seq, at, kind, detail, node, resource_id, coalesce(resources.name, '')
+FROM events
+LEFT JOIN resources ON resources.id = resource_id
+WHERE seq < %(before)s AND NOT coalesce(buried, false)
+ORDER BY seq DESC LIMIT %(limit)s;

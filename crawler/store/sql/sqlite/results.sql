@@ -78,3 +78,10 @@ FROM runs WHERE resource_id = ? AND kept <> 'none' ORDER BY run DESC LIMIT 1000;
 SELECT seq, at, kind, detail, node FROM events
 WHERE resource_id = :resource_id AND seq > :after
 ORDER BY seq LIMIT :limit;
+
+-- name: list_journal
+SELECT seq, at, kind, detail, node, resource_id, coalesce(resources.name, '')
+FROM events
+LEFT JOIN resources ON resources.id = resource_id
+WHERE seq < :before AND NOT coalesce(buried = 1, false)
+ORDER BY seq DESC LIMIT :limit;
