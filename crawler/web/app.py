@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ from crawler.errors import CrawlerError, Refused
 from crawler.rates import Rates
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.telemetry.health import Health
-from crawler.web import greeter, probe
+from crawler.web import docs, greeter, probe
 from crawler.web.errors import answer_error, answer_fault, answer_refusal
 from crawler.web.guard import SAFE, refusal
 from crawler.web.lives import Lives
@@ -37,6 +38,8 @@ REQUESTS = Counter(
 )
 SECONDS = Histogram("crawler_http_request_seconds", "Time to answer an HTTP request.", ["route"])
 
+# The calls of the Go original.
+ORIGINAL = frozenset((method, "/crawler/resource") for method in ("POST", "DELETE"))
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -67,12 +70,11 @@ def build_app(
     ``rates`` how often. ``workers`` opens channels to those of the cluster."""
     access = access or Access()
     routes = (
-        *Resources(calls, store).routes(),
-        *Results(calls, store).routes(),
-        *Lives(calls, workers).routes(),
-        *Nodes(calls).routes(),
-        *greeter.routes(),
-        *probe.Probes(health, access).routes(),
+        *_tagged("resources", Resources(calls, store).routes()),
+        *_tagged("results", Results(calls, store).routes()),
+        *_tagged("resources", Lives(calls, workers).routes()),
+        *_tagged("nodes", Nodes(calls).routes()),
+        *_tagged("probes", (*greeter.routes(), *probe.Probes(health, access).routes())),
     )
     rates = rates or Rates(SystemClock())
     return _assemble(routes, loopback, access, rates, definition_schema)
@@ -83,8 +85,12 @@ def build_worker_app(
 ) -> web.Application:
     """A worker's API: its greeting and its probes."""
     access = access or Access()
-    routes = (*greeter.routes(), *probe.Probes(health, access).routes())
+    routes = _tagged("probes", (*greeter.routes(), *probe.Probes(health, access).routes()))
     return _assemble(routes, loopback, access, rates or Rates(SystemClock()), None)
+
+
+def _tagged(tag: str, routes: Iterable[AnyRoute]) -> tuple[AnyRoute, ...]:
+    return tuple(replace(route, tag=tag) for route in routes)
 
 
 def _assemble(
@@ -103,15 +109,21 @@ def _assemble(
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, route.serve)
 
-    @cache
-    def described() -> bytes:
-        return json.dumps(document(routes, _version(), definition_schema)).encode()
+    described = cache(lambda: document(routes, _version(), definition_schema))
+    packed = cache(lambda: json.dumps(described()).encode())
+    page = cache(lambda: docs.render(described()).encode())
 
     async def openapi(request: web.Request) -> web.Response:
         del request
-        return web.Response(body=described(), content_type="application/json")
+        return web.Response(body=packed(), content_type="application/json")
+
+    async def browsable(request: web.Request) -> web.Response:
+        del request
+        return docs.answer(page())
 
     app.router.add_get("/openapi.json", openapi)
+    app.router.add_get("/docs", browsable)
+    app.router.add_get("/docs.css", docs.style)
     app.router.add_get("/metrics", probe.metrics)
     app.on_response_prepare.append(_add_headers)
     return app
@@ -147,7 +159,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except CrawlerError as error:
-        response = answer_error(error)
+        response = answer_error(error, help_=(request.method, request.path) not in ORIGINAL)
         if response.status == 500:
             log.exception("http request failed", path=request.path[:300])
         return response

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from crawler.errors import InvalidInput
+from crawler.errors import InvalidInput, NotFound
 from crawler.model import (
     Event,
     ItemRecord,
@@ -76,6 +76,10 @@ class Nothing(Taken):
 class ResourceSpec(Taken):
     """A resource to add or delete, as clients of the Go original send it. Null means absent."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"id": "zjx", "name": "task-test-4"}]}
+    )
+
     id: StrictStr = Field("", description="the caller's own mark; the resource's id is issued")
     name: Annotated[StrictStr, AfterValidator(_name)]
     assigned_node: StrictStr = Field("", description="ignored")
@@ -91,12 +95,20 @@ class ResourceSpec(Taken):
 class DefinitionBody(RootModel[dict[str, Any]]):
     """A definition; its fields are checked by the leader."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"start_urls": ["https://shop.example/"]}]}
+    )
+
 
 class Drain(Taken):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"undo": False}]})
+
     undo: StrictBool = Field(False, description="let the node have work again")
 
 
 class Greeting(Taken):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "world"}]})
+
     name: StrictStr = ""
 
 
@@ -146,6 +158,12 @@ class PageQuery(Taken):
 class NodeSpec(Given):
     """Where a resource went; both empty while no worker lives (the status is then 202)."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"id": "go.micro.server.worker-2", "Address": "192.168.0.107:9089"}]
+        }
+    )
+
     id: str
     Address: str
 
@@ -171,6 +189,8 @@ class Desired(Given):
 
 class Retry(Taken):
     """Which failed pages of the latest run are tried again. Null means absent."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "5xx", "dry_run": True}]})
 
     status: str | StrictInt | None = Field(
         None, description="HTTP status, or a class of them as `5xx`; 0: no answer; all unless said"
@@ -375,7 +395,25 @@ class Ready(Given):
 
 
 class ErrorAnswer(Given):
-    """Every failure. ``code`` is the gRPC status code; ``details`` names the field."""
+    """Every failure. ``code`` is the gRPC status code; ``details`` names the field, and says what
+    to do."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "code": 5,
+                    "message": "there is no resource shop",
+                    "details": [
+                        {
+                            "@type": "type.googleapis.com/google.rpc.Help",
+                            "links": [{"description": NotFound.help, "url": "/docs"}],
+                        }
+                    ],
+                }
+            ]
+        }
+    )
 
     code: int
     message: str

@@ -9,7 +9,7 @@ from crawler.errors import InvalidInput
 from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
 from crawler.web.models import Drain, Node, NodeList, NodeQuery, Nothing
-from crawler.web.route import Answer, AnyRoute, Asked, Route
+from crawler.web.route import CHANGES, LOOKS, Answer, AnyRoute, Asked, Route
 
 PATH = "/crawler/node"
 
@@ -25,10 +25,13 @@ class Nodes:
     def routes(self) -> tuple[AnyRoute, ...]:
         """All doors to nodes."""
         return (
-            Route("GET", PATH, "List live nodes", self.list, Nothing, NodeQuery, NodeList),
+            Route(
+                "GET", PATH, "List live nodes", self.list,
+                Nothing, NodeQuery, NodeList, fails=LOOKS,
+            ),
             Route(
                 "POST", PATH + "/{id}/drain", "Take all work from a worker, or undo that",
-                self.drain, Drain, Nothing, Nothing, check=check_id,
+                self.drain, Drain, Nothing, Nothing, check=check_id, fails=CHANGES,
             ),
         )  # fmt: skip
 

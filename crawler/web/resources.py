@@ -30,7 +30,15 @@ from crawler.web.models import (
     Retried,
     Retry,
 )
-from crawler.web.route import Answer, AnyRoute, Asked, Route
+from crawler.web.route import (
+    CHANGES,
+    LOOKS,
+    LOOKS_AT_ONE,
+    Answer,
+    AnyRoute,
+    Asked,
+    Route,
+)
 
 PATH = "/crawler/resource"
 ONE = PATH + "/{name}"
@@ -61,38 +69,38 @@ class Resources:
         return (
             Route(
                 "POST", PATH, "Add a resource; the same again gives the same answer", self.add,
-                ResourceSpec, Nothing, NodeSpec, (200, 202),
+                ResourceSpec, Nothing, NodeSpec, (200, 202), fails=CHANGES,
             ),
             Route(
                 "DELETE", PATH, "Delete the resource that the body names", self.delete_spec,
-                ResourceSpec, Nothing, Nothing,
+                ResourceSpec, Nothing, Nothing, fails=CHANGES,
             ),
             Route(
                 "GET", PATH, "List resources by name", self.list, Nothing, ResourceQuery,
-                ResourceList,
+                ResourceList, fails=LOOKS,
             ),
             Route(
                 "GET", ONE, "Show a resource, its definition and progress", self.show,
-                Nothing, Nothing, ResourceDetail, check=check_name,
+                Nothing, Nothing, ResourceDetail, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "PUT", ONE, "Create a resource or change its definition", self.put,
-                DefinitionBody, Nothing, Changed, (200, 202), check=check_name,
+                DefinitionBody, Nothing, Changed, (200, 202), check=check_name, fails=CHANGES,
             ),
             Route(
                 "DELETE", ONE, "Delete a resource and its rows", self.delete,
-                Nothing, Nothing, Nothing, check=check_name,
+                Nothing, Nothing, Nothing, check=check_name, fails=CHANGES,
             ),
             *(
                 Route(
                     "POST", f"{ONE}/{action}", summary, partial(self.desire, action),
-                    Nothing, Nothing, Desired, check=check_name,
+                    Nothing, Nothing, Desired, check=check_name, fails=CHANGES,
                 )
                 for action, summary in ACTIONS.items()
             ),
             Route(
                 "POST", f"{ONE}/retry", "Try failed pages of the latest run again", self.retry,
-                Retry, Nothing, Retried, check=check_name,
+                Retry, Nothing, Retried, check=check_name, fails=CHANGES,
             ),
         )  # fmt: skip
 

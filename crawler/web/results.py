@@ -40,7 +40,7 @@ from crawler.web.models import (
     StretchOfItems,
 )
 from crawler.web.resources import ONE, counters
-from crawler.web.route import Answer, AnyRoute, Asked, Route, encode
+from crawler.web.route import LOOKS, LOOKS_AT_ONE, Answer, AnyRoute, Asked, Route, encode
 
 LAST = 2**63 - 1
 R = TypeVar("R", ItemRecord, Event, JournalRecord)
@@ -107,31 +107,31 @@ class Results:
         return (
             Route(
                 "GET", f"{ONE}/items", "Items of one run", self.items,
-                Nothing, ItemQuery, ItemList, check=check_name,
+                Nothing, ItemQuery, ItemList, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/export", "What an export holds now: one snapshot", self.export,
-                Nothing, ExportQuery, ExportPlan, check=check_name,
+                Nothing, ExportQuery, ExportPlan, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/runs", "Its last thousand runs, and when the next is due", self.runs,
-                Nothing, RunQuery, RunList, check=check_name,
+                Nothing, RunQuery, RunList, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/sinks", "How far its sinks have got with the items", self.sinks,
-                Nothing, Nothing, SinkList, check=check_name,
+                Nothing, Nothing, SinkList, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/pages", "Pages of one run", self.pages,
-                Nothing, PageQuery, PageList, check=check_name,
+                Nothing, PageQuery, PageList, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/events", "What happened to it", self.events,
-                Nothing, RecordQuery, EventList, check=check_name,
+                Nothing, RecordQuery, EventList, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", "/crawler/event", "What happened to all resources, the newest first",
-                self.journal, Nothing, RecordQuery, JournalList,
+                self.journal, Nothing, RecordQuery, JournalList, fails=LOOKS,
             ),
         )  # fmt: skip
 

@@ -21,6 +21,13 @@ Q = TypeVar("Q", bound=BaseModel)
 REQUEST_ID = "X-Request-Id"
 MAX_REQUEST_ID = 128
 
+# What any request may come to: it makes no sense, comes from nobody or from somebody who may not,
+# comes too often, or meets a fault of ours.
+ALWAYS = (400, 401, 403, 429, 500)
+LOOKS = (503, 504)  # of what asks the cluster
+LOOKS_AT_ONE = (404, *LOOKS)
+CHANGES = (404, 409, 413, *LOOKS)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[B, Q]):
@@ -57,6 +64,14 @@ class Route(Generic[B, Q]):
     statuses: tuple[int, ...] = (200,)
     check: Callable[[str], str] = str
     role: Role | None = None  # what its callers need; READ for GET, else OPERATE, unless said
+    fails: tuple[int, ...] = ()  # statuses of its failures, beside those that any request may have
+    tag: str = ""  # the noun that it is about
+
+    @property
+    def failures(self) -> tuple[int, ...]:
+        """Every status that a failure of it may have."""
+        body = (408, 413) if self.method != "GET" else ()
+        return tuple(sorted({*ALWAYS, *body, *self.fails}))
 
     @property
     def need(self) -> Role:

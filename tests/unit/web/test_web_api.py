@@ -348,6 +348,15 @@ async def test_failures_keep_their_kind(
         assert ("Retry-After" in response.headers) == (status == 503)
     assert (got, body["code"]) == (status, code)
     assert [each["reason"] for each in body["details"]] == ([reason] if reason else [])
+    cluster.master.fail_next.append(error)
+    async with http.put(f"{RESOURCE}/a", json={}) as response:
+        got, body = await answer(response)
+    *others, way = body["details"]
+    assert (got, len(others)) == (status, 1 if reason else 0)
+    assert way == {
+        "@type": "type.googleapis.com/google.rpc.Help",
+        "links": [{"description": type(error).help, "url": "/docs"}],
+    }
 
 
 async def test_a_master_that_hangs_is_an_unknown_outcome() -> None:
@@ -404,7 +413,7 @@ async def test_unknown_paths_and_methods_are_answered_in_shape(
 ) -> None:
     async with http.get("/nowhere") as response:
         status, body = await answer(response)
-    assert (status, body["code"], body["details"]) == (404, 5, [])
+    assert (status, body["code"], len(body["details"])) == (404, 5, 1)
     async with http.patch(RESOURCE) as response:
         status, body = await answer(response)
         assert response.headers["Allow"] == "DELETE, GET, HEAD, POST"

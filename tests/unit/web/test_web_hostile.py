@@ -85,9 +85,10 @@ async def refused(response: aiohttp.ClientResponse, status: int = 400) -> str:
     assert set(body) == {"code", "message", "details"}
     assert len(body["message"]) < 600
     assert body["message"].isprintable()
-    if not body["details"]:
+    violations = [each for each in body["details"] if "field_violations" in each]
+    if not violations:
         return ""
-    field: str = body["details"][0]["field_violations"][0]["field"]
+    field: str = violations[0]["field_violations"][0]["field"]
     assert body["message"].startswith(field)
     return field
 
