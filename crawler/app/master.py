@@ -32,6 +32,7 @@ from crawler.coordination.session import Session
 from crawler.coordination.signing import Keyring
 from crawler.definition import json_schema
 from crawler.master.elections import Elections
+from crawler.master.feed import Feed
 from crawler.master.heartbeats import HeartBeats
 from crawler.master.master import Master
 from crawler.master.service import ControlService, MasterService, Router
@@ -64,6 +65,7 @@ async def run_master(config: MasterConfig) -> None:
         stack.push_async_callback(channels.close)
         mark = secrets.token_hex(16)
         router = Router(master, channels, mark)
+        feed = Feed(catalog, clock)
         health = Health()
 
         async def healthy() -> bool:
@@ -71,7 +73,7 @@ async def run_master(config: MasterConfig) -> None:
 
         services = (
             crawler_master(MasterService(router)),
-            crawler_control(ControlService(router, master, clock)),
+            crawler_control(ControlService(router, master, feed, clock)),
             greeter(Greeter(), MASTER_SERVICE),
             *communicate(
                 TasksService(router, master, store),
@@ -103,6 +105,7 @@ async def run_master(config: MasterConfig) -> None:
             workers=partial(Channels, pair),
         )
         http = await serve_http(stack, app, config, access)
+        stack.callback(feed.close)  # first of all: streams would hold up the servers' end
         grpc = Listen(config.grpc.host, rpc.port)
         node = marked(describe_node(config, MASTER_SERVICE, grpc, http, clock), mark)
         leader = election_value(config.id, node.address)
@@ -115,6 +118,7 @@ async def run_master(config: MasterConfig) -> None:
             async with asyncio.TaskGroup() as group:
                 start_loop(group, "secrets", keyring.run())
                 start_loop(group, "signature", keep_signed(etcd, registration, keyring, seal))
+                start_loop(group, "feed", feed.run())
                 start_loop(group, "master", master.run(session, election))
             raise AssertionError("a group of endless loops ended")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import TypeVar
 
 import structlog
@@ -14,6 +15,7 @@ from crawler.coordination.catalog import read_entry, read_nodes
 from crawler.definition import from_json
 from crawler.errors import InvalidInput, NotFound
 from crawler.failpoint import hit
+from crawler.master.feed import Feed
 from crawler.master.leader import Leader
 from crawler.master.listing import Listing, Wanted, page_of
 from crawler.master.master import Master
@@ -31,12 +33,14 @@ from crawler.rpc.pb.control_pb2 import (
     NameRequest,
     NodeList,
     NodesRequest,
+    Notice,
     PutReply,
     PutRequest,
     ResourceList,
     ResourceView,
     RetryReply,
     RetryRequest,
+    WatchRequest,
 )
 from crawler.rpc.pb.control_pb2_grpc import CrawlerControlServicer
 from crawler.rpc.pb.crawler_pb2 import NodeSpec, ResourceSpec
@@ -122,9 +126,10 @@ class MasterService(CrawlerMasterServicer):
 class ControlService(CrawlerControlServicer):
     """What masters offer beyond that. Reads are answered by any master, from etcd as it is now."""
 
-    def __init__(self, router: Router, master: Master, clock: Clock) -> None:
+    def __init__(self, router: Router, master: Master, feed: Feed, clock: Clock) -> None:
         self._router = router
         self._master = master
+        self._feed = feed
         self._clock = clock
         self._listing = Listing()
 
@@ -178,6 +183,16 @@ class ControlService(CrawlerControlServicer):
         return await self._router.carry_out(
             context, here, lambda calls, s: calls.retry_pages(request, timeout_s=s)
         )
+
+    async def Watch(  # noqa: N802 -- the wire's name
+        self, request: WatchRequest, context: Context
+    ) -> AsyncGenerator[Notice]:
+        del context
+        await self._master.catalog.caught_up()
+        self._feed.look()  # so that no cursor of another master is ahead of this one
+        async with aclosing(self._feed.follow(request.cursor)) as notices:
+            async for notice in notices:
+                yield notice
 
     async def DrainNode(  # noqa: N802 -- the wire's name
         self, request: DrainRequest, context: Context

@@ -7,7 +7,7 @@ that was sent, and nobody could say any more whether the call had an effect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -233,6 +233,17 @@ class MasterCalls(Calls):
         self, request: control.DrainRequest, *, timeout_s: float | None = None
     ) -> Empty:
         return await self._call(lambda c: _control(c).DrainNode, request, timeout_s)
+
+    async def watch(self, request: control.WatchRequest) -> AsyncGenerator[control.Notice]:
+        """What the master tells, until it ends the stream."""
+        channel = self._channels.to(self._address)
+        await connected(channel, self._address, self._settings.connect_s)
+        metadata = (*self._metadata, *_identity())
+        try:
+            async for notice in _control(channel).Watch(request, metadata=metadata):
+                yield notice
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
 
     async def create_task(
         self, request: communicate.Task, *, timeout_s: float | None = None

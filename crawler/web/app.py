@@ -30,6 +30,7 @@ from crawler.web.openapi import document
 from crawler.web.resources import Counts, Resources
 from crawler.web.results import Records, Results
 from crawler.web.route import AnyRoute
+from crawler.web.stream import Happenings
 
 log = structlog.get_logger(__name__)
 
@@ -69,15 +70,19 @@ def build_app(
     server listens on loopback only, ``access`` who may call what (None: everybody everything) and
     ``rates`` how often. ``workers`` opens channels to those of the cluster."""
     access = access or Access()
+    happenings = Happenings(calls)
     routes = (
         *_tagged("resources", Resources(calls, store).routes()),
         *_tagged("results", Results(calls, store).routes()),
         *_tagged("resources", Lives(calls, workers).routes()),
         *_tagged("nodes", Nodes(calls).routes()),
+        *_tagged("events", happenings.routes()),
         *_tagged("probes", (*greeter.routes(), *probe.Probes(health, access).routes())),
     )
     rates = rates or Rates(SystemClock())
-    return _assemble(routes, loopback, access, rates, definition_schema)
+    app = _assemble(routes, loopback, access, rates, definition_schema)
+    app.on_shutdown.append(happenings.close)
+    return app
 
 
 def build_worker_app(

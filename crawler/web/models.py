@@ -132,6 +132,10 @@ class RecordQuery(Taken):
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
 
 
+class WatchQuery(Taken):
+    since: str = Field("", max_length=100, description="an `id` of the stream; empty: from now on")
+
+
 class RunQuery(RecordQuery):
     limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT)
 
@@ -350,6 +354,22 @@ class JournalList(Given):
 
     events: tuple[JournalRecord, ...]
     next: str = Field(description=NEXT)
+
+
+class Happening(Given):
+    """One event of the stream: ``kind`` says what happened (resource_changed, task_finished,
+    resource_deleted, node_joined, node_lost, leader_changed; reset: what happened since the cursor
+    is not known, so look at everything). ``name``, ``id``, ``state``, ``reason`` and ``run`` are
+    of the resource; of a node there are ``name`` and ``address``. Unix seconds in ``at``."""
+
+    kind: str
+    at: float
+    name: str
+    id: str
+    state: str
+    reason: str
+    run: int
+    address: str
 
 
 class Node(Given):

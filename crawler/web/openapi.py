@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from crawler.web.models import DefinitionBody, ErrorAnswer, Nothing
-from crawler.web.route import MAX_REQUEST_ID, REQUEST_ID, AnyRoute
+from crawler.web.route import LAST_EVENT_ID, MAX_REQUEST_ID, REQUEST_ID, AnyRoute
 
 REF = "#/components/schemas/{model}"
 
@@ -21,6 +21,7 @@ TAGS = {
     "resources": "Crawls: added, changed, steered, deleted and shown.",
     "results": "Items, pages, runs and events, page by page.",
     "nodes": "Masters and workers.",
+    "events": "What happens, as it happens: server-sent events.",
     "probes": "Is it there, alive, ready?",
 }
 SUCCESSES = {
@@ -46,6 +47,13 @@ REQUEST_ID_PARAMETER = {
     "in": "header",
     "required": False,
     "description": "the caller's own mark, for the logs: printable ASCII",
+    "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
+}
+LAST_EVENT_PARAMETER = {
+    "name": LAST_EVENT_ID,
+    "in": "header",
+    "required": False,
+    "description": "the last `id` that was received; goes before `since`",
     "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
 }
 
@@ -91,7 +99,10 @@ def document(
 
 
 def _operation(route: AnyRoute, refs: Mapping[Any, Json], schemas: Json) -> Json:
-    reply = _json(refs[route.reply, "serialization"])
+    reply = {"content": {route.media: {"schema": refs[route.reply, "serialization"]}}}
+    headers = [REQUEST_ID_PARAMETER]
+    if route.media != "application/json":
+        headers.append(LAST_EVENT_PARAMETER)
     operation: Json = {
         "summary": route.summary,
         "description": f"Where callers have tokens: one that may {route.need}.",
@@ -100,7 +111,7 @@ def _operation(route: AnyRoute, refs: Mapping[Any, Json], schemas: Json) -> Json
         "parameters": [
             *_path_parameters(route),
             *_query_parameters(route, schemas),
-            REQUEST_ID_PARAMETER,
+            *headers,
         ],
         "responses": {
             **{

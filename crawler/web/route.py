@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +20,7 @@ B = TypeVar("B", bound=BaseModel)
 Q = TypeVar("Q", bound=BaseModel)
 
 REQUEST_ID = "X-Request-Id"
+LAST_EVENT_ID = "Last-Event-ID"
 MAX_REQUEST_ID = 128
 
 # What any request may come to: it makes no sense, comes from nobody or from somebody who may not,
@@ -39,6 +41,7 @@ class Asked(Generic[B, Q]):
     body: B
     query: Q
     request_id: str
+    last_event_id: str = ""  # what a browser that connects again had received last
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Streamed:
+    """What is answered bit by bit, with status 200, until ``rest`` ends or nobody listens."""
+
+    first: bytes
+    rest: AsyncGenerator[bytes]
+    media: str
+
+
+@dataclass(frozen=True, slots=True)
 class Route(Generic[B, Q]):
     """A path with at most one variable part. ``check`` returns that part as the rooms below take
     it, or raises `InvalidInput`. GET never reads a body."""
@@ -57,7 +69,7 @@ class Route(Generic[B, Q]):
     method: str
     path: str
     summary: str
-    handle: Callable[[Asked[B, Q]], Awaitable[Answer]]
+    handle: Callable[[Asked[B, Q]], Awaitable[Answer | Streamed]]
     body: type[B]
     query: type[Q]
     reply: type[BaseModel]
@@ -66,6 +78,7 @@ class Route(Generic[B, Q]):
     role: Role | None = None  # what its callers need; READ for GET, else OPERATE, unless said
     fails: tuple[int, ...] = ()  # statuses of its failures, beside those that any request may have
     tag: str = ""  # the noun that it is about
+    media: str = "application/json"  # of a success
 
     @property
     def failures(self) -> tuple[int, ...]:
@@ -78,13 +91,14 @@ class Route(Generic[B, Q]):
         """What callers need where they are asked who they are."""
         return self.role or (Role.READ if self.method == "GET" else Role.OPERATE)
 
-    async def serve(self, request: web.Request) -> web.Response:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """Read, do, answer; errors of ours pass through."""
         (variable,) = request.match_info.values() or ("",)
         asked = Asked(
             name=self.check(variable),
             query=parse_query(request.query.items(), self.query),
-            request_id=_request_id(request),
+            request_id=_mark(request, REQUEST_ID),
+            last_event_id=_mark(request, LAST_EVENT_ID),
             body=(
                 self.body.model_validate({})
                 if self.method == "GET"
@@ -92,6 +106,8 @@ class Route(Generic[B, Q]):
             ),
         )
         answer = await self.handle(asked)
+        if isinstance(answer, Streamed):
+            return await _stream(request, answer)
         return web.Response(
             status=answer.status, body=encode(answer.content), content_type="application/json"
         )
@@ -109,10 +125,23 @@ def encode(content: BaseModel) -> bytes:
         return json.dumps(plain, separators=(",", ":"), default=str).encode()
 
 
-def _request_id(request: web.Request) -> str:
-    text = request.headers.get(REQUEST_ID, "")
+async def _stream(request: web.Request, answer: Streamed) -> web.StreamResponse:
+    headers = {"Content-Type": answer.media, "X-Accel-Buffering": "no"}  # nginx would keep it back
+    response = web.StreamResponse(headers=headers)
+    async with aclosing(answer.rest):
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        with suppress(ConnectionError):  # nobody listens any more
+            await response.write(answer.first)
+            async for chunk in answer.rest:
+                await response.write(chunk)
+    return response
+
+
+def _mark(request: web.Request, header: str) -> str:
+    """A header that is passed on as it is: short, and printable."""
+    text = request.headers.get(header, "")
     if len(text) > MAX_REQUEST_ID or not (text.isascii() and text.isprintable()):
-        raise InvalidInput(
-            f"{REQUEST_ID}: at most {MAX_REQUEST_ID} ASCII characters", field=REQUEST_ID
-        )
+        raise InvalidInput(f"{header}: at most {MAX_REQUEST_ID} ASCII characters", field=header)
     return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from google.protobuf.empty_pb2 import Empty
@@ -24,6 +25,12 @@ FIRST_ID = 1621665639791857664
 ACTIONS = {"pause": "paused", "resume": "running", "stop": "stopped", "start": "running"}
 
 
+def _ended() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class FakeMaster:
     """The state, and what a test may set: ``worker`` None means that no worker lives;
@@ -41,6 +48,8 @@ class FakeMaster:
     retried: list[int] = field(default_factory=list)
     retried_at_once: int = 3
     request_ids: list[str] = field(default_factory=list)
+    notices: list[control.Notice] = field(default_factory=list)
+    watch_ends: asyncio.Event | CrawlerError = field(default_factory=_ended)
 
     def __post_init__(self) -> None:
         master = control.NodeView(
@@ -220,6 +229,18 @@ class FakeCrawlerControl(control_pb2_grpc.CrawlerControlServicer):
     ) -> control.NodeList:
         await self._master.enter("ListNodes", context)
         return control.NodeList(**page_of(self._master.nodes, request.limit, request.cursor))
+
+    async def Watch(  # noqa: N802
+        self, request: control.WatchRequest, context: Context
+    ) -> AsyncGenerator[control.Notice]:
+        await self._master.enter("Watch", context)
+        at = int(request.cursor.rpartition(".")[2] or 0)
+        yield control.Notice(cursor=f"x.{at}")
+        for notice in self._master.notices[at:]:
+            yield notice
+        if isinstance(self._master.watch_ends, CrawlerError):
+            raise self._master.watch_ends
+        await self._master.watch_ends.wait()
 
     async def DrainNode(  # noqa: N802
         self, request: control.DrainRequest, context: Context

@@ -9,6 +9,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -547,3 +548,110 @@ class NodeList(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NodeList: _TypeAlias = NodeList  # noqa: Y015
+
+@_typing.final
+class WatchRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """the last that was received, from whichever master; empty: from now on"""
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class Notice(_message.Message):
+    """Something that happened. It may be told twice, and states that came and went quickly not at all;
+    the last one always is.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Notice._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        HEARTBEAT: Notice._Kind.ValueType  # 0
+        """nothing; the first notice, and whenever nothing else was told for 10 s"""
+        RESET: Notice._Kind.ValueType  # 1
+        """what happened since the cursor is not known here: look at everything"""
+        RESOURCE_CHANGED: Notice._Kind.ValueType  # 2
+        """its state or run, or it is new"""
+        TASK_FINISHED: Notice._Kind.ValueType  # 3
+        """the same, and the run is over: finished, or in error"""
+        RESOURCE_DELETED: Notice._Kind.ValueType  # 4
+        NODE_JOINED: Notice._Kind.ValueType  # 5
+        NODE_LOST: Notice._Kind.ValueType  # 6
+        LEADER_CHANGED: Notice._Kind.ValueType  # 7
+        """name and address are empty while none leads"""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    HEARTBEAT: Notice.Kind.ValueType  # 0
+    """nothing; the first notice, and whenever nothing else was told for 10 s"""
+    RESET: Notice.Kind.ValueType  # 1
+    """what happened since the cursor is not known here: look at everything"""
+    RESOURCE_CHANGED: Notice.Kind.ValueType  # 2
+    """its state or run, or it is new"""
+    TASK_FINISHED: Notice.Kind.ValueType  # 3
+    """the same, and the run is over: finished, or in error"""
+    RESOURCE_DELETED: Notice.Kind.ValueType  # 4
+    NODE_JOINED: Notice.Kind.ValueType  # 5
+    NODE_LOST: Notice.Kind.ValueType  # 6
+    LEADER_CHANGED: Notice.Kind.ValueType  # 7
+    """name and address are empty while none leads"""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    kind: Global___Notice.Kind.ValueType
+    cursor: _builtins.str
+    """Where to go on once this is dealt with; empty: more of the same moment follows."""
+    at: _builtins.float
+    """Unix seconds by this master's clock"""
+    name: _builtins.str
+    """of the resource; of a node its id"""
+    id: _builtins.str
+    """of the resource"""
+    state: _builtins.str
+    reason: _builtins.str
+    run: _builtins.int
+    address: _builtins.str
+    """of a node"""
+    def __init__(
+        self,
+        *,
+        kind: Global___Notice.Kind.ValueType = ...,
+        cursor: _builtins.str = ...,
+        at: _builtins.float = ...,
+        name: _builtins.str = ...,
+        id: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        run: _builtins.int = ...,
+        address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "at", b"at", "cursor", b"cursor", "id", b"id", "kind", b"kind", "name", b"name", "reason", b"reason", "run", b"run", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Notice: _TypeAlias = Notice  # noqa: Y015

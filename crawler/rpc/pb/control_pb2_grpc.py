@@ -65,6 +65,11 @@ class CrawlerControlStub:
                 request_serializer=control__pb2.NodesRequest.SerializeToString,
                 response_deserializer=control__pb2.NodeList.FromString,
                 _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/CrawlerControl/Watch',
+                request_serializer=control__pb2.WatchRequest.SerializeToString,
+                response_deserializer=control__pb2.Notice.FromString,
+                _registered_method=True)
         self.DrainNode = channel.unary_unary(
                 '/CrawlerControl/DrainNode',
                 request_serializer=control__pb2.DrainRequest.SerializeToString,
@@ -116,6 +121,15 @@ class CrawlerControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Watch(self, request, context):
+        """Tells what happens, as it happens, and on resuming what has happened meanwhile. It ends after some
+        minutes, and where the caller reads too slowly (RESOURCE_EXHAUSTED); then go on with the last
+        cursor, here or at another master.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DrainNode(self, request, context):
         """Takes all work from a worker and gives it no more, until it is undone.
         """
@@ -155,6 +169,11 @@ def add_CrawlerControlServicer_to_server(servicer, server):
                     servicer.ListNodes,
                     request_deserializer=control__pb2.NodesRequest.FromString,
                     response_serializer=control__pb2.NodeList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=control__pb2.WatchRequest.FromString,
+                    response_serializer=control__pb2.Notice.SerializeToString,
             ),
             'DrainNode': grpc.unary_unary_rpc_method_handler(
                     servicer.DrainNode,
@@ -324,6 +343,33 @@ class CrawlerControl:
             '/CrawlerControl/ListNodes',
             control__pb2.NodesRequest.SerializeToString,
             control__pb2.NodeList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/CrawlerControl/Watch',
+            control__pb2.WatchRequest.SerializeToString,
+            control__pb2.Notice.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,11 @@ class CrawlerControlStub:
     GetResource: _grpc.UnaryUnaryMultiCallable[_control_pb2.NameRequest, _control_pb2.ResourceView]
     """One resource with its definition."""
     ListNodes: _grpc.UnaryUnaryMultiCallable[_control_pb2.NodesRequest, _control_pb2.NodeList]
+    Watch: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.Notice]
+    """Tells what happens, as it happens, and on resuming what has happened meanwhile. It ends after some
+    minutes, and where the caller reads too slowly (RESOURCE_EXHAUSTED); then go on with the last
+    cursor, here or at another master.
+    """
     DrainNode: _grpc.UnaryUnaryMultiCallable[_control_pb2.DrainRequest, _empty_pb2.Empty]
     """Takes all work from a worker and gives it no more, until it is undone."""
 
@@ -62,6 +67,11 @@ class CrawlerControlAsyncStub(CrawlerControlStub):
     GetResource: _aio.UnaryUnaryMultiCallable[_control_pb2.NameRequest, _control_pb2.ResourceView]  # type: ignore[assignment]
     """One resource with its definition."""
     ListNodes: _aio.UnaryUnaryMultiCallable[_control_pb2.NodesRequest, _control_pb2.NodeList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.Notice]  # type: ignore[assignment]
+    """Tells what happens, as it happens, and on resuming what has happened meanwhile. It ends after some
+    minutes, and where the caller reads too slowly (RESOURCE_EXHAUSTED); then go on with the last
+    cursor, here or at another master.
+    """
     DrainNode: _aio.UnaryUnaryMultiCallable[_control_pb2.DrainRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Takes all work from a worker and gives it no more, until it is undone."""
 
@@ -112,6 +122,17 @@ class CrawlerControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.NodesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.NodeList, _abc.Awaitable[_control_pb2.NodeList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _control_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_control_pb2.Notice], _abc.AsyncIterator[_control_pb2.Notice]]:
+        """Tells what happens, as it happens, and on resuming what has happened meanwhile. It ends after some
+        minutes, and where the caller reads too slowly (RESOURCE_EXHAUSTED); then go on with the last
+        cursor, here or at another master.
+        """
 
     @_abc_1.abstractmethod
     def DrainNode(
