@@ -450,3 +450,14 @@ class JournalRecord:
     node: str
     resource_id: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What is kept of a request that may come again. ``digest`` is that of the request, ``plan``
+    what was decided before it was carried out. ``status`` 0: no definite answer is known."""
+
+    digest: bytes
+    plan: str
+    status: int = 0
+    body: str = ""

@@ -157,9 +157,11 @@ class Client:
         """End the run."""
         return WISHED.read(await self._send("POST", _path(name, "/stop")))
 
-    async def start(self, name: str) -> Wished:
-        """Begin the next run."""
-        return WISHED.read(await self._send("POST", _path(name, "/start")))
+    async def start(self, name: str, *, key: str = "") -> Wished:
+        """Begin the next run. With a ``key`` of the caller's own (a uuid, say) it is one run,
+        however often that is called; and it is called again, at the next master too, where no
+        answer came."""
+        return WISHED.read(await self._send("POST", _path(name, "/start"), key=key))
 
     async def retry(
         self,
@@ -306,9 +308,10 @@ class Client:
         *,
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
+        key: str = "",
     ) -> bytes:
         raw = None if body is None else _encode(body)
-        return await self._transport.send(Call(method, path, query or {}, raw))
+        return await self._transport.send(Call(method, path, query or {}, raw, key))
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

@@ -140,9 +140,9 @@ class SyncClient:
         """See `Client.stop`."""
         return self._run(self._client.stop(name))
 
-    def start(self, name: str) -> Wished:
+    def start(self, name: str, *, key: str = "") -> Wished:
         """See `Client.start`."""
-        return self._run(self._client.start(name))
+        return self._run(self._client.start(name, key=key))
 
     def retry(
         self,

@@ -162,7 +162,7 @@ class ControlService(CrawlerControlServicer):
         action = check_action(request.action)
 
         async def here(leader: Leader) -> DesireReply:
-            turn = await leader.wishes.desire(request.name, action)
+            turn = await leader.wishes.desire(request.name, action, request.after_run)
             return DesireReply(changed=turn.change, run=turn.wish.run)
 
         return await self._router.carry_out(

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import Counter, Histogram
 
-from crawler.access import Access, Role, acting_for
+from crawler.access import Access, Role, acting_for, asking
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, Refused
 from crawler.rates import Rates
@@ -27,6 +27,7 @@ from crawler.web.guard import SAFE, refusal
 from crawler.web.lives import Lives
 from crawler.web.nodes import Nodes
 from crawler.web.openapi import document
+from crawler.web.replays import Answers, Replays
 from crawler.web.resources import Counts, Resources
 from crawler.web.results import Records, Results
 from crawler.web.route import AnyRoute
@@ -51,8 +52,8 @@ HEADERS = {
 }
 
 
-class Reading(Counts, Records, Protocol):
-    """What a master's API reads of the store."""
+class Reading(Counts, Records, Answers, Protocol):
+    """What a master's API reads of the store, and the answers that it keeps there."""
 
 
 def build_app(
@@ -77,10 +78,11 @@ def build_app(
         *_tagged("resources", Lives(calls, workers).routes()),
         *_tagged("nodes", Nodes(calls).routes()),
         *_tagged("events", happenings.routes()),
-        *_tagged("probes", (*greeter.routes(), *probe.Probes(health, access).routes())),
     )
+    probes = _tagged("probes", (*greeter.routes(), *probe.Probes(health, access).routes()))
     rates = rates or Rates(SystemClock())
-    app = _assemble(routes, loopback, access, rates, definition_schema)
+    keyed = tuple(map(Replays(store).around, routes))
+    app = _assemble((*keyed, *probes), loopback, access, rates, definition_schema)
     app.on_shutdown.append(happenings.close)
     return app
 
@@ -198,8 +200,10 @@ def _admitted(access: Access, rates: Rates, needs: Mapping[tuple[str, str], Role
         if path in probe.OPEN and header is None:
             return await handler(request)
         need = needs.get((method, path), Role.READ if method in SAFE else Role.OPERATE)
-        rates.take(access.admit(header, need).name)
+        caller = access.admit(header, need)
+        rates.take(caller.name)
         acting_for.set(header or "")
+        asking.set(caller)
         return await handler(request)
 
     return admitted

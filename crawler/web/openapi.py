@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from crawler.web.models import DefinitionBody, ErrorAnswer, Nothing
-from crawler.web.route import LAST_EVENT_ID, MAX_REQUEST_ID, REQUEST_ID, AnyRoute
+from crawler.web.route import KEY, LAST_EVENT_ID, MAX_REQUEST_ID, REQUEST_ID, AnyRoute
 
 REF = "#/components/schemas/{model}"
 
@@ -47,6 +47,14 @@ REQUEST_ID_PARAMETER = {
     "in": "header",
     "required": False,
     "description": "the caller's own mark, for the logs: printable ASCII",
+    "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
+}
+KEY_PARAMETER = {
+    "name": KEY,
+    "in": "header",
+    "required": False,
+    "description": "any text of the caller's own, a uuid for instance: the same request with the "
+    "same key gets the same answer, and is carried out once, for a day",
     "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
 }
 LAST_EVENT_PARAMETER = {
@@ -103,6 +111,8 @@ def _operation(route: AnyRoute, refs: Mapping[Any, Json], schemas: Json) -> Json
     headers = [REQUEST_ID_PARAMETER]
     if route.media != "application/json":
         headers.append(LAST_EVENT_PARAMETER)
+    if route.keyed:
+        headers.append(KEY_PARAMETER)
     operation: Json = {
         "summary": route.summary,
         "description": f"Where callers have tokens: one that may {route.need}.",

@@ -95,6 +95,7 @@ class Resources:
                 Route(
                     "POST", f"{ONE}/{action}", summary, partial(self.desire, action),
                     Nothing, Nothing, Desired, check=check_name, fails=CHANGES,
+                    plan=self.run_before if action == "start" else None,
                 )
                 for action, summary in ACTIONS.items()
             ),
@@ -143,9 +144,17 @@ class Resources:
         return Answer(Nothing())
 
     async def desire(self, action: str, asked: Asked[Nothing, Nothing]) -> Answer:
-        request = control.DesireRequest(name=asked.name, action=action)
+        after = int(asked.plan or 0)
+        request = control.DesireRequest(name=asked.name, action=action, after_run=after)
         reply = await self.calls.set_desired(request)
-        return Answer(Desired(changed=reply.changed, run=reply.run))
+        # An earlier try of this very request may have begun the run.
+        changed = reply.changed or bool(after and reply.run > after)
+        return Answer(Desired(changed=changed, run=reply.run))
+
+    async def run_before(self, asked: Asked[Nothing, Nothing]) -> str:
+        """The run that a start is to begin the next one after."""
+        view = await self.calls.get_resource(control.NameRequest(name=asked.name))
+        return str(view.run)
 
     async def retry(self, asked: Asked[Retry, Nothing]) -> Answer:
         wanted = asked.body

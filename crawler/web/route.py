@@ -21,6 +21,8 @@ Q = TypeVar("Q", bound=BaseModel)
 
 REQUEST_ID = "X-Request-Id"
 LAST_EVENT_ID = "Last-Event-ID"
+KEY = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
 MAX_REQUEST_ID = 128
 
 # What any request may come to: it makes no sense, comes from nobody or from somebody who may not,
@@ -42,14 +44,17 @@ class Asked(Generic[B, Q]):
     query: Q
     request_id: str
     last_event_id: str = ""  # what a browser that connects again had received last
+    key: str = ""  # Idempotency-Key; "": none
+    plan: str = ""  # see `Route.plan`
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What is answered, with the HTTP status."""
 
-    content: BaseModel
+    content: BaseModel | bytes
     status: int = 200
+    replayed: bool = False  # it was given before
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,9 @@ class Route(Generic[B, Q]):
     fails: tuple[int, ...] = ()  # statuses of its failures, beside those that any request may have
     tag: str = ""  # the noun that it is about
     media: str = "application/json"  # of a success
+    # What is decided before a request with a key is carried out, and stays so when it comes again.
+    plan: Callable[[Asked[B, Q]], Awaitable[str]] | None = None
+    keyed: bool = False  # it takes a key
 
     @property
     def failures(self) -> tuple[int, ...]:
@@ -99,6 +107,7 @@ class Route(Generic[B, Q]):
             query=parse_query(request.query.items(), self.query),
             request_id=_mark(request, REQUEST_ID),
             last_event_id=_mark(request, LAST_EVENT_ID),
+            key=_mark(request, KEY),
             body=(
                 self.body.model_validate({})
                 if self.method == "GET"
@@ -108,8 +117,12 @@ class Route(Generic[B, Q]):
         answer = await self.handle(asked)
         if isinstance(answer, Streamed):
             return await _stream(request, answer)
+        content = answer.content
         return web.Response(
-            status=answer.status, body=encode(answer.content), content_type="application/json"
+            status=answer.status,
+            body=content if isinstance(content, bytes) else encode(content),
+            content_type="application/json",
+            headers={REPLAYED: "true"} if answer.replayed else None,
         )
 
 

@@ -172,6 +172,8 @@ class FakeCrawlerControl(control_pb2_grpc.CrawlerControlServicer):
             raise InvalidInput(f"action: unknown {request.action!r}", field="action")
         if request.action == "resume" and view.state != "paused":
             raise Conflict(f"{request.name} is not paused")
+        if request.action == "start" and 0 < request.after_run < view.run:
+            return control.DesireReply(changed=False, run=view.run)
         changed = view.state != ACTIONS[request.action]
         view.state = ACTIONS[request.action]
         view.run += changed and request.action == "start"

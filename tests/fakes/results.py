@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crawler.errors import StoreUnavailable
 from crawler.model import (
     Event,
     ItemRecord,
     JournalRecord,
+    KeptAnswer,
     PageRecord,
     PageState,
     Progress,
@@ -28,6 +29,7 @@ class FakeResults:
     event_records: dict[str, list[Event]] = field(default_factory=dict)
     run_records: dict[str, list[RunRecord]] = field(default_factory=dict)
     sink_records: dict[str, list[SinkRecord]] = field(default_factory=dict)
+    answers: dict[str, KeptAnswer] = field(default_factory=dict)
     away: str = ""
 
     def _reach(self) -> None:
@@ -101,6 +103,16 @@ class FakeResults:
             if e.seq < before
         ]
         return sorted(found, key=lambda each: -each.seq)[:limit]
+
+    async def begin_answer(self, key: str, digest: bytes, plan: str) -> KeptAnswer:
+        self._reach()
+        return self.answers.setdefault(key, KeptAnswer(digest, plan))
+
+    async def end_answer(self, key: str, digest: bytes, status: int, body: str) -> None:
+        self._reach()
+        kept = self.answers[key]
+        if kept.digest == digest and not kept.status:
+            self.answers[key] = replace(kept, status=status, body=body)
 
 
 def item(seq: int, **fields: object) -> ItemRecord:

@@ -107,20 +107,26 @@ class DesireRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
+    AFTER_RUN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     action: _builtins.str
     """pause: stop crawling, keep the run; resume: go on with it; stop: end the run; start: begin
     the next one. Anything else is refused.
+    """
+    after_run: _builtins.int
+    """start: begin the run after this one; where it has begun already, that is the answer. 0: begin
+    the next one, whatever has run.
     """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         action: _builtins.str = ...,
+        after_run: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "after_run", b"after_run", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

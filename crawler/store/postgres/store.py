@@ -12,6 +12,7 @@ from crawler.model import (
     ItemRecord,
     JournalRecord,
     Keep,
+    KeptAnswer,
     PageRecord,
     PageState,
     Progress,
@@ -22,6 +23,7 @@ from crawler.model import (
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
 from crawler.store.postgres import (
+    answers,
     ledger,
     outbox,
     purging,
@@ -172,6 +174,14 @@ class PostgresStore:
 
     async def journal(self, *, before: int = LAST, limit: int = 100) -> Sequence[JournalRecord]:
         return await self._database.read(lambda tx: results.journal(tx, before, limit))
+
+    async def begin_answer(self, key: str, digest: bytes, plan: str) -> KeptAnswer:
+        return await self._database.write("answer", lambda tx: answers.begin(tx, key, digest, plan))
+
+    async def end_answer(self, key: str, digest: bytes, status: int, body: str) -> None:
+        await self._database.write(
+            "answered", lambda tx: answers.end(tx, key, digest, status, body)
+        )
 
     async def check(self) -> Mapping[str, Any]:
         row = await self._database.read(ledger.health)

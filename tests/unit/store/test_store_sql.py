@@ -24,6 +24,7 @@ SUBJECTS = (
     "retrying",
     "trimming",
     "heritage",
+    "answers",
 )
 BACKENDS = ("sqlite", "postgres")
 ALL = [
@@ -36,6 +37,7 @@ SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_sto
     "select_remains",
     "select_runs_progress",
     "select_old_runs",  # thousands of runs at most
+    "prune_answers",  # a hundred
     "keep_urls",  # so many pages as it is told
 }
 

@@ -47,8 +47,8 @@ PATHS = {
 # What callers may say besides a definition. None of it is a place to fetch from.
 TAKEN = {
     "name", "id", "assigned_node", "creation_time", "definition", "undo", "after", "limit", "state",
-    "cursor", "prefix", "contains", "X-Request-Id", "Last-Event-ID", "status", "run", "since",
-    "until", "reason", "dry_run",
+    "cursor", "prefix", "contains", "X-Request-Id", "Last-Event-ID", "Idempotency-Key", "status",
+    "run", "since", "until", "reason", "dry_run",
 }  # fmt: skip
 
 
