@@ -15,6 +15,7 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -37,6 +38,17 @@ CURSOR = "`next` of the answer before"
 NEXT = "give it as `cursor` to go on; empty at the end"
 
 _INT64 = re.compile(r"-?[0-9]{1,19}")
+_INT64_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+        {"type": "string", "pattern": "^-?[0-9]{1,19}$"},
+        {"type": "null"},
+    ],
+    "default": 0,
+}
+
+# Where null means absent.
+Word = Annotated[StrictStr, WithJsonSchema({"type": ["string", "null"], "default": ""})]
 
 
 def _name(text: str) -> str:
@@ -80,10 +92,12 @@ class ResourceSpec(Taken):
         json_schema_extra={"examples": [{"id": "zjx", "name": "task-test-4"}]}
     )
 
-    id: StrictStr = Field("", description="the caller's own mark; the resource's id is issued")
+    id: Word = Field("", description="the caller's own mark; the resource's id is issued")
     name: Annotated[StrictStr, AfterValidator(_name)]
-    assigned_node: StrictStr = Field("", description="ignored")
-    creation_time: Annotated[int, BeforeValidator(_int64)] = Field(0, description="ignored")
+    assigned_node: Word = Field("", description="ignored")
+    creation_time: Annotated[int, BeforeValidator(_int64), WithJsonSchema(_INT64_SCHEMA)] = Field(
+        0, description="ignored"
+    )
     definition: dict[str, Any] | None = None
 
     @model_validator(mode="before")
@@ -153,7 +167,7 @@ class ItemQuery(RecordQuery):
 
 class PageQuery(Taken):
     run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
-    cursor: str = Field("", max_length=8192, description=CURSOR)
+    cursor: str = Field("", max_length=512, description=CURSOR)
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
     state: PageState | None = None
     status: int | None = Field(None, ge=0, le=999, description="HTTP status; 0: no answer")

@@ -49,6 +49,10 @@ REQUEST_ID_PARAMETER = {
     "description": "the caller's own mark, for the logs: printable ASCII",
     "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
 }
+PATHS = {
+    "name": "of the resource: a letter or digit of any script, then those and ._-",
+    "id": "of the node: go.micro.server.worker-2",
+}
 KEY_PARAMETER = {
     "name": KEY,
     "in": "header",
@@ -161,7 +165,13 @@ def _json(schema: Json) -> Json:
 
 def _path_parameters(route: AnyRoute) -> list[Json]:
     return [
-        {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
+        {
+            "name": part[1:-1],
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+            "description": PATHS[part[1:-1]],
+        }
         for part in route.path.split("/")
         if part.startswith("{")
     ]
