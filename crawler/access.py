@@ -50,6 +50,7 @@ class Caller:
 
 
 ANYBODY = Caller("", Role.OPERATE)
+STRANGER = Caller("", Role.READ)  # who showed no token, where callers are asked who they are
 
 # The Authorization header of the call that is being answered: whatever is asked of other masters
 # for its sake is asked in its name. And who that is.

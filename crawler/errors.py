@@ -27,11 +27,16 @@ from __future__ import annotations
 
 
 class CrawlerError(Exception):
-    """Root of all errors of ours. ``str(error)`` is a sentence for people."""
+    """Root of all errors of ours. ``str(error)`` is a sentence for people, ``help`` another one
+    that says what a caller of the API can do about this class of errors."""
+
+    help = "the log of the node that answered tells more"
 
 
 class InvalidInput(CrawlerError):
     """Definite refusal. ``field`` is the dotted path to what is wrong, "" where it is the whole."""
+
+    help = "change the field that is named; /docs describes every field"
 
     def __init__(self, message: str, *, field: str = "") -> None:
         super().__init__(message)
@@ -41,45 +46,67 @@ class InvalidInput(CrawlerError):
 class TooLarge(CrawlerError):
     """Definite refusal because of a size limit, which the message names."""
 
+    help = "send less; the limit is named"
+
 
 class NotFound(CrawlerError):
     """There is nothing of that name."""
+
+    help = "look at the name: GET /crawler/resource and GET /crawler/node list what there is"
 
 
 class Conflict(CrawlerError):
     """The thing exists with another content, or its state does not allow this."""
 
+    help = "look at how it stands, then ask for what is possible there, or use another name"
+
 
 class Refused(CrawlerError):
     """Not allowed, whoever asks again."""
+
+    help = "use a token that may do this; from a web page, one of the same origin"
 
 
 class Unauthenticated(CrawlerError):
     """No or wrong credentials."""
 
+    help = 'send "Authorization: Bearer TOKEN"; `crawler token NAME` makes one'
+
 
 class Unavailable(CrawlerError):
     """Definitely without effect; the same call may succeed later."""
+
+    help = "nothing happened; send the same again in a moment, or to another master"
 
 
 class NoLeader(Unavailable):
     """No master leads right now."""
 
+    help = "nothing happened; a leader is elected within seconds, send the same again then"
+
 
 class EtcdUnavailable(Unavailable):
     """etcd did not take the call."""
+
+    help = "nothing happened; send the same again later; `crawler doctor` looks at etcd"
 
 
 class StoreUnavailable(Unavailable):
     """The database did not take the call."""
 
+    help = "nothing happened; send the same again later; `crawler doctor` looks at it"
+
 
 class Exhausted(CrawlerError):
     """A limit of rate, space or number is reached; definite, without effect."""
 
+    help = "nothing happened; wait as long as Retry-After says, or free what the message names"
+
 
 class OutcomeUnknown(CrawlerError):
     """The call was sent and its answer lost. Repeating it is safe."""
+
+    help = "it may have happened; sending the same again is safe"
 
 
 class Fenced(CrawlerError):

@@ -443,3 +443,28 @@ class Event:
     kind: str
     detail: str
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """An event beside those of other resources. ``name`` is "" for a resource that the store does
+    not know by name yet."""
+
+    seq: int
+    at: float
+    kind: str
+    detail: str
+    node: str
+    resource_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What is kept of a request that may come again. ``digest`` is that of the request, ``plan``
+    what was decided before it was carried out. ``status`` 0: no definite answer is known."""
+
+    digest: bytes
+    plan: str
+    status: int = 0
+    body: str = ""

@@ -25,7 +25,8 @@ async def routes_of(url: str, token: str) -> list[tuple[str, str]]:
     described = [
         (method.upper(), path) for path, each in document["paths"].items() for method in each
     ]
-    return [*described, ("GET", "/openapi.json"), ("GET", "/metrics")]
+    plain = ("/openapi.json", "/docs", "/docs.css", "/metrics")
+    return [*described, *(("GET", path) for path in plain)]
 
 
 def metadata(token: str | None) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 from contextlib import AsyncExitStack
@@ -26,19 +27,23 @@ from crawler.clock import SystemClock
 from crawler.config import Listen, MasterConfig
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.election import Election, election_value
-from crawler.coordination.registry import bears_mark, marked, register
+from crawler.coordination.registry import bears_mark, keep_signed, marked, register
 from crawler.coordination.session import Session
-from crawler.coordination.signing import read_seal
+from crawler.coordination.signing import Keyring
 from crawler.definition import json_schema
+from crawler.master.elections import Elections
+from crawler.master.feed import Feed
+from crawler.master.heartbeats import HeartBeats
 from crawler.master.master import Master
 from crawler.master.service import ControlService, MasterService, Router
+from crawler.master.tasks import TasksService
 from crawler.model import MASTER_SERVICE
 from crawler.rates import Rates
 from crawler.rpc import server as rpc_server
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.rpc.greeting import Greeter
-from crawler.rpc.services import crawler_control, crawler_master, greeter
-from crawler.tasks import until
+from crawler.rpc.services import communicate, crawler_control, crawler_master, greeter
+from crawler.tasks import start_loop, until
 from crawler.telemetry.health import Health
 from crawler.web.app import build_app
 
@@ -50,19 +55,31 @@ async def run_master(config: MasterConfig) -> None:
         stop = await stack.enter_async_context(stop_signal())
         store = await open_node_store(stack, config, MASTER_SERVICE, clock, stop)
         etcd = open_etcd(stack, config, clock)
-        seal = read_seal(config.secret)
+        keyring = Keyring(config.secret, clock)
         # Whoever is elected looks at all resources before it does anything else.
-        catalog = Catalog(etcd, clock, config.election_prefix, seal=seal, eager=True)
+        catalog = Catalog(etcd, clock, config.election_prefix, seal=keyring.seal, eager=True)
+        keyring.tell(catalog.reseal)
         master = Master(etcd, catalog, store, clock)
         pair = open_pair(config)
         channels = Channels(pair)
         stack.push_async_callback(channels.close)
         mark = secrets.token_hex(16)
         router = Router(master, channels, mark)
+        feed = Feed(catalog, clock)
+        health = Health()
+
+        async def healthy() -> bool:
+            return (await health.report()).ok
+
         services = (
             crawler_master(MasterService(router)),
-            crawler_control(ControlService(router, master, clock)),
+            crawler_control(ControlService(router, master, feed, clock)),
             greeter(Greeter(), MASTER_SERVICE),
+            *communicate(
+                TasksService(router, master, store),
+                HeartBeats(master, channels, healthy),
+                Elections(router, master, channels, keyring, clock),
+            ),
         )
         access, rates = open_access(config, clock), Rates(clock)
 
@@ -77,7 +94,6 @@ async def run_master(config: MasterConfig) -> None:
             )
         )
         calls = MasterCalls(channels, rpc.near, mark=mark)
-        health = Health()
         app = build_app(
             calls,
             store,
@@ -89,15 +105,22 @@ async def run_master(config: MasterConfig) -> None:
             workers=partial(Channels, pair),
         )
         http = await serve_http(stack, app, config, access)
+        stack.callback(feed.close)  # first of all: streams would hold up the servers' end
         grpc = Listen(config.grpc.host, rpc.port)
         node = marked(describe_node(config, MASTER_SERVICE, grpc, http, clock), mark)
         leader = election_value(config.id, node.address)
 
         async def lead(session: Session) -> NoReturn:
             await warn_of_login(etcd, config)
-            await register(etcd, session, node, seal)
+            seal = keyring.seal
+            registration = await register(etcd, session, node, seal)
             election = Election(etcd, session, config.election_prefix, leader)
-            await master.run(session, election)
+            async with asyncio.TaskGroup() as group:
+                start_loop(group, "secrets", keyring.run())
+                start_loop(group, "signature", keep_signed(etcd, registration, keyring, seal))
+                start_loop(group, "feed", feed.run())
+                start_loop(group, "master", master.run(session, election))
+            raise AssertionError("a group of endless loops ended")
 
         watch_store(health, store)
         watch_etcd(health, etcd)

@@ -30,10 +30,10 @@ from crawler.clock import Clock, SystemClock
 from crawler.config import Listen, WorkerConfig
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd
-from crawler.coordination.registry import node_id, register
+from crawler.coordination.registry import keep_signed, node_id, register
 from crawler.coordination.scope import scope_of
 from crawler.coordination.session import Session
-from crawler.coordination.signing import read_seal
+from crawler.coordination.signing import Keyring
 from crawler.definition.secrets import read_secrets
 from crawler.delivery.courier import Courier
 from crawler.delivery.post import open_post
@@ -128,15 +128,22 @@ async def follow_cluster(
     clock: Clock,
 ) -> NoReturn:
     """Crawl what the cluster assigns to this worker, in one session after the other."""
-    seal = read_seal(config.secret)
-    catalog = Catalog(etcd, clock, config.election_prefix, seal=seal, scope=scope_of(node))
+    keyring = Keyring(config.secret, clock)
+    catalog = Catalog(etcd, clock, config.election_prefix, seal=keyring.seal, scope=scope_of(node))
+    keyring.tell(catalog.reseal)
 
     async def follow(session: Session) -> NoReturn:
         await warn_of_login(etcd, config)
         await supervisor.ready()  # who is registered is given work
+        seal = keyring.seal
         registration = await register(etcd, session, node, seal)
         writer = EtcdWriter(etcd, session.lease, node.id)
-        await supervisor.follow(session, registration, catalog, writer)
+        async with asyncio.TaskGroup() as group:
+            start_loop(group, "secrets", keyring.run())
+            start_loop(group, "signature", keep_signed(etcd, registration, keyring, seal))
+            crawls = supervisor.follow(session, registration, catalog, writer)
+            start_loop(group, "assignments", crawls)
+        raise AssertionError("a group of endless loops ended")
 
     await in_sessions(etcd, config.ttl_s, clock, catalog, store_id, follow)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crawler.cli import options, terminal
 from crawler.cli.calls import as_json, connect, short_node
+from crawler.model import Event
 
 if TYPE_CHECKING:
     from crawler.client import SyncClient
-    from crawler.model import Event
 
+PAGE_SIZE = 500  # events that one answer brings
 COLUMNS = ("TIME", "NAME", "EVENT", "NODE", "DETAIL")
 
 
@@ -27,9 +30,7 @@ def events(
 ) -> None:
     """List what happened: claims, moves, pauses, ends. With tabs between when piped."""
     with connect(master) as client:
-        names = [name] if name is not None else [each.name for each in client.resources()]
-        found = [entry for each in names for entry in _of_one(client, each, limit)]
-    latest = sorted(found, key=lambda entry: (entry[1].at, entry[1].seq))[-limit:]
+        latest = _of_all(client, limit) if name is None else _of_one(client, name, limit)
     if json_:
         terminal.print_json([{"name": which, **as_json(event)} for which, event in latest])
     elif terminal.is_terminal():
@@ -41,7 +42,15 @@ def events(
 
 
 def _of_one(client: SyncClient, name: str, limit: int) -> list[tuple[str, Event]]:
-    return [(name, event) for event in client.events(name)][-limit:]
+    return [(name, event) for event in deque(client.events(name), maxlen=limit)]
+
+
+def _of_all(client: SyncClient, limit: int) -> list[tuple[str, Event]]:
+    newest = islice(client.journal(page_size=min(limit, PAGE_SIZE)), limit)
+    return [
+        (each.name or each.resource_id, Event(each.seq, each.at, each.kind, each.detail, each.node))
+        for each in reversed(list(newest))
+    ]
 
 
 def _row(name: str, event: Event) -> tuple[str, ...]:

@@ -21,12 +21,17 @@ def ls(
     state: Annotated[
         str | None, typer.Option("--state", metavar="STATE", help="only those in this state")
     ] = None,
+    contains: Annotated[
+        str,
+        typer.Option("--contains", metavar="TEXT", help="only those with this in their name"),
+    ] = "",
     master: options.Master = options.DEFAULT_MASTER,
     json_: options.Json = False,
 ) -> None:
     """List the crawls: names when piped, a table otherwise."""
+    wanted = None if state is None else read_state(state)
     with connect(master) as client:
-        found = client.resources(None if state is None else read_state(state))
+        found = client.resources(wanted, contains=contains)
     if json_:
         terminal.print_json([as_json(each) for each in found])
     else:

@@ -12,6 +12,7 @@ from crawler.client.results import (
     EVENTS,
     EXPORT,
     ITEMS,
+    JOURNAL,
     LIVES,
     NODES,
     PAGES,
@@ -28,6 +29,7 @@ from crawler.client.results import (
     LiveStatus,
     NodeStatus,
     Placement,
+    ResourcePage,
     ResourceStatus,
     Retried,
     RunPage,
@@ -39,6 +41,7 @@ from crawler.errors import InvalidInput
 from crawler.model import (
     Event,
     ItemRecord,
+    JournalRecord,
     PageRecord,
     PageState,
     SinkRecord,
@@ -107,16 +110,42 @@ class Client:
         """One resource with its definition, or `NotFound`."""
         return RESOURCE.read(await self._send("GET", _path(name)))
 
-    async def resources(self, state: State | None = None) -> tuple[ResourceStatus, ...]:
-        """All resources by name, without definitions."""
+    async def resources(
+        self,
+        state: State | None = None,
+        *,
+        prefix: str = "",
+        contains: str = "",
+        page_size: int = PAGE_SIZE,
+    ) -> tuple[ResourceStatus, ...]:
+        """All resources by name, without definitions; or those in one state, whose names begin
+        with ``prefix`` and hold ``contains`` in whatever case."""
         found: list[ResourceStatus] = []
-        query = _without_none(state=state)
+        cursor = ""
         while True:
-            page = RESOURCES.read(await self._send("GET", "/crawler/resource", query=query))
+            page = await self.resource_page(
+                state, prefix=prefix, contains=contains, cursor=cursor, limit=page_size
+            )
             found += page.resources
-            if not page.next:
+            cursor = page.next
+            if not cursor:
                 return tuple(found)
-            query["after"] = page.next
+
+    async def resource_page(
+        self,
+        state: State | None = None,
+        *,
+        prefix: str = "",
+        contains: str = "",
+        cursor: str = "",
+        limit: int = 100,
+    ) -> ResourcePage:
+        """One answer of that list, from ``cursor`` (``next`` of the one before) on, with how many
+        resources are in which state."""
+        query = _without_none(
+            state=state, prefix=prefix, contains=contains, cursor=cursor, limit=limit
+        )
+        return RESOURCES.read(await self._send("GET", "/crawler/resource", query=query))
 
     async def pause(self, name: str) -> Wished:
         """Stop crawling and keep the run."""
@@ -130,9 +159,11 @@ class Client:
         """End the run."""
         return WISHED.read(await self._send("POST", _path(name, "/stop")))
 
-    async def start(self, name: str) -> Wished:
-        """Begin the next run."""
-        return WISHED.read(await self._send("POST", _path(name, "/start")))
+    async def start(self, name: str, *, key: str = "") -> Wished:
+        """Begin the next run. With a ``key`` of the caller's own (a uuid, say) it is one run,
+        however often that is called; and it is called again, at the next master too, where no
+        answer came."""
+        return WISHED.read(await self._send("POST", _path(name, "/start"), key=key))
 
     async def retry(
         self,
@@ -158,7 +189,14 @@ class Client:
 
     async def nodes(self) -> tuple[NodeStatus, ...]:
         """All live nodes."""
-        return NODES.read(await self._send("GET", "/crawler/node")).nodes
+        found: list[NodeStatus] = []
+        query: dict[str, str | int] = {}
+        while True:
+            page = NODES.read(await self._send("GET", "/crawler/node", query=query))
+            found += page.nodes
+            if not page.next:
+                return tuple(found)
+            query["cursor"] = page.next
 
     async def drain(self, node: str, *, undo: bool = False) -> None:
         """Take all work from a worker and give it no more; ``undo`` lets it have work again."""
@@ -207,7 +245,7 @@ class Client:
             yield page.items
             if not page.next:
                 return
-            query["after"] = page.next
+            query["cursor"] = page.next
 
     async def pages(
         self,
@@ -226,7 +264,7 @@ class Client:
                 yield record
             if not page.next:
                 return
-            query["after"] = page.next
+            query["cursor"] = page.next
 
     async def runs(self, name: str) -> RunPage:
         """Its last thousand runs, and when the next one is due."""
@@ -250,14 +288,25 @@ class Client:
         self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE
     ) -> AsyncIterator[Event]:
         """Events with a seq above ``after``, in order."""
-        query: dict[str, str | int] = {"after": after, "limit": page_size}
+        query: dict[str, str | int] = {"cursor": after, "limit": page_size}
         while True:
             page = EVENTS.read(await self._send("GET", _path(name, "/events"), query=query))
             for event in page.events:
                 yield event
             if not page.next:
                 return
-            query["after"] = page.next
+            query["cursor"] = page.next
+
+    async def journal(self, *, page_size: int = PAGE_SIZE) -> AsyncIterator[JournalRecord]:
+        """Events of all resources, the newest first."""
+        query: dict[str, str | int] = {"limit": page_size}
+        while True:
+            page = JOURNAL.read(await self._send("GET", "/crawler/event", query=query))
+            for event in page.events:
+                yield event
+            if not page.next:
+                return
+            query["cursor"] = page.next
 
     async def _send(
         self,
@@ -266,9 +315,10 @@ class Client:
         *,
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
+        key: str = "",
     ) -> bytes:
         raw = None if body is None else _encode(body)
-        return await self._transport.send(Call(method, path, query or {}, raw))
+        return await self._transport.send(Call(method, path, query or {}, raw, key))
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

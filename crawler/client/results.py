@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from crawler.errors import OutcomeUnknown
-from crawler.model import Event, Figure, ItemRecord, LiveRecord, PageRecord, SinkRecord, State
+from crawler.model import (
+    Event,
+    Figure,
+    ItemRecord,
+    JournalRecord,
+    LiveRecord,
+    PageRecord,
+    SinkRecord,
+    State,
+)
 
 T = TypeVar("T")
 
@@ -165,10 +174,12 @@ class LivePage:
 
 @dataclass(frozen=True, slots=True)
 class ResourcePage:
-    """One answer of a list; ``next`` is the cursor, "" at the end. So are the other pages."""
+    """One answer of a list; ``next`` is the cursor, "" at the end. So are the other pages.
+    ``totals``: how many are in which state, of all whose names fit."""
 
     resources: tuple[ResourceStatus, ...]
     next: str
+    totals: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +251,13 @@ class EventPage:
 @dataclass(frozen=True, slots=True)
 class NodePage:
     nodes: tuple[NodeStatus, ...]
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPage:
+    events: tuple[JournalRecord, ...]
+    next: str
 
 
 class Shape(Generic[T]):
@@ -273,3 +291,4 @@ STATS = Shape(StatsPage)
 LIVES = Shape(LivePage)
 SINKS = Shape(SinkPage)
 NODES = Shape(NodePage)
+JOURNAL = Shape(JournalPage)

@@ -15,13 +15,23 @@ from crawler.client.results import (
     LiveStatus,
     NodeStatus,
     Placement,
+    ResourcePage,
     ResourceStatus,
     Retried,
     RunPage,
     Wished,
 )
 from crawler.clock import Clock
-from crawler.model import Event, ItemRecord, PageRecord, PageState, SinkRecord, State, Stats
+from crawler.model import (
+    Event,
+    ItemRecord,
+    JournalRecord,
+    PageRecord,
+    PageState,
+    SinkRecord,
+    State,
+    Stats,
+)
 
 T = TypeVar("T")
 
@@ -90,9 +100,34 @@ class SyncClient:
         """See `Client.resource`."""
         return self._run(self._client.resource(name))
 
-    def resources(self, state: State | None = None) -> tuple[ResourceStatus, ...]:
+    def resources(
+        self,
+        state: State | None = None,
+        *,
+        prefix: str = "",
+        contains: str = "",
+        page_size: int = PAGE_SIZE,
+    ) -> tuple[ResourceStatus, ...]:
         """See `Client.resources`."""
-        return self._run(self._client.resources(state))
+        return self._run(
+            self._client.resources(state, prefix=prefix, contains=contains, page_size=page_size)
+        )
+
+    def resource_page(
+        self,
+        state: State | None = None,
+        *,
+        prefix: str = "",
+        contains: str = "",
+        cursor: str = "",
+        limit: int = 100,
+    ) -> ResourcePage:
+        """See `Client.resource_page`."""
+        return self._run(
+            self._client.resource_page(
+                state, prefix=prefix, contains=contains, cursor=cursor, limit=limit
+            )
+        )
 
     def pause(self, name: str) -> Wished:
         """See `Client.pause`."""
@@ -106,9 +141,9 @@ class SyncClient:
         """See `Client.stop`."""
         return self._run(self._client.stop(name))
 
-    def start(self, name: str) -> Wished:
+    def start(self, name: str, *, key: str = "") -> Wished:
         """See `Client.start`."""
-        return self._run(self._client.start(name))
+        return self._run(self._client.start(name, key=key))
 
     def retry(
         self,
@@ -188,6 +223,10 @@ class SyncClient:
     def events(self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE) -> Iterator[Event]:
         """See `Client.events`."""
         return self._each(self._client.events(name, after=after, page_size=page_size))
+
+    def journal(self, *, page_size: int = PAGE_SIZE) -> Iterator[JournalRecord]:
+        """See `Client.journal`."""
+        return self._each(self._client.journal(page_size=page_size))
 
     def _each(self, source: AsyncIterator[T]) -> Iterator[T]:
         while True:

@@ -35,16 +35,18 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is sent. ``path`` is percent-encoded already. ``safe``: it changes nothing."""
+    """What is sent. ``path`` is percent-encoded already. ``key`` is its Idempotency-Key ("": none).
+    ``safe``: sent again, it changes nothing (more)."""
 
     method: str
     path: str
     query: Mapping[str, str | int]
     body: bytes | None
+    key: str = ""
 
     @property
     def safe(self) -> bool:
-        return self.method == "GET"
+        return self.method == "GET" or bool(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Transport:
         headers = dict(self._identity.headers)
         if call.body is not None:
             headers["Content-Type"] = "application/json"
+        if call.key:
+            headers["Idempotency-Key"] = call.key
         try:
             async with (
                 self._session() as session,

@@ -27,8 +27,11 @@ from crawler.coordination.etcd import (
 from crawler.coordination.index import Index, View
 from crawler.coordination.keys import (
     CLUSTER_KEY,
+    DRAINED,
     GIVEN,
     IDS_KEY,
+    LOADS,
+    NODES,
     PART_PREFIXES,
     PREFIXES,
     decision_key,
@@ -88,6 +91,7 @@ __all__ = [
     "load_key",
     "pause_between_lists",
     "read_entry",
+    "read_nodes",
     "read_view",
     "resource_key",
     "state_of",
@@ -106,6 +110,7 @@ RELIST_S = 60.0
 RELIST_KEYS_PER_S = 100.0
 # After a compaction all watchers list at once; this spreads them.
 SPREAD_S = 1.0
+CATCH_UP_S = 0.3  # an event takes milliseconds
 READ_PAUSE_S = 0.05  # between two reads of resources that something happens to
 
 Read = Sequence[tuple[Sequence[str], Snapshot]]
@@ -149,6 +154,8 @@ class Catalog:
         self._chance = random.Random()
         self._synced = asyncio.Event()
         self._news = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._listing = asyncio.Lock()
         self._rewinds = etcd.rewinds
         self.version = 0
         self.revision = 0
@@ -158,6 +165,12 @@ class Catalog:
     def seal(self) -> Seal:
         """By which the records of this cluster's nodes are known."""
         return self._seal
+
+    def reseal(self, seal: Seal) -> None:
+        """Believe from now on what is signed with these secrets."""
+        self._seal = seal
+        self._index.reseal(seal)
+        self._announce(True, 0)
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -187,6 +200,11 @@ class Catalog:
     def leader(self) -> Leader | None:
         return self._index.leader
 
+    @property
+    def candidates(self) -> Sequence[Leader]:
+        """All who stand for election, the one that leads first."""
+        return self._index.candidates
+
     def assigned(self, node_id: str) -> Set[str]:
         """Names of the resources of which the node was given a part."""
         return self._index.assigned(node_id)
@@ -204,6 +222,24 @@ class Catalog:
         while self.version <= since:
             await self._news.wait()
         return self.version
+
+    async def caught_up(self) -> None:
+        """Return once all is known that etcd had taken when this was called. Costs one small read
+        and the way of an event; where others write to the same etcd, perhaps a list of everything.
+        Raises `Unavailable`."""
+        wanted = (await self._etcd.range(CLUSTER_KEY)).revision
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP_S):
+                await self.reached(wanted)
+        async with self._listing:
+            if self.revision < wanted:
+                await self._list()
+
+    async def reached(self, revision: int) -> int:
+        """Wait until all up to ``revision`` is known; up to which one it is then."""
+        while self.revision < revision:
+            await self._progress.wait()
+        return self.revision
 
     def observe(
         self, kvs: Iterable[KeyValue], deleted_keys: Iterable[str] = (), *, revision: int
@@ -334,7 +370,10 @@ class Catalog:
         return Index(self._election_prefix, self._seal, eager=self._eager)
 
     def _announce(self, news: bool, revision: int) -> None:
-        self.revision = max(self.revision, revision)
+        if revision > self.revision:
+            self.revision = revision
+            self._progress.set()
+            self._progress = asyncio.Event()
         if news:
             self._index.entries.settle()
             self.version += 1
@@ -360,7 +399,16 @@ async def read_entry(etcd: Etcd, name: str) -> Entry:
 
 async def read_view(etcd: Etcd, election_prefix: str = DEFAULT_PREFIX) -> View:
     """The cluster as etcd has it now (linearizable), at one revision."""
-    snapshot = await etcd.span(PREFIXES)
+    return await _read(etcd, PREFIXES, election_prefix)
+
+
+async def read_nodes(etcd: Etcd) -> View:
+    """The nodes alone, those among them whose records nobody signed."""
+    return await _read(etcd, (NODES, LOADS, DRAINED), DEFAULT_PREFIX)
+
+
+async def _read(etcd: Etcd, prefixes: Sequence[str], election_prefix: str) -> View:
+    snapshot = await etcd.span(prefixes)
     index = Index(election_prefix)
     index.merge(snapshot)
     return View(

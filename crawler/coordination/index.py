@@ -54,6 +54,7 @@ class Index:
         self.entries = Entries(eager=eager)
         self.workers: dict[str, Node] = {}
         self.masters: dict[str, Node] = {}
+        self._records: dict[str, KeyValue] = {}  # of all nodes, believed or not
         self.loads: dict[str, Load] = {}
         self.drained: frozenset[str] = frozenset()
         self.cluster: Cluster | None = None
@@ -74,6 +75,18 @@ class Index:
         holders = {f"{node.lease:x}": node.address for node in self.masters.values()}
         lease = found.key.rpartition("/")[2]
         return found if holders.get(lease) == found.address else None
+
+    @property
+    def candidates(self) -> list[Leader]:
+        """All who stand for election, in the order in which they come to lead."""
+        ordered = sorted(self._candidates.values(), key=lambda kv: kv.create_revision)
+        return [found for kv in ordered if (found := leader_of([kv])) is not None]
+
+    def reseal(self, seal: Seal) -> None:
+        """Judge every node's record again, by these secrets."""
+        self._seal = seal
+        for key, kv in self._records.items():
+            self._store_node(key, kv)
 
     @property
     def size(self) -> int:
@@ -173,6 +186,7 @@ class Index:
 
     def _store_node(self, key: str, kv: KeyValue | None) -> bool:
         service, _, node_id = key.removeprefix(NODES).partition("/")
+        _set(self._records, key, kv)
         nodes = {WORKER_SERVICE: self.workers, MASTER_SERVICE: self.masters}.get(service)
         return nodes is not None and _set(nodes, node_id, kv and self._genuine(kv))
 

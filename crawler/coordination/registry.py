@@ -6,6 +6,7 @@ is ``/micro/registry/<service>/<node id>``, the node id is ``<service>-<id>``.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -13,10 +14,11 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
+from crawler.clock import Backoff
 from crawler.coordination.addresses import advertise_address
 from crawler.coordination.etcd import (
     Etcd,
@@ -29,8 +31,8 @@ from crawler.coordination.etcd import (
     put,
 )
 from crawler.coordination.session import Session
-from crawler.coordination.signing import Seal
-from crawler.errors import IdTaken, OutcomeUnknown
+from crawler.coordination.signing import Keyring, Seal
+from crawler.errors import IdTaken, OutcomeUnknown, Unavailable
 from crawler.model import Assignment, Node
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "bears_mark",
     "deregister",
     "host_identity",
+    "keep_signed",
     "marked",
     "native_metadata",
     "node_id",
@@ -222,6 +225,25 @@ async def register(
     if lost is not None:
         raise lost  # etcd is too slow to write, which says nothing about the id
     raise IdTaken(f"{node.id} is claimed again and again by another process")
+
+
+async def keep_signed(etcd: Etcd, node: Node, keyring: Keyring, seal: Seal) -> NoReturn:
+    """Sign the record of this incarnation anew whenever the secrets change; ``seal`` is what it is
+    signed with. Its create revision stays, by which others know it."""
+    key = registry_key(node)
+    while True:
+        seal = await keyring.changed(seal)
+        record = node_record(seal.sign(node, node.lease))
+        own = created_at(key, node.revision)
+        for delay_s in Backoff(base_s=0.1, cap_s=2.0).delays():
+            try:
+                await etcd.txn([own], [put(key, record, node.lease)], guarded=True)
+            except (Unavailable, OutcomeUnknown) as error:
+                log.warning("not signed anew yet", error=str(error))
+                await asyncio.sleep(delay_s)
+            else:
+                break
+        log.info("signed anew", node=node.id)
 
 
 async def deregister(etcd: Etcd, node: Node) -> None:

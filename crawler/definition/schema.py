@@ -25,6 +25,7 @@ from crawler.definition.recrawl import Recrawl
 from crawler.definition.rules import Flag, Model, Rule, Value
 from crawler.definition.schedule import Schedule, as_schedule
 from crawler.definition.sinks import Sink
+from crawler.definition.tasks import Task
 from crawler.definition.traps import Traps, as_traps
 
 DEFAULT_USER_AGENT: Final = "crawler-cluster/0.1"
@@ -59,6 +60,7 @@ _WITHOUT_YIELD: Final = frozenset(
         "retry_times",
         "schedule",
         "sinks",
+        "task",
     }
 )
 
@@ -214,6 +216,11 @@ class Definition(Model):
     download_maxsize: Annotated[int, Field(strict=True, ge=1_024, le=104_857_600)] = Field(
         default=10_485_760, description="bytes of a body after decompression"
     )
+    store_body: Flag = Field(
+        default=False,
+        description="keep the text of every page, up to 2 MiB, as an item of its own: url, "
+        "content_type, size_bytes, source, note",
+    )
     max_pages: Count = Field(default=0, description="end after this many pages; 0: no limit")
     max_items: Count = Field(default=0, description="end after this many items; 0: no limit")
     max_seconds: Annotated[float, Field(strict=True, ge=0, le=_FOREVER_S, allow_inf_nan=False)] = (
@@ -252,6 +259,9 @@ class Definition(Model):
     )
     sinks: Annotated[tuple[Sink, ...], Field(max_length=8)] = Field(
         default=(), description="where items are sent, each of them to every one"
+    )
+    task: Task | None = Field(
+        default=None, description="what a task is called; the service Tasks writes it"
     )
 
     @model_validator(mode="before")

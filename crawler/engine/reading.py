@@ -18,6 +18,7 @@ from crawler.engine.parts import Part, chain_of
 from crawler.engine.recrawl import imprint_of
 from crawler.engine.settings import Manners, own_name
 from crawler.engine.sitemaps import Sitemaps, is_sitemap
+from crawler.engine.sources import source_item
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed, InvalidInput
 from crawler.failpoint import hit_sync
@@ -79,6 +80,7 @@ class Reader:
     ) -> None:
         self._obeys_nofollow = manners.nofollow == "obey"
         self._follows_canonical = manners.canonical_links == "follow"
+        self._keeps_source = manners.store_body
         self._pace = manners.recrawl
         self._agent = product_token(own_name(manners)).lower()
         self._scope = scope
@@ -103,6 +105,8 @@ class Reader:
         items, found = gather(
             request, extraction, self._links, forbidden=forbidden, besides=besides
         )
+        if self._keeps_source and not is_sitemap(request.rule):
+            items = (*items, source_item(page, extraction.rule or ""))
         if found.cut:
             said.insert(0, f"{found.cut} links left out: more than {MAX_LINKS} on the page")
         if extraction.errors:

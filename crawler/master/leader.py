@@ -80,7 +80,13 @@ class Leader:
         self._timetable: Timetable | None = None
         self._retention = Retention(office, fence)
         self.resources = Resources(self._desk, ids, fence)
+        self.since = office.clock.elapsed()
         self.ready = asyncio.Event()
+
+    @property
+    def key(self) -> str:
+        """The election key of the term."""
+        return self._office.term.key
 
     @property
     def wishes(self) -> Wishes:

@@ -43,6 +43,7 @@ class Master:
         self._session: Session | None = None
         self._leader: Leader | None = None
         self._calls = 0
+        self._asked = asyncio.Event()  # to step down
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -92,6 +93,11 @@ class Master:
         except TimeoutError:
             raise NoLeader("no master leads at the moment; try again in a few seconds") from None
 
+    def step_down(self, leader: Leader) -> None:
+        """End this term soon, by resigning; a term that is over already is none to end."""
+        if leader is self._leader:
+            self._asked.set()
+
     @contextmanager
     def carry_out(self) -> Iterator[None]:
         """Note that a call is being carried out: a clean stop waits for it, a little."""
@@ -121,9 +127,11 @@ class Master:
 
     async def _lead(self, office: Office, election: Election, instance: int) -> None:
         leader = self._leader = Leader(office, self._fence, instance)
+        self._asked.clear()
         try:
             async with asyncio.TaskGroup() as group:
                 start_loop(group, "watch own term", self._watch_own(office, election))
+                start_loop(group, "step down", self._await_request())
                 start_loop(group, "leader", leader.run())
         except BaseExceptionGroup as group:
             errors = list(leaves(group))
@@ -135,6 +143,11 @@ class Master:
             self._leader = None
             await bounded(self._idle.wait(), DRAIN_S, "calls under way")
             await bounded(election.resign(office.term), RESIGN_S, "resign")
+
+    async def _await_request(self) -> NoReturn:
+        """End with `TermLost` when somebody asks this master to step down."""
+        await self._asked.wait()
+        raise TermLost("it was asked to step down")
 
     async def _watch_own(self, office: Office, election: Election) -> NoReturn:
         """End with `TermLost`; while etcd is away, the term lasts as long as the lease may."""

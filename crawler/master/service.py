@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import TypeVar
 
 import structlog
@@ -10,14 +11,16 @@ from google.protobuf.empty_pb2 import Empty
 
 from crawler.access import asking
 from crawler.clock import Clock
-from crawler.coordination.catalog import read_entry, read_view
+from crawler.coordination.catalog import read_entry, read_nodes
 from crawler.definition import from_json
 from crawler.errors import InvalidInput, NotFound
 from crawler.failpoint import hit
+from crawler.master.feed import Feed
 from crawler.master.leader import Leader
+from crawler.master.listing import Listing, Wanted, page_of
 from crawler.master.master import Master
-from crawler.master.retries import Wanted
-from crawler.master.views import show_nodes, show_resource, show_resources
+from crawler.master.retries import Wanted as WantedPages
+from crawler.master.views import show_nodes, show_resource
 from crawler.master.wishes import check_action
 from crawler.model import check_name, read_failures
 from crawler.rpc.calls import Channels, MasterCalls
@@ -26,14 +29,18 @@ from crawler.rpc.pb.control_pb2 import (
     DesireReply,
     DesireRequest,
     DrainRequest,
+    ListRequest,
     NameRequest,
     NodeList,
+    NodesRequest,
+    Notice,
     PutReply,
     PutRequest,
     ResourceList,
     ResourceView,
     RetryReply,
     RetryRequest,
+    WatchRequest,
 )
 from crawler.rpc.pb.control_pb2_grpc import CrawlerControlServicer
 from crawler.rpc.pb.crawler_pb2 import NodeSpec, ResourceSpec
@@ -61,11 +68,17 @@ class Router:
         context: Context,
         here: Callable[[Leader], Awaitable[A]],
         there: Callable[[MasterCalls, float], Awaitable[A]],
+        *,
+        ends_term: bool = False,
     ) -> A:
         """Call ``here`` with this master's term, or ``there`` with the leader's address and the
-        seconds it may take. A call that was forwarded already is never forwarded again."""
+        seconds it may take. A call that was forwarded already is never forwarded again.
+
+        ``ends_term``: the call outlives the term, which therefore does not wait for its end."""
         found = await self._master.route(forward=not hops(context))
         if isinstance(found, Leader):
+            if ends_term:
+                return await here(found)
             with self._master.carry_out():
                 answer = await here(found)
                 await hit("master.before_reply")
@@ -113,10 +126,12 @@ class MasterService(CrawlerMasterServicer):
 class ControlService(CrawlerControlServicer):
     """What masters offer beyond that. Reads are answered by any master, from etcd as it is now."""
 
-    def __init__(self, router: Router, master: Master, clock: Clock) -> None:
+    def __init__(self, router: Router, master: Master, feed: Feed, clock: Clock) -> None:
         self._router = router
         self._master = master
+        self._feed = feed
         self._clock = clock
+        self._listing = Listing()
 
     async def PutResource(  # noqa: N802 -- the wire's name
         self, request: PutRequest, context: Context
@@ -147,7 +162,7 @@ class ControlService(CrawlerControlServicer):
         action = check_action(request.action)
 
         async def here(leader: Leader) -> DesireReply:
-            turn = await leader.wishes.desire(request.name, action)
+            turn = await leader.wishes.desire(request.name, action, request.after_run)
             return DesireReply(changed=turn.change, run=turn.wish.run)
 
         return await self._router.carry_out(
@@ -159,7 +174,7 @@ class ControlService(CrawlerControlServicer):
     ) -> RetryReply:
         check_name(request.name)
         failures = read_failures(request.status, request.reason)
-        wanted = Wanted(failures, request.run or None, request.after, request.dry_run)
+        wanted = WantedPages(failures, request.run or None, request.after, request.dry_run)
 
         async def here(leader: Leader) -> RetryReply:
             answer = await leader.retries.retry(request.name, wanted)
@@ -168,6 +183,16 @@ class ControlService(CrawlerControlServicer):
         return await self._router.carry_out(
             context, here, lambda calls, s: calls.retry_pages(request, timeout_s=s)
         )
+
+    async def Watch(  # noqa: N802 -- the wire's name
+        self, request: WatchRequest, context: Context
+    ) -> AsyncGenerator[Notice]:
+        del context
+        await self._master.catalog.caught_up()
+        self._feed.look()  # so that no cursor of another master is ahead of this one
+        async with aclosing(self._feed.follow(request.cursor)) as notices:
+            async for notice in notices:
+                yield notice
 
     async def DrainNode(  # noqa: N802 -- the wire's name
         self, request: DrainRequest, context: Context
@@ -181,10 +206,21 @@ class ControlService(CrawlerControlServicer):
         )
 
     async def ListResources(  # noqa: N802 -- the wire's name
-        self, request: Empty, context: Context
+        self, request: ListRequest, context: Context
     ) -> ResourceList:
-        del request, context
-        return ResourceList(resources=show_resources(await read_view(self._master.etcd)))
+        del context
+        catalog = self._master.catalog
+        await catalog.caught_up()
+        wanted = Wanted(
+            request.limit, request.cursor, request.state, request.prefix, request.contains
+        )
+        page = self._listing.page(catalog.entries, frozenset(catalog.workers), wanted)
+        live = catalog.workers
+        return ResourceList(
+            resources=[show_resource(each, live, definition=False) for each in page.entries],
+            next=page.next,
+            totals=page.totals,
+        )
 
     async def GetResource(  # noqa: N802 -- the wire's name
         self, request: NameRequest, context: Context
@@ -197,11 +233,10 @@ class ControlService(CrawlerControlServicer):
         return show_resource(entry, self._master.catalog.workers, definition=True)
 
     async def ListNodes(  # noqa: N802 -- the wire's name
-        self, request: Empty, context: Context
+        self, request: NodesRequest, context: Context
     ) -> NodeList:
-        del request, context
-        view = await read_view(self._master.etcd)
-        leader = self._master.catalog.leader
-        return NodeList(
-            nodes=show_nodes(view, leader, self._clock.wall(), self._master.catalog.seal)
-        )
+        del context
+        view = await read_nodes(self._master.etcd)
+        leader, seal = self._master.catalog.leader, self._master.catalog.seal
+        nodes = list(show_nodes(view, leader, self._clock.wall(), seal))
+        return NodeList(**page_of(nodes, request.limit, request.cursor))

@@ -68,13 +68,6 @@ def _show_part(unit: Entry, live: Collection[str]) -> PartView:
     )
 
 
-def show_resources(view: View) -> Iterator[ResourceView]:
-    """All resources by name."""
-    for name in sorted(view.entries):
-        if view.entries[name].resource is not None:
-            yield show_resource(view.entries[name], view.workers, definition=False)
-
-
 def show_nodes(
     view: View,
     leader: Leader | None,

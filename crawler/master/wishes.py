@@ -53,6 +53,14 @@ def check_action(text: str) -> Action:
         raise InvalidInput(f"action: one of {known} (got {text[:40]!r})", field="action") from None
 
 
+def begun_before(entry: Entry, action: Action, after_run: int) -> Turn | None:
+    """What a start comes to whose run has begun already; None: it has not."""
+    wish = wish_of(entry)
+    if action is not Action.START or not after_run or wish is None or wish.run <= after_run:
+        return None
+    return Turn(wish, change=False, halt=False)
+
+
 def turn_of(entry: Entry, resource: Resource, action: Action, now: int = 0) -> Turn:
     """Decide. Raises `Conflict` that says what to do where the state does not allow it.
 
@@ -111,9 +119,10 @@ class Wishes:
         self._fence = fence
         self._cluster = cluster
 
-    async def desire(self, name: str, action: Action) -> Turn:
+    async def desire(self, name: str, action: Action, after_run: int = 0) -> Turn:
         """Make it so, and tell what that came to; after a pause or stop, nothing more of it is
-        written when this returns.
+        written when this returns. ``after_run``: the run that a start begins is the one after it,
+        so that repeating the call begins no other (0: the next one, whatever has run).
 
         Raises `NotFound`, `Conflict`; `OutcomeUnknown` where it is so in etcd and the database
         could not be told.
@@ -121,7 +130,7 @@ class Wishes:
         name = check_name(name)
 
         async def step(entry: Entry, avoid: set[str]) -> Turn | None:
-            return await self._step(entry, action, avoid)
+            return await self._step(entry, action, after_run, avoid)
 
         async with self._desk.lock(name):
             return await self._desk.settle(name, step)
@@ -136,12 +145,16 @@ class Wishes:
         await hit("master.pause.after_fence")
         await self._mirror.remember(entry)
 
-    async def _step(self, entry: Entry, action: Action, avoid: set[str]) -> Turn | None:
+    async def _step(
+        self, entry: Entry, action: Action, after_run: int, avoid: set[str]
+    ) -> Turn | None:
         refuse_deleted(entry)
         resource = entry.resource
         if resource is None:
             raise NotFound(f"there is no resource {entry.name}")
-        turn = turn_of(entry, resource, action, int(self._desk.office.clock.wall()))
+        turn = begun_before(entry, action, after_run) or turn_of(
+            entry, resource, action, int(self._desk.office.clock.wall())
+        )
         if turn.change:
             written = await self._write(entry, resource, turn, action, avoid)
             if written is None:

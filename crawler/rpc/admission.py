@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from crawler.access import Access, Role, acting_for, asking
+from crawler.access import STRANGER, Access, Caller, Role, acting_for, asking
 from crawler.errors import CrawlerError, Exhausted, Refused, Unauthenticated
+from crawler.model import MASTER_SERVICE
 from crawler.rates import Rates
 from crawler.rpc.errors import to_status
 from crawler.rpc.incoming import MARK_KEY, Context
@@ -17,7 +18,14 @@ KEY = "authorization"
 # Probes have no tokens, and learn no more than that we live. A watch is no probe: streams that
 # never end could take all the calls that a server carries out at a time.
 _OPEN = "/grpc.health.v1.Health/Check"
-_READING = ("Get", "List", "Hello", "Watch", "ServerReflectionInfo")
+_READING = (
+    *("Get", "List", "Hello", "Watch", "ServerReflectionInfo"),
+    *("IsAlive", "AskAlive", "VerifyNode"),
+)
+# They take the cluster's secret instead of a token, and look at it themselves.
+_SECRET = frozenset(
+    {"/communicate.Elections/RequestElection", "/communicate.Elections/UpdateSecret"}
+)
 
 if TYPE_CHECKING:  # the stubs' classes are generic, gRPC's own are not
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -45,7 +53,7 @@ class Admission(Interceptor):
             return handler
         header = _metadata(details, KEY)
         try:
-            caller = self._access.admit(header, _need(details.method))
+            caller = self._caller(details.method, header)
             if not self._counted(_metadata(details, MARK_KEY) or ""):
                 self._rates.take(caller.name)
         except (Unauthenticated, Refused, Exhausted) as error:
@@ -53,6 +61,12 @@ class Admission(Interceptor):
         acting_for.set(header or "")
         asking.set(caller)
         return handler
+
+    def _caller(self, method: str, header: str | None) -> Caller:
+        plain = "/" + method[1:].removeprefix(f"{MASTER_SERVICE}.")
+        if plain not in _SECRET:
+            return self._access.admit(header, _need(method))
+        return STRANGER if header is None else self._access.admit(header, Role.READ)
 
 
 def _need(method: str) -> Role:

@@ -7,13 +7,14 @@ that was sent, and nobody could say any more whether the call had an effect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from crawler.access import acting_for
 from crawler.clock import Backoff, Clock, SystemClock
@@ -22,8 +23,14 @@ from crawler.rpc.admission import KEY
 from crawler.rpc.errors import from_rpc_error
 from crawler.rpc.incoming import HOP_KEY, MARK_KEY
 from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
+from crawler.rpc.pb import communicate_pb2 as communicate
+from crawler.rpc.pb import (
+    communicate_pb2_grpc,
+    control_pb2_grpc,
+    crawler_pb2_grpc,
+    worker_pb2_grpc,
+)
 from crawler.rpc.pb import control_pb2 as control
-from crawler.rpc.pb import control_pb2_grpc, crawler_pb2_grpc, worker_pb2_grpc
 from crawler.rpc.pb import crawler_pb2 as crawler
 from crawler.rpc.pb import worker_pb2 as worker
 from crawler.tls import Pair
@@ -203,21 +210,70 @@ class MasterCalls(Calls):
     ) -> control.RetryReply:
         return await self._call(lambda c: _control(c).RetryPages, request, timeout_s)
 
-    async def list_resources(self, *, timeout_s: float | None = None) -> control.ResourceList:
-        return await self._call(lambda c: _control(c).ListResources, Empty(), timeout_s)
+    async def list_resources(
+        self, request: control.ListRequest | None = None, *, timeout_s: float | None = None
+    ) -> control.ResourceList:
+        """Without a request all of them."""
+        request = request or control.ListRequest()
+        return await self._call(lambda c: _control(c).ListResources, request, timeout_s)
 
     async def get_resource(
         self, request: control.NameRequest, *, timeout_s: float | None = None
     ) -> control.ResourceView:
         return await self._call(lambda c: _control(c).GetResource, request, timeout_s)
 
-    async def list_nodes(self, *, timeout_s: float | None = None) -> control.NodeList:
-        return await self._call(lambda c: _control(c).ListNodes, Empty(), timeout_s)
+    async def list_nodes(
+        self, request: control.NodesRequest | None = None, *, timeout_s: float | None = None
+    ) -> control.NodeList:
+        """Without a request all of them."""
+        request = request or control.NodesRequest()
+        return await self._call(lambda c: _control(c).ListNodes, request, timeout_s)
 
     async def drain_node(
         self, request: control.DrainRequest, *, timeout_s: float | None = None
     ) -> Empty:
         return await self._call(lambda c: _control(c).DrainNode, request, timeout_s)
+
+    async def watch(self, request: control.WatchRequest) -> AsyncGenerator[control.Notice]:
+        """What the master tells, until it ends the stream."""
+        channel = self._channels.to(self._address)
+        await connected(channel, self._address, self._settings.connect_s)
+        metadata = (*self._metadata, *_identity())
+        try:
+            async for notice in _control(channel).Watch(request, metadata=metadata):
+                yield notice
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+
+    async def create_task(
+        self, request: communicate.Task, *, timeout_s: float | None = None
+    ) -> communicate.OptResult:
+        return await self._call(lambda c: _tasks(c).CreateTask, request, timeout_s)
+
+    async def del_task(
+        self, request: communicate.ID, *, timeout_s: float | None = None
+    ) -> communicate.OptResult:
+        return await self._call(lambda c: _tasks(c).DelTask, request, timeout_s)
+
+    async def kill_task(
+        self, request: communicate.ID, *, timeout_s: float | None = None
+    ) -> communicate.OptResult:
+        return await self._call(lambda c: _tasks(c).KillTask, request, timeout_s)
+
+    async def request_election(
+        self, request: communicate.Secret, *, timeout_s: float | None = None
+    ) -> communicate.OptResult:
+        return await self._call(lambda c: _elections(c).RequestElection, request, timeout_s)
+
+
+class NodeCalls(Calls):
+    """What can be asked of any node."""
+
+    async def serves(self, *, timeout_s: float | None = None) -> bool:
+        """Whether it says itself that it serves."""
+        request = health_pb2.HealthCheckRequest()
+        found = await self._call(_health, request, timeout_s)
+        return bool(found.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 class WorkerCalls(Calls):
@@ -241,6 +297,18 @@ def _master(channel: grpc.aio.Channel) -> crawler_pb2_grpc.CrawlerMasterAsyncStu
 
 def _control(channel: grpc.aio.Channel) -> control_pb2_grpc.CrawlerControlAsyncStub:
     return control_pb2_grpc.CrawlerControlStub(channel)
+
+
+def _tasks(channel: grpc.aio.Channel) -> communicate_pb2_grpc.TasksAsyncStub:
+    return communicate_pb2_grpc.TasksStub(channel)
+
+
+def _elections(channel: grpc.aio.Channel) -> communicate_pb2_grpc.ElectionsAsyncStub:
+    return communicate_pb2_grpc.ElectionsStub(channel)
+
+
+def _health(channel: grpc.aio.Channel) -> Any:
+    return health_pb2_grpc.HealthStub(channel).Check
 
 
 def _worker(channel: grpc.aio.Channel) -> worker_pb2_grpc.CrawlerWorkerAsyncStub:

@@ -32,6 +32,7 @@ from crawler.errors import (
 )
 
 ERROR_KEY = "crawler-error-bin"
+HELP_KEY = "crawler-help-bin"  # a sentence for people: what to do about it
 # All trailers together must stay below 8 KiB, or gRPC drops them, and with them the kind of error.
 # A byte of the message that is not printable ASCII takes three there (percent-encoding).
 MAX_MESSAGE_BYTES = 5000
@@ -107,7 +108,8 @@ def to_status(error: CrawlerError) -> tuple[grpc.StatusCode, str, Details]:
             if isinstance(error, InvalidInput):
                 detail["field"] = error.field[:MAX_FIELD]
             packed = json.dumps(detail, ensure_ascii=False).encode(errors="replace")
-            return code, message, ((ERROR_KEY, packed),)
+            help_ = OutcomeUnknown.help if code is Code.DEADLINE_EXCEEDED else error.help
+            return code, message, ((ERROR_KEY, packed), (HELP_KEY, help_.encode()))
     return Code.INTERNAL, message, ()
 
 

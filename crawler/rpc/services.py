@@ -8,7 +8,8 @@ go-micro clients put the registry's service name before the proto's and call
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ from crawler.model import MASTER_SERVICE, WORKER_SERVICE
 from crawler.rpc.errors import to_status
 from crawler.rpc.incoming import Context, hops
 from crawler.rpc.pb import (
+    communicate_pb2,
+    communicate_pb2_grpc,
     control_pb2,
     control_pb2_grpc,
     crawler_pb2,
@@ -37,8 +40,11 @@ from crawler.rpc.pb import (
 log = structlog.get_logger(__name__)
 
 Behaviour = Callable[[Any, Any], Awaitable[Message]]
+Stream = Callable[[Any, Any], AsyncGenerator[Message]]
 
 MAX_LOGGED = 200  # characters of one field
+_QUIET = ("Get", "List", "IsAlive", "AskAlive")
+_SECRET = frozenset({"sec_code", "token"})  # fields that no log may hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +61,19 @@ class Service:
         return self.descriptor.full_name, f"{self.owner}.{self.descriptor.full_name}"
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler[Any, Any], ...]:
-        """One handler per name; all methods are unary."""
+        """One handler per name; a method takes one message, and answers with one or a stream."""
         methods = {method.name: self._handler(method) for method in self.descriptor.methods}
         return tuple(grpc.method_handlers_generic_handler(name, methods) for name in self.names)
 
     def _handler(self, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
+        behaviour = getattr(self.servicer, method.name)
+        serializer = GetMessageClass(method.output_type).SerializeToString
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                _streamed(behaviour, self.owner, method), response_serializer=serializer
+            )
         return grpc.unary_unary_rpc_method_handler(
-            _received(getattr(self.servicer, method.name), self.owner, method),
-            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+            _received(behaviour, self.owner, method), response_serializer=serializer
         )
 
 
@@ -78,6 +89,17 @@ def crawler_control(servicer: control_pb2_grpc.CrawlerControlServicer) -> Servic
     return Service(
         MASTER_SERVICE, control_pb2.DESCRIPTOR.services_by_name["CrawlerControl"], servicer
     )
+
+
+def communicate(
+    tasks: communicate_pb2_grpc.TasksServicer,
+    heartbeats: communicate_pb2_grpc.HeartBeatsServicer,
+    elections: communicate_pb2_grpc.ElectionsServicer,
+) -> tuple[Service, ...]:
+    """The three services of the first reference system."""
+    known = communicate_pb2.DESCRIPTOR.services_by_name
+    servicers = {"Tasks": tasks, "HeartBeats": heartbeats, "Elections": elections}
+    return tuple(Service(MASTER_SERVICE, known[name], each) for name, each in servicers.items())
 
 
 def crawler_worker(servicer: worker_pb2_grpc.CrawlerWorkerServicer) -> Service:
@@ -98,35 +120,66 @@ def _received(behaviour: Behaviour, owner: str, method: MethodDescriptor) -> Beh
     gRPC itself answers a request that cannot be read with UNKNOWN, which leaves open whether the
     call had an effect, and logs a traceback.
     """
-    service = method.containing_service
-    assert service is not None
-    name = f"{service.name}.{method.name}"
-    level = logging.DEBUG if method.name.startswith(("Get", "List")) else logging.INFO
 
     async def answer(raw: bytes, context: Context) -> Message:
-        try:
-            request = _read(raw, method)
-            log.log(
-                level,
-                "receive request",
-                method=name,
-                service=owner,
-                request=_told(request),
-                hop=hops(context),
-            )
-            return await behaviour(request, context)
-        except CrawlerError as error:
-            code, message, details = to_status(error)
-            kind = type(error).__name__
-            log.info("request failed", method=name, code=code.name, kind=kind, error=message)
-        except grpc.aio.AbortError:
-            raise
-        except Exception:  # the border: a fault of ours must not tell its insides
-            log.exception("request failed", method=name, code="INTERNAL")
-            code, message, details = grpc.StatusCode.INTERNAL, "internal error", ()
-        return await context.abort(code, message, details)
+        async with _answered(context, method):
+            return await behaviour(_take(raw, context, owner, method), context)
+        raise AssertionError("aborting raises")
 
     return answer
+
+
+def _streamed(behaviour: Stream, owner: str, method: MethodDescriptor) -> Stream:
+    """The same for a method that answers with a stream."""
+
+    async def answer(raw: bytes, context: Context) -> AsyncGenerator[Message]:
+        async with _answered(context, method):
+            request = _take(raw, context, owner, method)
+            async with aclosing(behaviour(request, context)) as messages:
+                async for message in messages:
+                    yield message
+
+    return answer
+
+
+def _take(raw: bytes, context: Context, owner: str, method: MethodDescriptor) -> Message:
+    """Read the request and log the call."""
+    request = _read(raw, method)
+    level = logging.DEBUG if method.name.startswith(_QUIET) else logging.INFO
+    log.log(
+        level,
+        "receive request",
+        method=_name(method),
+        service=owner,
+        request=_told(request),
+        hop=hops(context),
+    )
+    return request
+
+
+@asynccontextmanager
+async def _answered(context: Context, method: MethodDescriptor) -> AsyncIterator[None]:
+    """End the call with a status where the block fails."""
+    name = _name(method)
+    try:
+        yield
+        return
+    except CrawlerError as error:
+        code, message, details = to_status(error)
+        kind = type(error).__name__
+        log.info("request failed", method=name, code=code.name, kind=kind, error=message)
+    except grpc.aio.AbortError:
+        raise
+    except Exception:  # the border: a fault of ours must not tell its insides
+        log.exception("request failed", method=name, code="INTERNAL")
+        code, message, details = grpc.StatusCode.INTERNAL, "internal error", ()
+    await context.abort(code, message, details)
+
+
+def _name(method: MethodDescriptor) -> str:
+    service = method.containing_service
+    assert service is not None
+    return f"{service.name}.{method.name}"
 
 
 def _read(raw: bytes, method: MethodDescriptor) -> Message:
@@ -138,11 +191,14 @@ def _read(raw: bytes, method: MethodDescriptor) -> Message:
 
 
 def _told(request: Message) -> dict[str, Any]:
-    """The request as the log shows it: a definition by its size, long texts cut."""
+    """The request as the log shows it: a definition by its size, long texts and lists cut."""
     fields = MessageToDict(request, preserving_proto_field_name=True)
     if "definition_json" in fields:
         fields["definition_json"] = f"{len(fields['definition_json'])} characters"
-    return {
-        key: value[:MAX_LOGGED] if isinstance(value, str) else value
-        for key, value in fields.items()
-    }
+    return {key: _told_value(key, value) for key, value in fields.items()}
+
+
+def _told_value(key: str, value: Any) -> Any:
+    if key in _SECRET:
+        return "***"
+    return value[:MAX_LOGGED] if isinstance(value, str | list) else value

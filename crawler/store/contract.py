@@ -21,7 +21,9 @@ from crawler.model import (
     Failures,
     HostGrant,
     ItemRecord,
+    JournalRecord,
     Keep,
+    KeptAnswer,
     PageRecord,
     PageState,
     Progress,
@@ -316,6 +318,19 @@ class Store(Protocol):
         self, resource_id: str, *, after: int = 0, limit: int = 100
     ) -> Sequence[Event]:
         """Events with seq above ``after``, in order."""
+
+    async def journal(self, *, before: int = LAST, limit: int = 100) -> Sequence[JournalRecord]:
+        """Events of all resources that are not buried, with seq below ``before``, the newest
+        first."""
+
+    async def begin_answer(self, key: str, digest: bytes, plan: str) -> KeptAnswer:
+        """What is kept for this key, or, where it is new, from now on: of two that begin it at once
+        one is first, and both are told that one's digest and plan. Answers are kept for a day, and
+        a hundred thousand at most: the oldest go."""
+
+    async def end_answer(self, key: str, digest: bytes, status: int, body: str) -> None:
+        """Keep the answer to the request that was begun; the first one stays. No effect where
+        the key is another request's, or gone."""
 
     async def check(self) -> Mapping[str, Any]:
         """Health in words and figures; raises `StoreUnavailable`."""

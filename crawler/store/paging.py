@@ -22,7 +22,7 @@ def seq_of(cursor: str) -> int:
     if not cursor:
         return 0
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
-        raise InvalidInput("after: not a cursor of this list", field="after")
+        raise InvalidInput("cursor: not one of this list", field="cursor")
     return int(cursor)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -14,21 +15,23 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import Counter, Histogram
 
-from crawler.access import Access, Role, acting_for
+from crawler.access import Access, Role, acting_for, asking
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, Refused
 from crawler.rates import Rates
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.telemetry.health import Health
-from crawler.web import greeter, probe
+from crawler.web import docs, greeter, probe
 from crawler.web.errors import answer_error, answer_fault, answer_refusal
 from crawler.web.guard import SAFE, refusal
 from crawler.web.lives import Lives
 from crawler.web.nodes import Nodes
 from crawler.web.openapi import document
+from crawler.web.replays import Answers, Replays
 from crawler.web.resources import Counts, Resources
 from crawler.web.results import Records, Results
 from crawler.web.route import AnyRoute
+from crawler.web.stream import Happenings
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +40,8 @@ REQUESTS = Counter(
 )
 SECONDS = Histogram("crawler_http_request_seconds", "Time to answer an HTTP request.", ["route"])
 
+# The calls of the Go original.
+ORIGINAL = frozenset((method, "/crawler/resource") for method in ("POST", "DELETE"))
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -47,8 +52,8 @@ HEADERS = {
 }
 
 
-class Reading(Counts, Records, Protocol):
-    """What a master's API reads of the store."""
+class Reading(Counts, Records, Answers, Protocol):
+    """What a master's API reads of the store, and the answers that it keeps there."""
 
 
 def build_app(
@@ -66,16 +71,20 @@ def build_app(
     server listens on loopback only, ``access`` who may call what (None: everybody everything) and
     ``rates`` how often. ``workers`` opens channels to those of the cluster."""
     access = access or Access()
+    happenings = Happenings(calls)
     routes = (
-        *Resources(calls, store).routes(),
-        *Results(calls, store).routes(),
-        *Lives(calls, workers).routes(),
-        *Nodes(calls).routes(),
-        *greeter.routes(),
-        *probe.Probes(health, access).routes(),
+        *_tagged("resources", Resources(calls, store).routes()),
+        *_tagged("results", Results(calls, store).routes()),
+        *_tagged("resources", Lives(calls, workers).routes()),
+        *_tagged("nodes", Nodes(calls).routes()),
+        *_tagged("events", happenings.routes()),
     )
+    probes = _tagged("probes", (*greeter.routes(), *probe.Probes(health, access).routes()))
     rates = rates or Rates(SystemClock())
-    return _assemble(routes, loopback, access, rates, definition_schema)
+    keyed = tuple(map(Replays(store).around, routes))
+    app = _assemble((*keyed, *probes), loopback, access, rates, definition_schema)
+    app.on_shutdown.append(happenings.close)
+    return app
 
 
 def build_worker_app(
@@ -83,8 +92,12 @@ def build_worker_app(
 ) -> web.Application:
     """A worker's API: its greeting and its probes."""
     access = access or Access()
-    routes = (*greeter.routes(), *probe.Probes(health, access).routes())
+    routes = _tagged("probes", (*greeter.routes(), *probe.Probes(health, access).routes()))
     return _assemble(routes, loopback, access, rates or Rates(SystemClock()), None)
+
+
+def _tagged(tag: str, routes: Iterable[AnyRoute]) -> tuple[AnyRoute, ...]:
+    return tuple(replace(route, tag=tag) for route in routes)
 
 
 def _assemble(
@@ -103,15 +116,21 @@ def _assemble(
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, route.serve)
 
-    @cache
-    def described() -> bytes:
-        return json.dumps(document(routes, _version(), definition_schema)).encode()
+    described = cache(lambda: document(routes, _version(), definition_schema))
+    packed = cache(lambda: json.dumps(described()).encode())
+    page = cache(lambda: docs.render(described()).encode())
 
     async def openapi(request: web.Request) -> web.Response:
         del request
-        return web.Response(body=described(), content_type="application/json")
+        return web.Response(body=packed(), content_type="application/json")
+
+    async def browsable(request: web.Request) -> web.Response:
+        del request
+        return docs.answer(page())
 
     app.router.add_get("/openapi.json", openapi)
+    app.router.add_get("/docs", browsable)
+    app.router.add_get("/docs.css", docs.style)
     app.router.add_get("/metrics", probe.metrics)
     app.on_response_prepare.append(_add_headers)
     return app
@@ -147,7 +166,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except CrawlerError as error:
-        response = answer_error(error)
+        response = answer_error(error, help_=(request.method, request.path) not in ORIGINAL)
         if response.status == 500:
             log.exception("http request failed", path=request.path[:300])
         return response
@@ -181,8 +200,10 @@ def _admitted(access: Access, rates: Rates, needs: Mapping[tuple[str, str], Role
         if path in probe.OPEN and header is None:
             return await handler(request)
         need = needs.get((method, path), Role.READ if method in SAFE else Role.OPERATE)
-        rates.take(access.admit(header, need).name)
+        caller = access.admit(header, need)
+        rates.take(caller.name)
         acting_for.set(header or "")
+        asking.set(caller)
         return await handler(request)
 
     return admitted

@@ -13,7 +13,7 @@ from crawler.rpc.pb import control_pb2 as control
 from crawler.rpc.pb import worker_pb2 as worker
 from crawler.web.models import Live, LiveList, Nothing
 from crawler.web.resources import ONE
-from crawler.web.route import Answer, AnyRoute, Asked, Route
+from crawler.web.route import LOOKS_AT_ONE, Answer, AnyRoute, Asked, Route
 
 ANSWER_S = 2.0  # a worker that is paused or gone keeps nobody waiting
 
@@ -30,7 +30,7 @@ class Lives:
         return (
             Route(
                 "GET", ONE + "/live", "Show how it goes at this moment, and which hosts wait why",
-                self.show, Nothing, Nothing, LiveList, check=check_name,
+                self.show, Nothing, Nothing, LiveList, check=check_name, fails=LOOKS_AT_ONE,
             ),
         )  # fmt: skip
 

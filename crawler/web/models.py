@@ -15,15 +15,17 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 
-from crawler.errors import InvalidInput
+from crawler.errors import InvalidInput, NotFound
 from crawler.model import (
     Event,
     Figure,
     ItemRecord,
+    JournalRecord,
     LiveRecord,
     PageRecord,
     PageState,
@@ -33,8 +35,21 @@ from crawler.model import (
 )
 
 MAX_LIMIT = 1000
+CURSOR = "`next` of the answer before"
+NEXT = "give it as `cursor` to go on; empty at the end"
 
 _INT64 = re.compile(r"-?[0-9]{1,19}")
+_INT64_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+        {"type": "string", "pattern": "^-?[0-9]{1,19}$"},
+        {"type": "null"},
+    ],
+    "default": 0,
+}
+
+# Where null means absent.
+Word = Annotated[StrictStr, WithJsonSchema({"type": ["string", "null"], "default": ""})]
 
 
 def _name(text: str) -> str:
@@ -74,10 +89,16 @@ class Nothing(Taken):
 class ResourceSpec(Taken):
     """A resource to add or delete, as clients of the Go original send it. Null means absent."""
 
-    id: StrictStr = Field("", description="the caller's own mark; the resource's id is issued")
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"id": "zjx", "name": "task-test-4"}]}
+    )
+
+    id: Word = Field("", description="the caller's own mark; the resource's id is issued")
     name: Annotated[StrictStr, AfterValidator(_name)]
-    assigned_node: StrictStr = Field("", description="ignored")
-    creation_time: Annotated[int, BeforeValidator(_int64)] = Field(0, description="ignored")
+    assigned_node: Word = Field("", description="ignored")
+    creation_time: Annotated[int, BeforeValidator(_int64), WithJsonSchema(_INT64_SCHEMA)] = Field(
+        0, description="ignored"
+    )
     definition: dict[str, Any] | None = None
 
     @model_validator(mode="before")
@@ -89,24 +110,49 @@ class ResourceSpec(Taken):
 class DefinitionBody(RootModel[dict[str, Any]]):
     """A definition; its fields are checked by the leader."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"start_urls": ["https://shop.example/"]}]}
+    )
+
 
 class Drain(Taken):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"undo": False}]})
+
     undo: StrictBool = Field(False, description="let the node have work again")
 
 
 class Greeting(Taken):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "world"}]})
+
     name: StrictStr = ""
 
 
 class ResourceQuery(Taken):
-    after: str = Field("", max_length=512, description="the name to go on after")
+    cursor: str = Field("", max_length=512, description=CURSOR)
     limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT)
     state: State | None = None
+    prefix: str = Field("", max_length=512, description="only those whose names begin so")
+    contains: str = Field(
+        "", max_length=512, description="only those whose names hold this, in whatever case"
+    )
+
+
+class NodeQuery(Taken):
+    cursor: str = Field("", max_length=128, description=CURSOR)
+    limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT)
 
 
 class RecordQuery(Taken):
-    after: int = Field(0, ge=0, lt=2**63, description="the seq to go on after")
+    cursor: int = Field(0, ge=0, lt=2**63, description=CURSOR)
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
+
+
+class WatchQuery(Taken):
+    since: str = Field("", max_length=100, description="an `id` of the stream; empty: from now on")
+
+
+class RunQuery(RecordQuery):
+    limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT)
 
 
 class ExportQuery(Taken):
@@ -115,17 +161,18 @@ class ExportQuery(Taken):
 
 
 class ItemQuery(RecordQuery):
+    after: int = Field(0, ge=0, lt=2**63, description="the seq to begin behind")
     until: int = Field(2**63 - 1, ge=0, lt=2**63, description="the seq to end with")
     run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
 
 
-class RunQuery(Taken):
+class StatsQuery(Taken):
     run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
 
 
 class PageQuery(Taken):
     run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
-    after: str = Field("", max_length=8192, description="`next` of the answer before")
+    cursor: str = Field("", max_length=512, description=CURSOR)
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
     state: PageState | None = None
     status: int | None = Field(None, ge=0, le=999, description="HTTP status; 0: no answer")
@@ -133,6 +180,12 @@ class PageQuery(Taken):
 
 class NodeSpec(Given):
     """Where a resource went; both empty while no worker lives (the status is then 202)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"id": "go.micro.server.worker-2", "Address": "192.168.0.107:9089"}]
+        }
+    )
 
     id: str
     Address: str
@@ -159,6 +212,8 @@ class Desired(Given):
 
 class Retry(Taken):
     """Which failed pages of the latest run are tried again. Null means absent."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "5xx", "dry_run": True}]})
 
     status: str | StrictInt | None = Field(
         None, description="HTTP status, or a class of them as `5xx`; 0: no answer; all unless said"
@@ -243,7 +298,10 @@ class ResourceDetail(Resource):
 
 class ResourceList(Given):
     resources: tuple[Resource, ...]
-    next: str = Field(description="give it as `after` to go on; empty at the end")
+    next: str = Field(description=NEXT)
+    totals: dict[str, int] = Field(
+        description="how many are in which state, of all whose names fit"
+    )
 
 
 class Live(Given):
@@ -262,7 +320,7 @@ class LiveList(Given):
 
 class ItemList(Given):
     items: tuple[ItemRecord, ...]
-    next: str = Field(description="give it as `after` to go on; empty at the end")
+    next: str = Field(description=NEXT)
 
 
 class StretchOfItems(Given):
@@ -280,7 +338,7 @@ class ExportPlan(Given):
 
 class PageList(Given):
     pages: tuple[PageRecord, ...]
-    next: str = Field(description="give it as `after` to go on; empty at the end")
+    next: str = Field(description=NEXT)
 
 
 class Run(Counters):
@@ -297,6 +355,7 @@ class RunList(Given):
     next_due: int | None = Field(
         description="Unix seconds of its schedule's next due time; null: none, or it is left alone"
     )
+    next: str = Field(description=NEXT)
     timezone: str = Field(description="of the schedule; empty without one")
 
 
@@ -312,7 +371,30 @@ class SinkList(Given):
 
 class EventList(Given):
     events: tuple[Event, ...]
-    next: str = Field(description="give it as `after` to go on; empty at the end")
+    next: str = Field(description=NEXT)
+
+
+class JournalList(Given):
+    """Events of all resources, the newest first."""
+
+    events: tuple[JournalRecord, ...]
+    next: str = Field(description=NEXT)
+
+
+class Happening(Given):
+    """One event of the stream: ``kind`` says what happened (resource_changed, task_finished,
+    resource_deleted, node_joined, node_lost, leader_changed; reset: what happened since the cursor
+    is not known, so look at everything). ``name``, ``id``, ``state``, ``reason`` and ``run`` are
+    of the resource; of a node there are ``name`` and ``address``. Unix seconds in ``at``."""
+
+    kind: str
+    at: float
+    name: str
+    id: str
+    state: str
+    reason: str
+    run: int
+    address: str
 
 
 class Node(Given):
@@ -336,6 +418,7 @@ class Node(Given):
 
 class NodeList(Given):
     nodes: tuple[Node, ...]
+    next: str = Field(description=NEXT)
 
 
 class Greeted(Given):
@@ -357,7 +440,25 @@ class Ready(Given):
 
 
 class ErrorAnswer(Given):
-    """Every failure. ``code`` is the gRPC status code; ``details`` names the field."""
+    """Every failure. ``code`` is the gRPC status code; ``details`` names the field, and says what
+    to do."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "code": 5,
+                    "message": "there is no resource shop",
+                    "details": [
+                        {
+                            "@type": "type.googleapis.com/google.rpc.Help",
+                            "links": [{"description": NotFound.help, "url": "/docs"}],
+                        }
+                    ],
+                }
+            ]
+        }
+    )
 
     code: int
     message: str

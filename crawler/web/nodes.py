@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from crawler.errors import InvalidInput
 from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
-from crawler.web.models import Drain, Node, NodeList, Nothing
-from crawler.web.route import Answer, AnyRoute, Asked, Route
+from crawler.web.models import Drain, Node, NodeList, NodeQuery, Nothing
+from crawler.web.route import CHANGES, LOOKS, Answer, AnyRoute, Asked, Route
 
 PATH = "/crawler/node"
 
@@ -25,17 +25,20 @@ class Nodes:
     def routes(self) -> tuple[AnyRoute, ...]:
         """All doors to nodes."""
         return (
-            Route("GET", PATH, "List live nodes", self.list, Nothing, Nothing, NodeList),
+            Route(
+                "GET", PATH, "List live nodes", self.list,
+                Nothing, NodeQuery, NodeList, fails=LOOKS,
+            ),
             Route(
                 "POST", PATH + "/{id}/drain", "Take all work from a worker, or undo that",
-                self.drain, Drain, Nothing, Nothing, check=check_id,
+                self.drain, Drain, Nothing, Nothing, check=check_id, fails=CHANGES,
             ),
         )  # fmt: skip
 
-    async def list(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        del asked
-        listed = await self.calls.list_nodes()
-        return Answer(NodeList(nodes=tuple(_node(view) for view in listed.nodes)))
+    async def list(self, asked: Asked[Nothing, NodeQuery]) -> Answer:
+        request = control.NodesRequest(limit=asked.query.limit, cursor=asked.query.cursor)
+        listed = await self.calls.list_nodes(request)
+        return Answer(NodeList(nodes=tuple(map(_node, listed.nodes)), next=listed.next))
 
     async def drain(self, asked: Asked[Drain, Nothing]) -> Answer:
         request = control.DrainRequest(node=asked.name, undo=asked.body.undo)

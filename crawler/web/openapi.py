@@ -9,9 +9,65 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from crawler.web.models import DefinitionBody, ErrorAnswer, Nothing
-from crawler.web.route import AnyRoute
+from crawler.web.route import KEY, LAST_EVENT_ID, MAX_REQUEST_ID, REQUEST_ID, AnyRoute
 
 REF = "#/components/schemas/{model}"
+
+ABOUT = """Crawls ("resources"), what came of them, and the nodes that do the work. Any master
+answers; what changes something goes to the leader, wherever that is. Success means durable. A
+definite error (4xx, 503) means no effect; after any other, sending the same again is safe."""
+BEARER = "Made by `crawler token NAME`; needed where nodes are given a file of tokens."
+TAGS = {
+    "resources": "Crawls: added, changed, steered, deleted and shown.",
+    "results": "Items, pages, runs and events, page by page.",
+    "nodes": "Masters and workers.",
+    "events": "What happens, as it happens: server-sent events.",
+    "probes": "Is it there, alive, ready?",
+}
+SUCCESSES = {
+    200: "Done, durably.",
+    202: "Accepted, durably; no worker is there yet.",
+    503: "Not ready; the checks say why.",
+}
+FAILURES = {
+    400: "The request makes no sense; `details` names the field.",
+    401: "A token is needed, or this one is not known.",
+    403: "This token may not do that, or the request comes from a foreign web page.",
+    404: "There is nothing of that name.",
+    408: "The body did not arrive in time.",
+    409: "It exists or stands otherwise.",
+    413: "The body, or a part of it, is larger than allowed.",
+    429: "Too many requests or too many resources for this token.",
+    500: "A fault of ours; the log of the node tells more.",
+    503: "Nothing happened: no leader, or etcd or the store is away.",
+    504: "The outcome is unknown; repeating the request is safe.",
+}
+REQUEST_ID_PARAMETER = {
+    "name": REQUEST_ID,
+    "in": "header",
+    "required": False,
+    "description": "the caller's own mark, for the logs: printable ASCII",
+    "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
+}
+PATHS = {
+    "name": "of the resource: a letter or digit of any script, then those and ._-",
+    "id": "of the node: go.micro.server.worker-2",
+}
+KEY_PARAMETER = {
+    "name": KEY,
+    "in": "header",
+    "required": False,
+    "description": "any text of the caller's own, a uuid for instance: the same request with the "
+    "same key gets the same answer, and is carried out once, for a day",
+    "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
+}
+LAST_EVENT_PARAMETER = {
+    "name": LAST_EVENT_ID,
+    "in": "header",
+    "required": False,
+    "description": "the last `id` that was received; goes before `since`",
+    "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
+}
 
 Json = dict[str, Any]
 Mode = Literal["validation", "serialization"]
@@ -38,23 +94,47 @@ def document(
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "crawler", "version": version},
+        "info": {"title": "crawler", "version": version, "description": ABOUT},
+        "tags": [
+            {"name": tag, "description": TAGS.get(tag, "")}
+            for tag in dict.fromkeys(route.tag for route in routes)
+        ],
+        "security": [{"bearer": []}, {}],
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": BEARER}
+            },
+        },
     }
 
 
 def _operation(route: AnyRoute, refs: Mapping[Any, Json], schemas: Json) -> Json:
-    reply = _json(refs[route.reply, "serialization"])
+    reply = {"content": {route.media: {"schema": refs[route.reply, "serialization"]}}}
+    headers = [REQUEST_ID_PARAMETER]
+    if route.media != "application/json":
+        headers.append(LAST_EVENT_PARAMETER)
+    if route.keyed:
+        headers.append(KEY_PARAMETER)
     operation: Json = {
         "summary": route.summary,
+        "description": f"Where callers have tokens: one that may {route.need}.",
         "operationId": _operation_id(route),
-        "parameters": [*_path_parameters(route), *_query_parameters(route, schemas)],
+        "tags": [route.tag],
+        "parameters": [
+            *_path_parameters(route),
+            *_query_parameters(route, schemas),
+            *headers,
+        ],
         "responses": {
-            **{str(status): {"description": "OK", **reply} for status in route.statuses},
-            "default": {
-                "description": "refused or failed",
-                **_json(refs[ErrorAnswer, "serialization"]),
+            **{
+                str(status): {"description": FAILURES[status], **_error(status, refs)}
+                for status in route.failures
+            },
+            **{
+                str(status): {"description": SUCCESSES[status], **reply}
+                for status in route.statuses
             },
         },
     }
@@ -64,6 +144,14 @@ def _operation(route: AnyRoute, refs: Mapping[Any, Json], schemas: Json) -> Json
             **_json(refs[route.body, "validation"]),
         }
     return operation
+
+
+def _error(status: int, refs: Mapping[Any, Json]) -> Json:
+    headers = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+    shown = _json(refs[ErrorAnswer, "serialization"])
+    if status in headers:
+        shown["headers"] = {headers[status]: {"schema": {"type": "string"}}}
+    return shown
 
 
 def _operation_id(route: AnyRoute) -> str:
@@ -77,7 +165,13 @@ def _json(schema: Json) -> Json:
 
 def _path_parameters(route: AnyRoute) -> list[Json]:
     return [
-        {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
+        {
+            "name": part[1:-1],
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+            "description": PATHS[part[1:-1]],
+        }
         for part in route.path.split("/")
         if part.startswith("{")
     ]

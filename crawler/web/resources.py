@@ -30,7 +30,15 @@ from crawler.web.models import (
     Retried,
     Retry,
 )
-from crawler.web.route import Answer, AnyRoute, Asked, Route
+from crawler.web.route import (
+    CHANGES,
+    LOOKS,
+    LOOKS_AT_ONE,
+    Answer,
+    AnyRoute,
+    Asked,
+    Route,
+)
 
 PATH = "/crawler/resource"
 ONE = PATH + "/{name}"
@@ -61,38 +69,39 @@ class Resources:
         return (
             Route(
                 "POST", PATH, "Add a resource; the same again gives the same answer", self.add,
-                ResourceSpec, Nothing, NodeSpec, (200, 202),
+                ResourceSpec, Nothing, NodeSpec, (200, 202), fails=CHANGES,
             ),
             Route(
                 "DELETE", PATH, "Delete the resource that the body names", self.delete_spec,
-                ResourceSpec, Nothing, Nothing,
+                ResourceSpec, Nothing, Nothing, fails=CHANGES,
             ),
             Route(
                 "GET", PATH, "List resources by name", self.list, Nothing, ResourceQuery,
-                ResourceList,
+                ResourceList, fails=LOOKS,
             ),
             Route(
                 "GET", ONE, "Show a resource, its definition and progress", self.show,
-                Nothing, Nothing, ResourceDetail, check=check_name,
+                Nothing, Nothing, ResourceDetail, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "PUT", ONE, "Create a resource or change its definition", self.put,
-                DefinitionBody, Nothing, Changed, (200, 202), check=check_name,
+                DefinitionBody, Nothing, Changed, (200, 202), check=check_name, fails=CHANGES,
             ),
             Route(
                 "DELETE", ONE, "Delete a resource and its rows", self.delete,
-                Nothing, Nothing, Nothing, check=check_name,
+                Nothing, Nothing, Nothing, check=check_name, fails=CHANGES,
             ),
             *(
                 Route(
                     "POST", f"{ONE}/{action}", summary, partial(self.desire, action),
-                    Nothing, Nothing, Desired, check=check_name,
+                    Nothing, Nothing, Desired, check=check_name, fails=CHANGES,
+                    plan=self.run_before if action == "start" else None,
                 )
                 for action, summary in ACTIONS.items()
             ),
             Route(
                 "POST", f"{ONE}/retry", "Try failed pages of the latest run again", self.retry,
-                Retry, Nothing, Retried, check=check_name,
+                Retry, Nothing, Retried, check=check_name, fails=CHANGES,
             ),
         )  # fmt: skip
 
@@ -135,9 +144,17 @@ class Resources:
         return Answer(Nothing())
 
     async def desire(self, action: str, asked: Asked[Nothing, Nothing]) -> Answer:
-        request = control.DesireRequest(name=asked.name, action=action)
+        after = int(asked.plan or 0)
+        request = control.DesireRequest(name=asked.name, action=action, after_run=after)
         reply = await self.calls.set_desired(request)
-        return Answer(Desired(changed=reply.changed, run=reply.run))
+        # An earlier try of this very request may have begun the run.
+        changed = reply.changed or bool(after and reply.run > after)
+        return Answer(Desired(changed=changed, run=reply.run))
+
+    async def run_before(self, asked: Asked[Nothing, Nothing]) -> str:
+        """The run that a start is to begin the next one after."""
+        view = await self.calls.get_resource(control.NameRequest(name=asked.name))
+        return str(view.run)
 
     async def retry(self, asked: Asked[Retry, Nothing]) -> Answer:
         wanted = asked.body
@@ -154,21 +171,20 @@ class Resources:
 
     async def list(self, asked: Asked[Nothing, ResourceQuery]) -> Answer:
         query = asked.query
-        listed = await self.calls.list_resources()
-        wanted = sorted(
-            (
-                view
-                for view in listed.resources
-                if view.name > query.after and query.state in (None, view.state)
-            ),
-            key=lambda view: view.name,
+        request = control.ListRequest(
+            limit=query.limit,
+            cursor=query.cursor,
+            state=query.state or "",
+            prefix=query.prefix,
+            contains=query.contains,
         )
-        shown = wanted[: query.limit]
-        progress, problem = await self._progress([view.id for view in shown])
+        listed = await self.calls.list_resources(request)
+        progress, problem = await self._progress([view.id for view in listed.resources])
         return Answer(
             ResourceList(
-                resources=tuple(_summary(view, progress, problem) for view in shown),
-                next=shown[-1].name if len(wanted) > len(shown) else "",
+                resources=tuple(_summary(view, progress, problem) for view in listed.resources),
+                next=listed.next,
+                totals=dict(listed.totals),
             )
         )
 

@@ -12,6 +12,7 @@ from crawler.delivery.exports import plan_export
 from crawler.model import (
     Event,
     ItemRecord,
+    JournalRecord,
     PageRecord,
     PageState,
     RunRecord,
@@ -28,6 +29,7 @@ from crawler.web.models import (
     ExportQuery,
     ItemList,
     ItemQuery,
+    JournalList,
     Nothing,
     PageList,
     PageQuery,
@@ -37,13 +39,14 @@ from crawler.web.models import (
     RunQuery,
     SinkList,
     StatsAnswer,
+    StatsQuery,
     StretchOfItems,
 )
 from crawler.web.resources import ONE, counters
-from crawler.web.route import Answer, AnyRoute, Asked, Route, encode
+from crawler.web.route import LOOKS, LOOKS_AT_ONE, Answer, AnyRoute, Asked, Route, encode
 
 LAST = 2**63 - 1
-R = TypeVar("R", ItemRecord, Event)
+R = TypeVar("R", ItemRecord, Event, JournalRecord)
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 _LEFT_ALONE = {State.PAUSED, State.STOPPED}  # by its schedule
@@ -93,6 +96,9 @@ class Records(Protocol):
     ) -> Sequence[Event]:
         """Events with seq above ``after``, in order."""
 
+    async def journal(self, *, before: int = LAST, limit: int = 100) -> Sequence[JournalRecord]:
+        """Events of all resources with seq below ``before``, the newest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
@@ -107,31 +113,35 @@ class Results:
         return (
             Route(
                 "GET", f"{ONE}/items", "Items of one run", self.items,
-                Nothing, ItemQuery, ItemList, check=check_name,
+                Nothing, ItemQuery, ItemList, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/export", "What an export holds now: one snapshot", self.export,
-                Nothing, ExportQuery, ExportPlan, check=check_name,
+                Nothing, ExportQuery, ExportPlan, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/runs", "Its last thousand runs, and when the next is due", self.runs,
-                Nothing, Nothing, RunList, check=check_name,
+                Nothing, RunQuery, RunList, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/stats", "What one run has come to, by Scrapy's names", self.stats,
-                Nothing, RunQuery, StatsAnswer, check=check_name,
+                Nothing, StatsQuery, StatsAnswer, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/sinks", "How far its sinks have got with the items", self.sinks,
-                Nothing, Nothing, SinkList, check=check_name,
+                Nothing, Nothing, SinkList, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/pages", "Pages of one run", self.pages,
-                Nothing, PageQuery, PageList, check=check_name,
+                Nothing, PageQuery, PageList, check=check_name, fails=LOOKS_AT_ONE,
             ),
             Route(
                 "GET", f"{ONE}/events", "What happened to it", self.events,
-                Nothing, RecordQuery, EventList, check=check_name,
+                Nothing, RecordQuery, EventList, check=check_name, fails=LOOKS_AT_ONE,
+            ),
+            Route(
+                "GET", "/crawler/event", "What happened to all resources, the newest first",
+                self.journal, Nothing, RecordQuery, JournalList, fails=LOOKS,
             ),
         )  # fmt: skip
 
@@ -140,7 +150,7 @@ class Results:
         found = await self.records.items(
             await self._id(asked.name),
             run=query.run,
-            after=query.after,
+            after=max(query.after, query.cursor),
             until=query.until,
             limit=query.limit,
         )
@@ -156,22 +166,32 @@ class Results:
         )
         return Answer(ExportPlan(stretches=shown, cursor=plan.cursor))
 
-    async def runs(self, asked: Asked[Nothing, Nothing]) -> Answer:
-        view = await self._view(asked.name)
-        found = await self.records.runs(view.id)
+    async def journal(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
+        query = asked.query
+        found = await self.records.journal(before=query.cursor or LAST, limit=query.limit)
+        return Answer(
+            JournalList(events=tuple(found), next=_next(tuple(found), found, query.limit))
+        )
+
+    async def runs(self, asked: Asked[Nothing, RunQuery]) -> Answer:
+        view, query = await self._view(asked.name), asked.query
+        runs = await self.records.runs(view.id)
+        behind = [each for number, each in runs.items() if number > query.cursor]
+        found = behind[: query.limit]
         schedule, due = schedule_of(view.definition_json), None
         if schedule is not None and view.state not in _LEFT_ALONE:
             anchor = view.creation_time // 1_000_000_000
             due = next_due(schedule, int(self.clock.wall()), anchor)
         return Answer(
             RunList(
-                runs=tuple(map(_run, found.values())),
+                runs=tuple(map(_run, found)),
+                next=str(found[-1].run) if len(found) < len(behind) else "",
                 next_due=due,
                 timezone=schedule.timezone if schedule is not None else "",
             )
         )
 
-    async def stats(self, asked: Asked[Nothing, RunQuery]) -> Answer:
+    async def stats(self, asked: Asked[Nothing, StatsQuery]) -> Answer:
         found = await self.records.stats(await self._id(asked.name), asked.query.run)
         return Answer(StatsAnswer(stats=dict(found)))
 
@@ -180,7 +200,7 @@ class Results:
 
     async def events(self, asked: Asked[Nothing, RecordQuery]) -> Answer:
         found = await self.records.events(
-            await self._id(asked.name), after=asked.query.after, limit=asked.query.limit
+            await self._id(asked.name), after=asked.query.cursor, limit=asked.query.limit
         )
         shown = tuple(found)
         return Answer(EventList(events=shown, next=_next(shown, found, asked.query.limit)))
@@ -192,7 +212,7 @@ class Results:
             run=query.run,
             state=query.state,
             status=query.status,
-            after=query.after,
+            after=query.cursor,
             limit=query.limit,
         )
         return Answer(PageList(pages=tuple(found), next=cursor))

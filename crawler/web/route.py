@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +20,17 @@ B = TypeVar("B", bound=BaseModel)
 Q = TypeVar("Q", bound=BaseModel)
 
 REQUEST_ID = "X-Request-Id"
+LAST_EVENT_ID = "Last-Event-ID"
+KEY = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
 MAX_REQUEST_ID = 128
+
+# What any request may come to: it makes no sense, comes from nobody or from somebody who may not,
+# comes too often, or meets a fault of ours.
+ALWAYS = (400, 401, 403, 429, 500)
+LOOKS = (503, 504)  # of what asks the cluster
+LOOKS_AT_ONE = (404, *LOOKS)
+CHANGES = (404, 409, 413, *LOOKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +43,27 @@ class Asked(Generic[B, Q]):
     body: B
     query: Q
     request_id: str
+    last_event_id: str = ""  # what a browser that connects again had received last
+    key: str = ""  # Idempotency-Key; "": none
+    plan: str = ""  # see `Route.plan`
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What is answered, with the HTTP status."""
 
-    content: BaseModel
+    content: BaseModel | bytes
     status: int = 200
+    replayed: bool = False  # it was given before
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What is answered bit by bit, with status 200, until ``rest`` ends or nobody listens."""
+
+    first: bytes
+    rest: AsyncGenerator[bytes]
+    media: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +74,40 @@ class Route(Generic[B, Q]):
     method: str
     path: str
     summary: str
-    handle: Callable[[Asked[B, Q]], Awaitable[Answer]]
+    handle: Callable[[Asked[B, Q]], Awaitable[Answer | Streamed]]
     body: type[B]
     query: type[Q]
     reply: type[BaseModel]
     statuses: tuple[int, ...] = (200,)
     check: Callable[[str], str] = str
     role: Role | None = None  # what its callers need; READ for GET, else OPERATE, unless said
+    fails: tuple[int, ...] = ()  # statuses of its failures, beside those that any request may have
+    tag: str = ""  # the noun that it is about
+    media: str = "application/json"  # of a success
+    # What is decided before a request with a key is carried out, and stays so when it comes again.
+    plan: Callable[[Asked[B, Q]], Awaitable[str]] | None = None
+    keyed: bool = False  # it takes a key
+
+    @property
+    def failures(self) -> tuple[int, ...]:
+        """Every status that a failure of it may have."""
+        body = (408, 413) if self.method != "GET" else ()
+        return tuple(sorted({*ALWAYS, *body, *self.fails}))
 
     @property
     def need(self) -> Role:
         """What callers need where they are asked who they are."""
         return self.role or (Role.READ if self.method == "GET" else Role.OPERATE)
 
-    async def serve(self, request: web.Request) -> web.Response:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """Read, do, answer; errors of ours pass through."""
         (variable,) = request.match_info.values() or ("",)
         asked = Asked(
             name=self.check(variable),
             query=parse_query(request.query.items(), self.query),
-            request_id=_request_id(request),
+            request_id=_mark(request, REQUEST_ID),
+            last_event_id=_mark(request, LAST_EVENT_ID),
+            key=_mark(request, KEY),
             body=(
                 self.body.model_validate({})
                 if self.method == "GET"
@@ -77,8 +115,14 @@ class Route(Generic[B, Q]):
             ),
         )
         answer = await self.handle(asked)
+        if isinstance(answer, Streamed):
+            return await _stream(request, answer)
+        content = answer.content
         return web.Response(
-            status=answer.status, body=encode(answer.content), content_type="application/json"
+            status=answer.status,
+            body=content if isinstance(content, bytes) else encode(content),
+            content_type="application/json",
+            headers={REPLAYED: "true"} if answer.replayed else None,
         )
 
 
@@ -94,10 +138,23 @@ def encode(content: BaseModel) -> bytes:
         return json.dumps(plain, separators=(",", ":"), default=str).encode()
 
 
-def _request_id(request: web.Request) -> str:
-    text = request.headers.get(REQUEST_ID, "")
+async def _stream(request: web.Request, answer: Streamed) -> web.StreamResponse:
+    headers = {"Content-Type": answer.media, "X-Accel-Buffering": "no"}  # nginx would keep it back
+    response = web.StreamResponse(headers=headers)
+    async with aclosing(answer.rest):
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        with suppress(ConnectionError):  # nobody listens any more
+            await response.write(answer.first)
+            async for chunk in answer.rest:
+                await response.write(chunk)
+    return response
+
+
+def _mark(request: web.Request, header: str) -> str:
+    """A header that is passed on as it is: short, and printable."""
+    text = request.headers.get(header, "")
     if len(text) > MAX_REQUEST_ID or not (text.isascii() and text.isprintable()):
-        raise InvalidInput(
-            f"{REQUEST_ID}: at most {MAX_REQUEST_ID} ASCII characters", field=REQUEST_ID
-        )
+        raise InvalidInput(f"{header}: at most {MAX_REQUEST_ID} ASCII characters", field=header)
     return text

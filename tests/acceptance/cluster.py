@@ -201,6 +201,10 @@ class Cluster:
     def url(self, master: str) -> str:
         return f"http://127.0.0.1:{self._http[f'master-{master}']}"
 
+    def grpc_port(self, master: str) -> int:
+        """Where it takes gRPC."""
+        return self._ports[f"master-{master}"]
+
     @property
     def doors(self) -> tuple[list[str], list[str]]:
         """Where every node that was started answers: HTTP bases, and gRPC addresses."""

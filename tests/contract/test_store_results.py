@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from crawler.errors import InvalidInput, NotFound, StoreUnavailable
-from crawler.model import Item, PageState, Visit
-from crawler.store.contract import Store
+from crawler.model import Event, Item, PageState, Visit
+from crawler.store.contract import Mirrored, Store
 from tests.contract.rows import RESOURCE, all_pages, claimed, done, job, request, seeded, stamp
 
 PAGE = request("")
@@ -60,7 +60,7 @@ async def test_a_cursor_holds_while_pages_change(store: Store) -> None:
 async def test_foreign_cursors_are_refused(store: Store, after: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         await store.pages(RESOURCE, after=after)
-    assert caught.value.field == "after"
+    assert caught.value.field == "cursor"
 
 
 async def test_unknown_resources_have_nothing(store: Store) -> None:
@@ -204,3 +204,17 @@ async def test_a_run_is_told_in_figures_by_scrapys_names(store: Store) -> None:
     )
     with pytest.raises(NotFound):
         await store.stats(RESOURCE, 7)
+
+
+async def test_the_journal_tells_of_all_resources_the_newest_first(store: Store) -> None:
+    await store.mirror([Mirrored("a", "shop", 1, None, "running", 1)])
+    for number in range(6):
+        await store.note([("ab"[number % 2], Event(0, 7.5, f"k{number}", "", "w"))])
+    whole = await store.journal()
+    assert [each.kind for each in whole] == [f"k{n}" for n in range(5, -1, -1)]
+    assert [(each.resource_id, each.name) for each in whole[:2]] == [("b", ""), ("a", "shop")]
+    first = await store.journal(limit=4)
+    rest = await store.journal(before=first[-1].seq, limit=4)
+    assert [*first, *rest] == whole
+    await store.bury("a")
+    assert {each.resource_id for each in await store.journal()} == {"b"}

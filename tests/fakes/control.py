@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from google.protobuf.empty_pb2 import Empty
 
 from crawler.errors import Conflict, CrawlerError, InvalidInput, NotFound
+from crawler.master.listing import page_of
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE, check_name, read_failures
 from crawler.rpc.incoming import Context, hops
 from crawler.rpc.pb import control_pb2 as control
@@ -20,6 +23,12 @@ CREATED_NS = 1675470192274320000
 FIRST_ID = 1621665639791857664
 
 ACTIONS = {"pause": "paused", "resume": "running", "stop": "stopped", "start": "running"}
+
+
+def _ended() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 @dataclass
@@ -39,6 +48,8 @@ class FakeMaster:
     retried: list[int] = field(default_factory=list)
     retried_at_once: int = 3
     request_ids: list[str] = field(default_factory=list)
+    notices: list[control.Notice] = field(default_factory=list)
+    watch_ends: asyncio.Event | CrawlerError = field(default_factory=_ended)
 
     def __post_init__(self) -> None:
         master = control.NodeView(
@@ -161,6 +172,8 @@ class FakeCrawlerControl(control_pb2_grpc.CrawlerControlServicer):
             raise InvalidInput(f"action: unknown {request.action!r}", field="action")
         if request.action == "resume" and view.state != "paused":
             raise Conflict(f"{request.name} is not paused")
+        if request.action == "start" and 0 < request.after_run < view.run:
+            return control.DesireReply(changed=False, run=view.run)
         changed = view.state != ACTIONS[request.action]
         view.state = ACTIONS[request.action]
         view.run += changed and request.action == "start"
@@ -185,11 +198,24 @@ class FakeCrawlerControl(control_pb2_grpc.CrawlerControlServicer):
         )
 
     async def ListResources(  # noqa: N802
-        self, request: Empty, context: Context
+        self, request: control.ListRequest, context: Context
     ) -> control.ResourceList:
         await self._master.enter("ListResources", context)
-        listed = control.ResourceList()
-        for _, view in sorted(self._master.resources.items()):
+        fitting = [
+            view
+            for name, view in sorted(self._master.resources.items())
+            if name.startswith(request.prefix) and request.contains.lower() in name.lower()
+        ]
+        totals = Counter(view.state for view in fitting)
+        behind = [
+            view
+            for view in fitting
+            if view.name > request.cursor and request.state in ("", view.state)
+        ]
+        shown = behind[: request.limit or None]
+        listed = control.ResourceList(totals=totals)
+        listed.next = shown[-1].name if len(shown) < len(behind) else ""
+        for view in shown:
             listed.resources.add().CopyFrom(view)
             listed.resources[-1].definition_json = ""
         return listed
@@ -200,9 +226,23 @@ class FakeCrawlerControl(control_pb2_grpc.CrawlerControlServicer):
         await self._master.enter("GetResource", context)
         return self._master.view(request.name)
 
-    async def ListNodes(self, request: Empty, context: Context) -> control.NodeList:  # noqa: N802
+    async def ListNodes(  # noqa: N802
+        self, request: control.NodesRequest, context: Context
+    ) -> control.NodeList:
         await self._master.enter("ListNodes", context)
-        return control.NodeList(nodes=self._master.nodes)
+        return control.NodeList(**page_of(self._master.nodes, request.limit, request.cursor))
+
+    async def Watch(  # noqa: N802
+        self, request: control.WatchRequest, context: Context
+    ) -> AsyncGenerator[control.Notice]:
+        await self._master.enter("Watch", context)
+        at = int(request.cursor.rpartition(".")[2] or 0)
+        yield control.Notice(cursor=f"x.{at}")
+        for notice in self._master.notices[at:]:
+            yield notice
+        if isinstance(self._master.watch_ends, CrawlerError):
+            raise self._master.watch_ends
+        await self._master.watch_ends.wait()
 
     async def DrainNode(  # noqa: N802
         self, request: control.DrainRequest, context: Context

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crawler.errors import StoreUnavailable
 from crawler.model import (
     Event,
     ItemRecord,
+    JournalRecord,
+    KeptAnswer,
     PageRecord,
     PageState,
     Progress,
@@ -29,6 +31,7 @@ class FakeResults:
     run_records: dict[str, list[RunRecord]] = field(default_factory=dict)
     sink_records: dict[str, list[SinkRecord]] = field(default_factory=dict)
     figures: dict[str, Stats] = field(default_factory=dict)
+    answers: dict[str, KeptAnswer] = field(default_factory=dict)
     away: str = ""
 
     def _reach(self) -> None:
@@ -94,6 +97,28 @@ class FakeResults:
     ) -> Sequence[Event]:
         self._reach()
         return [e for e in self.event_records.get(resource_id, []) if e.seq > after][:limit]
+
+    async def journal(
+        self, *, before: int = 2**63 - 1, limit: int = 100
+    ) -> Sequence[JournalRecord]:
+        self._reach()
+        found = [
+            JournalRecord(e.seq, e.at, e.kind, e.detail, e.node, id_, "")
+            for id_, told in self.event_records.items()
+            for e in told
+            if e.seq < before
+        ]
+        return sorted(found, key=lambda each: -each.seq)[:limit]
+
+    async def begin_answer(self, key: str, digest: bytes, plan: str) -> KeptAnswer:
+        self._reach()
+        return self.answers.setdefault(key, KeptAnswer(digest, plan))
+
+    async def end_answer(self, key: str, digest: bytes, status: int, body: str) -> None:
+        self._reach()
+        kept = self.answers[key]
+        if kept.digest == digest and not kept.status:
+            self.answers[key] = replace(kept, status=status, body=body)
 
 
 def item(seq: int, **fields: object) -> ItemRecord:

@@ -25,13 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\rcontrol.proto\x1a\x1bgoogle/protobuf/empty.proto\"G\n\nPutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65\x66inition_json\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"c\n\x08PutReply\x12\x13\n\x0bresource_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07\x63reated\x18\x04 \x01(\x08\x12\x0f\n\x07\x63hanged\x18\x05 \x01(\x08\"\x1b\n\x0bNameRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"-\n\rDesireRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\"+\n\x0b\x44\x65sireReply\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\x12\x0b\n\x03run\x18\x02 \x01(\x05\"i\n\x0cRetryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0b\n\x03run\x18\x04 \x01(\x03\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x12\r\n\x05\x61\x66ter\x18\x06 \x01(\x03\"6\n\nRetryReply\x12\x0b\n\x03run\x18\x01 \x01(\x03\x12\r\n\x05pages\x18\x02 \x01(\x03\x12\x0c\n\x04next\x18\x03 \x01(\x03\"*\n\x0c\x44rainRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04undo\x18\x02 \x01(\x08\"\xaa\x02\n\x0cResourceView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rassigned_node\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x15\n\rcreation_time\x18\x05 \x01(\x03\x12\r\n\x05state\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0b\n\x03run\x18\x08 \x01(\x05\x12\x10\n\x08revision\x18\t \x01(\x03\x12\x17\n\x0f\x64\x65\x66inition_json\x18\n \x01(\t\x12\x1b\n\x13\x64\x65\x66inition_revision\x18\x0b \x01(\x03\x12\x10\n\x08\x64\x65\x63ision\x18\x0c \x01(\t\x12\x12\n\ndecided_at\x18\r \x01(\x01\x12\x18\n\x05parts\x18\x0e \x03(\x0b\x32\t.PartView\x12\r\n\x05owner\x18\x0f \x01(\t\"\x89\x01\n\x08PartView\x12\x15\n\rassigned_node\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12\x10\n\x08\x64\x65\x63ision\x18\x06 \x01(\t\x12\x12\n\ndecided_at\x18\x07 \x01(\x01\"0\n\x0cResourceList\x12 \n\tresources\x18\x01 \x03(\x0b\x32\r.ResourceView\"\xd2\x01\n\x08NodeView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0e\n\x06leader\x18\x04 \x01(\x08\x12\x0e\n\x06\x61\x63tive\x18\x05 \x01(\x03\x12\x11\n\tresources\x18\x06 \x01(\x03\x12\x0f\n\x07\x64rained\x18\x07 \x01(\x08\x12\x0e\n\x06native\x18\x08 \x01(\x08\x12\x10\n\x08uptime_s\x18\t \x01(\x01\x12\x0f\n\x07version\x18\n \x01(\t\x12\x0f\n\x07trouble\x18\x0b \x01(\t\x12\x10\n\x08unsigned\x18\x0c \x01(\x08\"$\n\x08NodeList\x12\x18\n\x05nodes\x18\x01 \x03(\x0b\x32\t.NodeView2\xd5\x02\n\x0e\x43rawlerControl\x12%\n\x0bPutResource\x12\x0b.PutRequest\x1a\t.PutReply\x12*\n\nSetDesired\x12\x0e.DesireRequest\x1a\x0c.DesireReply\x12(\n\nRetryPages\x12\r.RetryRequest\x1a\x0b.RetryReply\x12\x36\n\rListResources\x12\x16.google.protobuf.Empty\x1a\r.ResourceList\x12*\n\x0bGetResource\x12\x0c.NameRequest\x1a\r.ResourceView\x12.\n\tListNodes\x12\x16.google.protobuf.Empty\x1a\t.NodeList\x12\x32\n\tDrainNode\x12\r.DrainRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\rcontrol.proto\x1a\x1bgoogle/protobuf/empty.proto\"G\n\nPutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65\x66inition_json\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"c\n\x08PutReply\x12\x13\n\x0bresource_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07\x63reated\x18\x04 \x01(\x08\x12\x0f\n\x07\x63hanged\x18\x05 \x01(\x08\"\x1b\n\x0bNameRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\rDesireRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x11\n\tafter_run\x18\x03 \x01(\x05\"+\n\x0b\x44\x65sireReply\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\x12\x0b\n\x03run\x18\x02 \x01(\x05\"i\n\x0cRetryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0b\n\x03run\x18\x04 \x01(\x03\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x12\r\n\x05\x61\x66ter\x18\x06 \x01(\x03\"6\n\nRetryReply\x12\x0b\n\x03run\x18\x01 \x01(\x03\x12\r\n\x05pages\x18\x02 \x01(\x03\x12\x0c\n\x04next\x18\x03 \x01(\x03\"*\n\x0c\x44rainRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04undo\x18\x02 \x01(\x08\"\xaa\x02\n\x0cResourceView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rassigned_node\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x15\n\rcreation_time\x18\x05 \x01(\x03\x12\r\n\x05state\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0b\n\x03run\x18\x08 \x01(\x05\x12\x10\n\x08revision\x18\t \x01(\x03\x12\x17\n\x0f\x64\x65\x66inition_json\x18\n \x01(\t\x12\x1b\n\x13\x64\x65\x66inition_revision\x18\x0b \x01(\x03\x12\x10\n\x08\x64\x65\x63ision\x18\x0c \x01(\t\x12\x12\n\ndecided_at\x18\r \x01(\x01\x12\x18\n\x05parts\x18\x0e \x03(\x0b\x32\t.PartView\x12\r\n\x05owner\x18\x0f \x01(\t\"\x89\x01\n\x08PartView\x12\x15\n\rassigned_node\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12\x10\n\x08\x64\x65\x63ision\x18\x06 \x01(\t\x12\x12\n\ndecided_at\x18\x07 \x01(\x01\"]\n\x0bListRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06prefix\x18\x04 \x01(\t\x12\x10\n\x08\x63ontains\x18\x05 \x01(\t\"\x98\x01\n\x0cResourceList\x12 \n\tresources\x18\x01 \x03(\x0b\x32\r.ResourceView\x12\x0c\n\x04next\x18\x02 \x01(\t\x12)\n\x06totals\x18\x03 \x03(\x0b\x32\x19.ResourceList.TotalsEntry\x1a-\n\x0bTotalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"-\n\x0cNodesRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\xd2\x01\n\x08NodeView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0e\n\x06leader\x18\x04 \x01(\x08\x12\x0e\n\x06\x61\x63tive\x18\x05 \x01(\x03\x12\x11\n\tresources\x18\x06 \x01(\x03\x12\x0f\n\x07\x64rained\x18\x07 \x01(\x08\x12\x0e\n\x06native\x18\x08 \x01(\x08\x12\x10\n\x08uptime_s\x18\t \x01(\x01\x12\x0f\n\x07version\x18\n \x01(\t\x12\x0f\n\x07trouble\x18\x0b \x01(\t\x12\x10\n\x08unsigned\x18\x0c \x01(\x08\"2\n\x08NodeList\x12\x18\n\x05nodes\x18\x01 \x03(\x0b\x32\t.NodeView\x12\x0c\n\x04next\x18\x02 \x01(\t\"\x1e\n\x0cWatchRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"\xad\x02\n\x06Notice\x12\x1a\n\x04kind\x18\x01 \x01(\x0e\x32\x0c.Notice.Kind\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\n\n\x02\x61t\x18\x03 \x01(\x01\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\n\n\x02id\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0b\n\x03run\x18\x08 \x01(\x05\x12\x0f\n\x07\x61\x64\x64ress\x18\t \x01(\t\"\x93\x01\n\x04Kind\x12\r\n\tHEARTBEAT\x10\x00\x12\t\n\x05RESET\x10\x01\x12\x14\n\x10RESOURCE_CHANGED\x10\x02\x12\x11\n\rTASK_FINISHED\x10\x03\x12\x14\n\x10RESOURCE_DELETED\x10\x04\x12\x0f\n\x0bNODE_JOINED\x10\x05\x12\r\n\tNODE_LOST\x10\x06\x12\x12\n\x0eLEADER_CHANGED\x10\x07\x32\xe5\x02\n\x0e\x43rawlerControl\x12%\n\x0bPutResource\x12\x0b.PutRequest\x1a\t.PutReply\x12*\n\nSetDesired\x12\x0e.DesireRequest\x1a\x0c.DesireReply\x12(\n\nRetryPages\x12\r.RetryRequest\x1a\x0b.RetryReply\x12,\n\rListResources\x12\x0c.ListRequest\x1a\r.ResourceList\x12*\n\x0bGetResource\x12\x0c.NameRequest\x1a\r.ResourceView\x12%\n\tListNodes\x12\r.NodesRequest\x1a\t.NodeList\x12!\n\x05Watch\x12\r.WatchRequest\x1a\x07.Notice0\x01\x12\x32\n\tDrainNode\x12\r.DrainRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_RESOURCELIST_TOTALSENTRY']._loaded_options = None
+  _globals['_RESOURCELIST_TOTALSENTRY']._serialized_options = b'8\001'
   _globals['_PUTREQUEST']._serialized_start=46
   _globals['_PUTREQUEST']._serialized_end=117
   _globals['_PUTREPLY']._serialized_start=119
@@ -39,25 +41,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NAMEREQUEST']._serialized_start=220
   _globals['_NAMEREQUEST']._serialized_end=247
   _globals['_DESIREREQUEST']._serialized_start=249
-  _globals['_DESIREREQUEST']._serialized_end=294
-  _globals['_DESIREREPLY']._serialized_start=296
-  _globals['_DESIREREPLY']._serialized_end=339
-  _globals['_RETRYREQUEST']._serialized_start=341
-  _globals['_RETRYREQUEST']._serialized_end=446
-  _globals['_RETRYREPLY']._serialized_start=448
-  _globals['_RETRYREPLY']._serialized_end=502
-  _globals['_DRAINREQUEST']._serialized_start=504
-  _globals['_DRAINREQUEST']._serialized_end=546
-  _globals['_RESOURCEVIEW']._serialized_start=549
-  _globals['_RESOURCEVIEW']._serialized_end=847
-  _globals['_PARTVIEW']._serialized_start=850
-  _globals['_PARTVIEW']._serialized_end=987
-  _globals['_RESOURCELIST']._serialized_start=989
-  _globals['_RESOURCELIST']._serialized_end=1037
-  _globals['_NODEVIEW']._serialized_start=1040
-  _globals['_NODEVIEW']._serialized_end=1250
-  _globals['_NODELIST']._serialized_start=1252
-  _globals['_NODELIST']._serialized_end=1288
-  _globals['_CRAWLERCONTROL']._serialized_start=1291
-  _globals['_CRAWLERCONTROL']._serialized_end=1632
+  _globals['_DESIREREQUEST']._serialized_end=313
+  _globals['_DESIREREPLY']._serialized_start=315
+  _globals['_DESIREREPLY']._serialized_end=358
+  _globals['_RETRYREQUEST']._serialized_start=360
+  _globals['_RETRYREQUEST']._serialized_end=465
+  _globals['_RETRYREPLY']._serialized_start=467
+  _globals['_RETRYREPLY']._serialized_end=521
+  _globals['_DRAINREQUEST']._serialized_start=523
+  _globals['_DRAINREQUEST']._serialized_end=565
+  _globals['_RESOURCEVIEW']._serialized_start=568
+  _globals['_RESOURCEVIEW']._serialized_end=866
+  _globals['_PARTVIEW']._serialized_start=869
+  _globals['_PARTVIEW']._serialized_end=1006
+  _globals['_LISTREQUEST']._serialized_start=1008
+  _globals['_LISTREQUEST']._serialized_end=1101
+  _globals['_RESOURCELIST']._serialized_start=1104
+  _globals['_RESOURCELIST']._serialized_end=1256
+  _globals['_RESOURCELIST_TOTALSENTRY']._serialized_start=1211
+  _globals['_RESOURCELIST_TOTALSENTRY']._serialized_end=1256
+  _globals['_NODESREQUEST']._serialized_start=1258
+  _globals['_NODESREQUEST']._serialized_end=1303
+  _globals['_NODEVIEW']._serialized_start=1306
+  _globals['_NODEVIEW']._serialized_end=1516
+  _globals['_NODELIST']._serialized_start=1518
+  _globals['_NODELIST']._serialized_end=1568
+  _globals['_WATCHREQUEST']._serialized_start=1570
+  _globals['_WATCHREQUEST']._serialized_end=1600
+  _globals['_NOTICE']._serialized_start=1603
+  _globals['_NOTICE']._serialized_end=1904
+  _globals['_NOTICE_KIND']._serialized_start=1757
+  _globals['_NOTICE_KIND']._serialized_end=1904
+  _globals['_CRAWLERCONTROL']._serialized_start=1907
+  _globals['_CRAWLERCONTROL']._serialized_end=2264
 # @@protoc_insertion_point(module_scope)

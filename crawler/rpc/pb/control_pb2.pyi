@@ -9,6 +9,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -106,20 +107,26 @@ class DesireRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
+    AFTER_RUN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     action: _builtins.str
     """pause: stop crawling, keep the run; resume: go on with it; stop: end the run; start: begin
     the next one. Anything else is refused.
+    """
+    after_run: _builtins.int
+    """start: begin the run after this one; where it has begun already, that is the answer. 0: begin
+    the next one, whatever has run.
     """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         action: _builtins.str = ...,
+        after_run: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "after_run", b"after_run", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -352,24 +359,116 @@ class PartView(_message.Message):
 Global___PartView: _TypeAlias = PartView  # noqa: Y015
 
 @_typing.final
+class ListRequest(_message.Message):
+    """Nothing given: all of them, in one answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    CONTAINS_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """0: no limit"""
+    cursor: _builtins.str
+    """next of the answer before"""
+    state: _builtins.str
+    """only those in this state"""
+    prefix: _builtins.str
+    """only those whose names begin so"""
+    contains: _builtins.str
+    """only those whose names hold this, in whatever case"""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int = ...,
+        cursor: _builtins.str = ...,
+        state: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        contains: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contains", b"contains", "cursor", b"cursor", "limit", b"limit", "prefix", b"prefix", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRequest: _TypeAlias = ListRequest  # noqa: Y015
+
+@_typing.final
 class ResourceList(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class TotalsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     RESOURCES_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    next: _builtins.str
+    """give it as cursor to go on; empty: these were the last"""
     @_builtins.property
     def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceView]: ...
+    @_builtins.property
+    def totals(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """how many are in which state, of all whose names fit"""
+
     def __init__(
         self,
         *,
         resources: _abc.Iterable[Global___ResourceView] | None = ...,
+        next: _builtins.str = ...,
+        totals: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resources", b"resources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "resources", b"resources", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResourceList: _TypeAlias = ResourceList  # noqa: Y015
+
+@_typing.final
+class NodesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """0: no limit"""
+    cursor: _builtins.str
+    """next of the answer before"""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodesRequest: _TypeAlias = NodesRequest  # noqa: Y015
 
 @_typing.final
 class NodeView(_message.Message):
@@ -436,17 +535,129 @@ class NodeList(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NODES_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    next: _builtins.str
     @_builtins.property
-    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeView]: ...
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeView]:
+        """masters, then workers"""
+
     def __init__(
         self,
         *,
         nodes: _abc.Iterable[Global___NodeView] | None = ...,
+        next: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["nodes", b"nodes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "nodes", b"nodes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NodeList: _TypeAlias = NodeList  # noqa: Y015
+
+@_typing.final
+class WatchRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """the last that was received, from whichever master; empty: from now on"""
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class Notice(_message.Message):
+    """Something that happened. It may be told twice, and states that came and went quickly not at all;
+    the last one always is.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Notice._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        HEARTBEAT: Notice._Kind.ValueType  # 0
+        """nothing; the first notice, and whenever nothing else was told for 10 s"""
+        RESET: Notice._Kind.ValueType  # 1
+        """what happened since the cursor is not known here: look at everything"""
+        RESOURCE_CHANGED: Notice._Kind.ValueType  # 2
+        """its state or run, or it is new"""
+        TASK_FINISHED: Notice._Kind.ValueType  # 3
+        """the same, and the run is over: finished, or in error"""
+        RESOURCE_DELETED: Notice._Kind.ValueType  # 4
+        NODE_JOINED: Notice._Kind.ValueType  # 5
+        NODE_LOST: Notice._Kind.ValueType  # 6
+        LEADER_CHANGED: Notice._Kind.ValueType  # 7
+        """name and address are empty while none leads"""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    HEARTBEAT: Notice.Kind.ValueType  # 0
+    """nothing; the first notice, and whenever nothing else was told for 10 s"""
+    RESET: Notice.Kind.ValueType  # 1
+    """what happened since the cursor is not known here: look at everything"""
+    RESOURCE_CHANGED: Notice.Kind.ValueType  # 2
+    """its state or run, or it is new"""
+    TASK_FINISHED: Notice.Kind.ValueType  # 3
+    """the same, and the run is over: finished, or in error"""
+    RESOURCE_DELETED: Notice.Kind.ValueType  # 4
+    NODE_JOINED: Notice.Kind.ValueType  # 5
+    NODE_LOST: Notice.Kind.ValueType  # 6
+    LEADER_CHANGED: Notice.Kind.ValueType  # 7
+    """name and address are empty while none leads"""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    kind: Global___Notice.Kind.ValueType
+    cursor: _builtins.str
+    """Where to go on once this is dealt with; empty: more of the same moment follows."""
+    at: _builtins.float
+    """Unix seconds by this master's clock"""
+    name: _builtins.str
+    """of the resource; of a node its id"""
+    id: _builtins.str
+    """of the resource"""
+    state: _builtins.str
+    reason: _builtins.str
+    run: _builtins.int
+    address: _builtins.str
+    """of a node"""
+    def __init__(
+        self,
+        *,
+        kind: Global___Notice.Kind.ValueType = ...,
+        cursor: _builtins.str = ...,
+        at: _builtins.float = ...,
+        name: _builtins.str = ...,
+        id: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        run: _builtins.int = ...,
+        address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "at", b"at", "cursor", b"cursor", "id", b"id", "kind", b"kind", "name", b"name", "reason", b"reason", "run", b"run", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Notice: _TypeAlias = Notice  # noqa: Y015

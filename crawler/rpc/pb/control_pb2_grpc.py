@@ -52,7 +52,7 @@ class CrawlerControlStub:
                 _registered_method=True)
         self.ListResources = channel.unary_unary(
                 '/CrawlerControl/ListResources',
-                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                request_serializer=control__pb2.ListRequest.SerializeToString,
                 response_deserializer=control__pb2.ResourceList.FromString,
                 _registered_method=True)
         self.GetResource = channel.unary_unary(
@@ -62,8 +62,13 @@ class CrawlerControlStub:
                 _registered_method=True)
         self.ListNodes = channel.unary_unary(
                 '/CrawlerControl/ListNodes',
-                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                request_serializer=control__pb2.NodesRequest.SerializeToString,
                 response_deserializer=control__pb2.NodeList.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/CrawlerControl/Watch',
+                request_serializer=control__pb2.WatchRequest.SerializeToString,
+                response_deserializer=control__pb2.Notice.FromString,
                 _registered_method=True)
         self.DrainNode = channel.unary_unary(
                 '/CrawlerControl/DrainNode',
@@ -97,7 +102,7 @@ class CrawlerControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListResources(self, request, context):
-        """All resources by name, without their definitions.
+        """Resources by name, without their definitions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,6 +117,15 @@ class CrawlerControlServicer:
 
     def ListNodes(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Tells what happens, as it happens, and on resuming what has happened meanwhile. It ends after some
+        minutes, and where the caller reads too slowly (RESOURCE_EXHAUSTED); then go on with the last
+        cursor, here or at another master.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -143,7 +157,7 @@ def add_CrawlerControlServicer_to_server(servicer, server):
             ),
             'ListResources': grpc.unary_unary_rpc_method_handler(
                     servicer.ListResources,
-                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    request_deserializer=control__pb2.ListRequest.FromString,
                     response_serializer=control__pb2.ResourceList.SerializeToString,
             ),
             'GetResource': grpc.unary_unary_rpc_method_handler(
@@ -153,8 +167,13 @@ def add_CrawlerControlServicer_to_server(servicer, server):
             ),
             'ListNodes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNodes,
-                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    request_deserializer=control__pb2.NodesRequest.FromString,
                     response_serializer=control__pb2.NodeList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=control__pb2.WatchRequest.FromString,
+                    response_serializer=control__pb2.Notice.SerializeToString,
             ),
             'DrainNode': grpc.unary_unary_rpc_method_handler(
                     servicer.DrainNode,
@@ -268,7 +287,7 @@ class CrawlerControl:
             request,
             target,
             '/CrawlerControl/ListResources',
-            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            control__pb2.ListRequest.SerializeToString,
             control__pb2.ResourceList.FromString,
             options,
             channel_credentials,
@@ -322,8 +341,35 @@ class CrawlerControl:
             request,
             target,
             '/CrawlerControl/ListNodes',
-            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            control__pb2.NodesRequest.SerializeToString,
             control__pb2.NodeList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/CrawlerControl/Watch',
+            control__pb2.WatchRequest.SerializeToString,
+            control__pb2.Notice.FromString,
             options,
             channel_credentials,
             insecure,

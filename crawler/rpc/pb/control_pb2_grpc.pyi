@@ -40,11 +40,16 @@ class CrawlerControlStub:
     """Changes what is wanted of a resource; the answer means that it is so, durably."""
     RetryPages: _grpc.UnaryUnaryMultiCallable[_control_pb2.RetryRequest, _control_pb2.RetryReply]
     """Makes failed pages of the latest run pending again; a run that was over goes on with them."""
-    ListResources: _grpc.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.ResourceList]
-    """All resources by name, without their definitions."""
+    ListResources: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListRequest, _control_pb2.ResourceList]
+    """Resources by name, without their definitions."""
     GetResource: _grpc.UnaryUnaryMultiCallable[_control_pb2.NameRequest, _control_pb2.ResourceView]
     """One resource with its definition."""
-    ListNodes: _grpc.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.NodeList]
+    ListNodes: _grpc.UnaryUnaryMultiCallable[_control_pb2.NodesRequest, _control_pb2.NodeList]
+    Watch: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.Notice]
+    """Tells what happens, as it happens, and on resuming what has happened meanwhile. It ends after some
+    minutes, and where the caller reads too slowly (RESOURCE_EXHAUSTED); then go on with the last
+    cursor, here or at another master.
+    """
     DrainNode: _grpc.UnaryUnaryMultiCallable[_control_pb2.DrainRequest, _empty_pb2.Empty]
     """Takes all work from a worker and gives it no more, until it is undone."""
 
@@ -57,11 +62,16 @@ class CrawlerControlAsyncStub(CrawlerControlStub):
     """Changes what is wanted of a resource; the answer means that it is so, durably."""
     RetryPages: _aio.UnaryUnaryMultiCallable[_control_pb2.RetryRequest, _control_pb2.RetryReply]  # type: ignore[assignment]
     """Makes failed pages of the latest run pending again; a run that was over goes on with them."""
-    ListResources: _aio.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.ResourceList]  # type: ignore[assignment]
-    """All resources by name, without their definitions."""
+    ListResources: _aio.UnaryUnaryMultiCallable[_control_pb2.ListRequest, _control_pb2.ResourceList]  # type: ignore[assignment]
+    """Resources by name, without their definitions."""
     GetResource: _aio.UnaryUnaryMultiCallable[_control_pb2.NameRequest, _control_pb2.ResourceView]  # type: ignore[assignment]
     """One resource with its definition."""
-    ListNodes: _aio.UnaryUnaryMultiCallable[_empty_pb2.Empty, _control_pb2.NodeList]  # type: ignore[assignment]
+    ListNodes: _aio.UnaryUnaryMultiCallable[_control_pb2.NodesRequest, _control_pb2.NodeList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.Notice]  # type: ignore[assignment]
+    """Tells what happens, as it happens, and on resuming what has happened meanwhile. It ends after some
+    minutes, and where the caller reads too slowly (RESOURCE_EXHAUSTED); then go on with the last
+    cursor, here or at another master.
+    """
     DrainNode: _aio.UnaryUnaryMultiCallable[_control_pb2.DrainRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Takes all work from a worker and gives it no more, until it is undone."""
 
@@ -93,10 +103,10 @@ class CrawlerControlServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ListResources(
         self,
-        request: _empty_pb2.Empty,
+        request: _control_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ResourceList, _abc.Awaitable[_control_pb2.ResourceList]]:
-        """All resources by name, without their definitions."""
+        """Resources by name, without their definitions."""
 
     @_abc_1.abstractmethod
     def GetResource(
@@ -109,9 +119,20 @@ class CrawlerControlServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ListNodes(
         self,
-        request: _empty_pb2.Empty,
+        request: _control_pb2.NodesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.NodeList, _abc.Awaitable[_control_pb2.NodeList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _control_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_control_pb2.Notice], _abc.AsyncIterator[_control_pb2.Notice]]:
+        """Tells what happens, as it happens, and on resuming what has happened meanwhile. It ends after some
+        minutes, and where the caller reads too slowly (RESOURCE_EXHAUSTED); then go on with the last
+        cursor, here or at another master.
+        """
 
     @_abc_1.abstractmethod
     def DrainNode(

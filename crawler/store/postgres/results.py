@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, Stats
+from crawler.model import (
+    Event,
+    ItemRecord,
+    JournalRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    RunRecord,
+    Stats,
+)
 from crawler.store import statements
 from crawler.store.keeping import check_kept
 from crawler.store.paging import bounded, item_of, no_run, page_of, pages_statement, seq_of
@@ -65,6 +74,12 @@ async def events(tx: Transaction, resource_id: str, after: int, limit: int) -> l
     """Events with a seq above ``after``."""
     asked = {"resource_id": resource_id, "after": after, "limit": bounded(limit)}
     return [Event(*row) for row in await tx.all(_SQL["list_events"], asked)]
+
+
+async def journal(tx: Transaction, before: int, limit: int) -> list[JournalRecord]:
+    """Events of all resources with a seq below ``before``, the newest first."""
+    asked = {"before": before, "limit": bounded(limit)}
+    return [JournalRecord(*row) for row in await tx.all(_SQL["list_journal"], asked)]
 
 
 async def runs(tx: Transaction, resource_id: str) -> dict[int, RunRecord]:

@@ -10,7 +10,9 @@ from crawler.model import (
     Event,
     Failures,
     ItemRecord,
+    JournalRecord,
     Keep,
+    KeptAnswer,
     PageRecord,
     PageState,
     Progress,
@@ -22,6 +24,7 @@ from crawler.model import (
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
 from crawler.store.postgres import (
+    answers,
     ledger,
     outbox,
     purging,
@@ -172,6 +175,17 @@ class PostgresStore:
         self, resource_id: str, *, after: int = 0, limit: int = 100
     ) -> Sequence[Event]:
         return await self._database.read(lambda tx: results.events(tx, resource_id, after, limit))
+
+    async def journal(self, *, before: int = LAST, limit: int = 100) -> Sequence[JournalRecord]:
+        return await self._database.read(lambda tx: results.journal(tx, before, limit))
+
+    async def begin_answer(self, key: str, digest: bytes, plan: str) -> KeptAnswer:
+        return await self._database.write("answer", lambda tx: answers.begin(tx, key, digest, plan))
+
+    async def end_answer(self, key: str, digest: bytes, status: int, body: str) -> None:
+        await self._database.write(
+            "answered", lambda tx: answers.end(tx, key, digest, status, body)
+        )
 
     async def check(self) -> Mapping[str, Any]:
         row = await self._database.read(ledger.health)

@@ -7,7 +7,16 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crawler.model import Event, ItemRecord, PageRecord, PageState, Progress, RunRecord, Stats
+from crawler.model import (
+    Event,
+    ItemRecord,
+    JournalRecord,
+    PageRecord,
+    PageState,
+    Progress,
+    RunRecord,
+    Stats,
+)
 from crawler.store import statements
 from crawler.store.keeping import check_kept
 from crawler.store.paging import bounded, item_of, no_run, page_of, pages_statement, seq_of
@@ -78,6 +87,12 @@ def events(connection: sqlite3.Connection, resource_id: str, after: int, limit: 
     """Events with a seq above ``after``."""
     asked = {"resource_id": resource_id, "after": after, "limit": bounded(limit)}
     return [Event(*row) for row in connection.execute(_SQL["list_events"], asked)]
+
+
+def journal(connection: sqlite3.Connection, before: int, limit: int) -> list[JournalRecord]:
+    """Events of all resources with a seq below ``before``, the newest first."""
+    asked = {"before": before, "limit": bounded(limit)}
+    return [JournalRecord(*row) for row in connection.execute(_SQL["list_journal"], asked)]
 
 
 def runs(connection: sqlite3.Connection, resource_id: str) -> dict[int, RunRecord]:

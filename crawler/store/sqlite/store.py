@@ -14,7 +14,9 @@ from crawler.model import (
     Event,
     Failures,
     ItemRecord,
+    JournalRecord,
     Keep,
+    KeptAnswer,
     PageRecord,
     PageState,
     Progress,
@@ -25,7 +27,16 @@ from crawler.model import (
     Stats,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
-from crawler.store.sqlite import ledger, outbox, purging, results, retrying, schema, trimming
+from crawler.store.sqlite import (
+    answers,
+    ledger,
+    outbox,
+    purging,
+    results,
+    retrying,
+    schema,
+    trimming,
+)
 from crawler.store.sqlite.budgets import SqliteBudgets
 from crawler.store.sqlite.claimants import Notes, Process, this_process
 from crawler.store.sqlite.connection import Connection
@@ -209,6 +220,17 @@ class SqliteStore:
         self, resource_id: str, *, after: int = 0, limit: int = 100
     ) -> Sequence[Event]:
         return await self._reader.read(lambda c: results.events(c, resource_id, after, limit))
+
+    async def journal(self, *, before: int = LAST, limit: int = 100) -> Sequence[JournalRecord]:
+        return await self._reader.read(lambda c: results.journal(c, before, limit))
+
+    async def begin_answer(self, key: str, digest: bytes, plan: str) -> KeptAnswer:
+        return await self._writer.write(
+            "answer", lambda c: answers.begin(c, key, digest, plan, self._clock.wall())
+        )
+
+    async def end_answer(self, key: str, digest: bytes, status: int, body: str) -> None:
+        await self._writer.write("answered", lambda c: answers.end(c, key, digest, status, body))
 
     async def check(self) -> Mapping[str, Any]:
         version = await self._reader.read(schema.version_of)

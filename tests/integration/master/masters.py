@@ -20,6 +20,7 @@ from crawler.coordination.session import Session, open_session
 from crawler.coordination.statuses import write_statuses
 from crawler.definition import from_json
 from crawler.errors import NoLeader
+from crawler.master.feed import Feed
 from crawler.master.fence import Fence
 from crawler.master.leader import Leader
 from crawler.master.master import Master
@@ -112,9 +113,10 @@ async def a_master(
         catalog = Catalog(etcd, CLOCK)
         master = Master(etcd, catalog, fence, clock)
         router = Router(master, channels, mark)
+        feed = Feed(catalog, CLOCK, kept=200, heartbeat_s=0.5)
         services = (
             crawler_master(MasterService(router)),
-            crawler_control(ControlService(router, master, CLOCK)),
+            crawler_control(ControlService(router, master, feed, CLOCK)),
         )
         async with serve(
             "127.0.0.1:0",
@@ -130,6 +132,7 @@ async def a_master(
             keepalive = asyncio.create_task(session.run())
             await catalog.synced()
             task = asyncio.create_task(master.run(session, election))
+            telling = asyncio.create_task(feed.run())
             running = Running(
                 etcd,
                 catalog,
@@ -145,9 +148,11 @@ async def a_master(
                 await running.sees(lambda c: c.leader is not None)
                 yield running
             finally:
-                for each in (task, keepalive, following):
+                feed.close()
+                loops = (task, keepalive, following, telling)
+                for each in loops:
                     each.cancel()
-                await asyncio.gather(task, keepalive, following, return_exceptions=True)
+                await asyncio.gather(*loops, return_exceptions=True)
                 await channels.close()
 
 

@@ -29,7 +29,9 @@ from crawler.rpc.calls import Channels, MasterCalls
 from crawler.rpc.pb.control_pb2 import (
     DesireRequest,
     DrainRequest,
+    ListRequest,
     NameRequest,
+    NodesRequest,
     PutRequest,
     RetryRequest,
 )
@@ -101,6 +103,33 @@ async def test_every_write_through_a_follower(etcd: EtcdServer, fence: MemoryFen
         assert [r.name for r in (await calls.list_resources()).resources] == ["a"]
         await calls.delete_resource(ResourceSpec(name="a"))
         assert not (await calls.list_resources()).resources
+
+
+async def test_a_list_holds_what_was_answered_before_whichever_master_is_asked(
+    etcd: EtcdServer, fence: MemoryFence
+) -> None:
+    async with pair(etcd, fence) as (leader, follower, _worker):
+        for number in range(6):
+            name = f"r{number}"
+            await leader.calls.add_resource(ResourceSpec(name=name))
+            if number == 3:  # somebody else's, which no watch of ours tells of
+                await leader.etcd.txn([], [put_op("/zzz", b"")])
+            cursor, found = "", []
+            while True:
+                page = await follower.calls.list_resources(ListRequest(limit=2, cursor=cursor))
+                found += [view.name for view in page.resources]
+                assert dict(page.totals) == {"assigned": number + 1}
+                if not page.next:
+                    break
+                cursor = page.next
+            assert found == [f"r{n}" for n in range(number + 1)]
+        await leader.calls.delete_resource(ResourceSpec(name="r1"))
+        request = ListRequest(prefix="r", contains="R1", state="assigned")
+        assert not (await follower.calls.list_resources(request)).resources
+        with pytest.raises(InvalidInput, match="state: one of"):
+            await follower.calls.list_resources(ListRequest(state="busy"))
+        nodes = await follower.calls.list_nodes(NodesRequest(limit=1))
+        assert [node.id for node in nodes.nodes] == ["go.micro.server.worker-1"]
 
 
 @pytest.mark.threat(3, 24)

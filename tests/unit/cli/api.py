@@ -69,6 +69,10 @@ class Api:
             "GET /crawler/resource/shop/runs": {"runs": [RESOURCE["progress"]]},
             "GET /crawler/resource/shop/pages": {"pages": [PAGE], "next": ""},
             "GET /crawler/resource/shop/events": {"events": [EVENT], "next": ""},
+            "GET /crawler/event": {
+                "events": [{**EVENT, "resource_id": "1621665639791857664", "name": "shop"}],
+                "next": "",
+            },
             "GET /crawler/node": {"nodes": [NODE, WORKER]},
         }
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from crawler.client import Change, Client, Placement, Retried, SyncClient
+from crawler.client import Change, Client, Placement, Retried, SyncClient, Wished
 from crawler.errors import (
     Conflict,
     CrawlerError,
@@ -103,6 +103,19 @@ async def test_lists_are_complete(cluster: FakeCluster, client: Client) -> None:
     listed = await client.resources()
     assert [each.name for each in listed] == sorted(cluster.master.resources)
     assert await client.resources(State.PAUSED) == ()
+    found = await client.resources(contains="N000", page_size=3)
+    assert [each.name for each in found] == [f"n000{n}" for n in range(10)]
+    page = await client.resource_page(prefix="n12", limit=2, cursor="n1200")
+    assert [each.name for each in page.resources] == ["n1201", "n1202"]
+    assert (page.next, sum(page.totals.values())) == ("", 3)
+
+
+async def test_a_start_with_a_key_is_one_run(cluster: FakeCluster, client: Client) -> None:
+    await client.put("a", SHOP)
+    for run in (2, 2):
+        cluster.master.resources["a"].state = "finished"
+        assert await client.start("a", key="k") == Wished(True, run)
+    assert (await client.start("a")).run == 3
 
 
 async def test_steering_and_nodes(cluster: FakeCluster, client: Client) -> None:

@@ -11,9 +11,10 @@ from crawler.coordination.election import election_value
 from crawler.coordination.etcd import KeyValue
 from crawler.coordination.index import Index
 from crawler.coordination.registry import native_metadata, node_record, registry_key
-from crawler.coordination.signing import SIGNATURE, Seal, read_seal
+from crawler.coordination.signing import SIGNATURE, Keyring, Seal, read_seal
 from crawler.errors import Misconfigured
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE, Node
+from tests.fakes.clock import SleepClock
 
 pytestmark = pytest.mark.threat(2, 5)
 
@@ -72,6 +73,56 @@ def test_without_a_secret_everything_is_believed() -> None:
     index.put(record(WORKER))
     assert WORKER.id in index.workers
     assert Seal().sign(WORKER, 7) == WORKER
+
+
+def test_two_secrets_go_for_each_other_while_one_is_replaced() -> None:
+    old, new = OURS, Seal(b"the next secret of it")
+    both = Seal(new.secret, (b"a secret of this cluster",))
+    for signer, reader, believed in (
+        (old, both, True),
+        (both, old, True),
+        (both, new, True),
+        (new, both, True),
+        (new, old, False),
+        (old, new, False),
+    ):
+        node = replace(full(WORKER, seal=signer), lease=LEASE)
+        assert reader.genuine(node) is believed
+    assert both.newest(replace(full(WORKER, seal=both), lease=LEASE))
+    assert not both.newest(replace(full(WORKER, seal=old), lease=LEASE))
+    assert both.knows("a secret of this cluster")
+    assert not both.knows("a secret of nobody")
+    assert not Seal().knows("")
+
+
+def test_records_are_judged_again_by_new_secrets() -> None:
+    index = Index(PREFIX, OURS)
+    index.put(record(full(WORKER, seal=THEIRS)))
+    assert not index.workers
+    index.reseal(THEIRS)
+    assert WORKER.id in index.workers
+    index.reseal(OURS)
+    assert not index.workers
+    index.drop(registry_key(WORKER), 9)
+    index.reseal(THEIRS)
+    assert not index.workers
+
+
+def test_a_keyring_keeps_what_was_good(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("0123456789abcdef\n")
+    keyring = Keyring(str(file), SleepClock())
+    told: list[Seal] = []
+    keyring.tell(told.append)
+    for broken in ("short", "\n".join(str(n) * 16 for n in range(5)), ""):
+        file.write_text(broken)
+        with pytest.raises(Misconfigured):
+            keyring.renew()
+    assert keyring.seal.knows("0123456789abcdef")
+    file.write_text("fedcba9876543210\n\n 0123456789abcdef \n")
+    keyring.renew()
+    keyring.renew()
+    assert told == [Seal(b"fedcba9876543210", (b"0123456789abcdef",))]
 
 
 def candidate(address: str, lease: int = LEASE) -> KeyValue:

@@ -24,6 +24,7 @@ SUBJECTS = (
     "retrying",
     "trimming",
     "heritage",
+    "answers",
 )
 BACKENDS = ("sqlite", "postgres")
 ALL = [
@@ -37,6 +38,7 @@ SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_sto
     "select_runs_progress",
     "select_old_runs",  # thousands of runs at most
     "count_kinds",  # asked when a run is over, or by hand
+    "prune_answers",  # a hundred
     "keep_urls",  # so many pages as it is told
 }
 

@@ -177,7 +177,7 @@ async def test_lists_go_by_cursor_and_filter(
     cluster.master.resources["b"].state = "paused"
     seen, after = [], ""
     while True:
-        params = {"limit": "3", "after": after}
+        params = {"limit": "3", "cursor": after}
         async with http.get(RESOURCE, params=params) as response:
             _, body = await answer(response)
         seen += [each["name"] for each in body["resources"]]
@@ -195,7 +195,7 @@ async def test_items_go_by_cursor(cluster: FakeCluster, http: aiohttp.ClientSess
     cluster.results.item_records[str(FIRST_ID)] = [item(n, name=f"é{n}") for n in range(1, 6)]
     async with http.get(f"{RESOURCE}/a/items", params={"limit": "3"}) as response:
         _, first = await answer(response)
-    async with http.get(f"{RESOURCE}/a/items", params={"after": first["next"]}) as response:
+    async with http.get(f"{RESOURCE}/a/items", params={"cursor": first["next"]}) as response:
         _, second = await answer(response)
     assert [each["seq"] for each in first["items"] + second["items"]] == [1, 2, 3, 4, 5]
     assert first["items"][0]["fields"] == {"name": "é1"}
@@ -250,7 +250,7 @@ async def test_large_items_come_in_smaller_answers(
     cluster.results.item_records[str(FIRST_ID)] = large
     seen, after = [], "0"
     while after:
-        async with http.get(f"{RESOURCE}/a/items", params={"after": after}) as response:
+        async with http.get(f"{RESOURCE}/a/items", params={"cursor": after}) as response:
             _, body = await answer(response)
         assert len(body["items"]) == 1
         seen += [each["seq"] for each in body["items"]]
@@ -358,6 +358,15 @@ async def test_failures_keep_their_kind(
         assert ("Retry-After" in response.headers) == (status == 503)
     assert (got, body["code"]) == (status, code)
     assert [each["reason"] for each in body["details"]] == ([reason] if reason else [])
+    cluster.master.fail_next.append(error)
+    async with http.put(f"{RESOURCE}/a", json={}) as response:
+        got, body = await answer(response)
+    *others, way = body["details"]
+    assert (got, len(others)) == (status, 1 if reason else 0)
+    assert way == {
+        "@type": "type.googleapis.com/google.rpc.Help",
+        "links": [{"description": type(error).help, "url": "/docs"}],
+    }
 
 
 async def test_a_master_that_hangs_is_an_unknown_outcome() -> None:
@@ -414,7 +423,7 @@ async def test_unknown_paths_and_methods_are_answered_in_shape(
 ) -> None:
     async with http.get("/nowhere") as response:
         status, body = await answer(response)
-    assert (status, body["code"], body["details"]) == (404, 5, [])
+    assert (status, body["code"], len(body["details"])) == (404, 5, 1)
     async with http.patch(RESOURCE) as response:
         status, body = await answer(response)
         assert response.headers["Allow"] == "DELETE, GET, HEAD, POST"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import pytest
 
+from crawler.web import docs
 from tests.fakes.api import FakeCluster, serve_api
 
 SCHEMA = {
@@ -36,6 +39,8 @@ PATHS = {
     "/crawler/node": {"get"},
     "/crawler/node/{id}/drain": {"post"},
     "/healthz": {"get"},
+    "/crawler/event": {"get"},
+    "/crawler/events": {"get"},
     "/greeter/hello": {"post"},
     "/readyz": {"get"},
 }
@@ -43,7 +48,8 @@ PATHS = {
 # What callers may say besides a definition. None of it is a place to fetch from.
 TAKEN = {
     "name", "id", "assigned_node", "creation_time", "definition", "undo", "after", "limit", "state",
-    "status", "run", "since", "until", "reason", "dry_run",
+    "cursor", "prefix", "contains", "X-Request-Id", "Last-Event-ID", "Idempotency-Key", "status",
+    "run", "since", "until", "reason", "dry_run",
 }  # fmt: skip
 
 
@@ -112,10 +118,47 @@ async def test_requests_and_answers_come_from_the_models(cluster: FakeCluster) -
     assert set(schemas["ErrorAnswer"]["properties"]) == {"code", "message", "details"}
     pages = document["paths"]["/crawler/resource/{name}/pages"]["get"]
     named = {each["name"]: each["in"] for each in pages["parameters"]}
+    assert named.pop("X-Request-Id") == "header"
     assert named == {
-        "name": "path", "after": "query", "limit": "query", "state": "query", "status": "query",
+        "name": "path", "cursor": "query", "limit": "query", "state": "query", "status": "query",
         "run": "query",
     }  # fmt: skip
     post = document["paths"]["/crawler/resource"]["post"]
     assert post["requestBody"]["required"] is True
-    assert set(post["responses"]) == {"200", "202", "default"}
+    assert set(post["responses"]) == {
+        "200", "202", "400", "401", "403", "404", "408", "409", "413", "429", "500", "503", "504",
+    }  # fmt: skip
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+async def test_the_page_shows_every_operation_and_runs_nothing(cluster: FakeCluster) -> None:
+    document = await fetch(cluster)
+    async with aiohttp.ClientSession(cluster.url) as http:
+        async with http.get("/docs") as response:
+            page, policy = await response.text(), response.headers["Content-Security-Policy"]
+        async with http.get("/docs.css") as response:
+            assert (response.status, response.content_type) == (200, "text/css")
+    assert policy == "default-src 'none'; style-src 'self'; frame-ancestors 'none'"
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert f"<code>{method.upper()} {path}</code>" in page
+            assert operation["summary"] in html.unescape(page)
+            assert operation["tags"]
+    for name in document["components"]["schemas"]:
+        assert f'id="schema-{name}"' in page
+    assert not re.search(r"<script|<style|style=|\son\w+=|(src|href)=.https?:", page)
+
+
+def test_what_a_document_says_is_text() -> None:
+    hostile = "</p><script>alert(1)</script>"
+    operation = {
+        "operationId": "x", "tags": [hostile], "summary": hostile, "description": hostile,
+        "parameters": [], "responses": {"200": {"description": hostile}},
+    }  # fmt: skip
+    document = {
+        "info": {"title": hostile, "version": hostile, "description": hostile},
+        "tags": [{"name": hostile, "description": hostile}],
+        "paths": {hostile: {"get": operation}},
+        "components": {"schemas": {hostile: {"description": hostile, "examples": [hostile]}}},
+    }
+    assert "<script" not in docs.render(document)

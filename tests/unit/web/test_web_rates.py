@@ -7,14 +7,13 @@ from pathlib import Path
 import aiohttp
 import grpc
 import pytest
-from google.protobuf.empty_pb2 import Empty
 
 from crawler.access import Access, Role, line_of, new_token
 from crawler.clock import SystemClock
 from crawler.errors import Exhausted
 from crawler.rates import Rate, Rates
 from crawler.rpc.errors import from_rpc_error
-from crawler.rpc.pb import control_pb2_grpc
+from crawler.rpc.pb import control_pb2, control_pb2_grpc
 from tests.fakes.api import serve_api
 
 
@@ -106,9 +105,13 @@ async def test_both_doors_take_from_one_bucket(tmp_path: Path) -> None:
         async with http.get("/crawler/node") as response:
             assert response.status == 200
         for more in ((), (("crawler-hop", "1"),), (("crawler-mark", "made up"),)):
-            await control.ListNodes(Empty(), metadata=(("authorization", header), *more))
+            await control.ListNodes(
+                control_pb2.NodesRequest(), metadata=(("authorization", header), *more)
+            )
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await control.ListNodes(Empty(), metadata=(("authorization", header),))
+            await control.ListNodes(
+                control_pb2.NodesRequest(), metadata=(("authorization", header),)
+            )
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert isinstance(from_rpc_error(caught.value), Exhausted)
         async with http.get("/crawler/node") as response:

@@ -122,3 +122,10 @@ SELECT state, status, CASE WHEN state IN ('failed', 'excluded') THEN reason ELSE
     sum(CASE WHEN state = 'pending' THEN attempts WHEN attempts > 1 THEN attempts - 1 ELSE 0 END)::bigint,
     max(depth)
 FROM pages WHERE run_id = %(run_id)s GROUP BY state, status, why ORDER BY count(*) DESC LIMIT %(limit)s;
+
+-- name: list_journal
+SELECT seq, at, kind, detail, node, resource_id, coalesce(resources.name, '')
+FROM events
+LEFT JOIN resources ON resources.id = resource_id
+WHERE seq < %(before)s AND NOT coalesce(buried, false)
+ORDER BY seq DESC LIMIT %(limit)s;

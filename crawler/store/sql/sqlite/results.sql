@@ -86,3 +86,10 @@ SELECT state, status, CASE WHEN state IN ('failed', 'excluded') THEN reason ELSE
     sum(CASE WHEN state = 'pending' THEN attempts WHEN attempts > 1 THEN attempts - 1 ELSE 0 END),
     max(depth)
 FROM pages WHERE run_id = :run_id GROUP BY state, status, why ORDER BY count(*) DESC LIMIT :limit;
+
+-- name: list_journal
+SELECT seq, at, kind, detail, node, resource_id, coalesce(resources.name, '')
+FROM events
+LEFT JOIN resources ON resources.id = resource_id
+WHERE seq < :before AND NOT coalesce(buried = 1, false)
+ORDER BY seq DESC LIMIT :limit;
