@@ -86,6 +86,8 @@ async def ask(method: str, url: str, token: str, body: object = None) -> tuple[i
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http,
         http.request(method, url, json=body) as response,
     ):
+        if response.content_type == "text/event-stream":  # it has no end
+            return response.status, f"{response.headers}\n{await response.content.readany()!r}"
         return response.status, f"{response.headers}\n{await response.text()}"
 
 
