@@ -50,7 +50,9 @@ class Caller:
 
 
 ANYBODY = Caller("", Role.OPERATE)
-STRANGER = Caller("", Role.READ)  # who showed no token, where callers are asked who they are
+# Who showed no token, where callers are asked who they are. No token can have this name, under
+# which the requests of all of them are counted.
+STRANGER = Caller("(nobody)", Role.READ)
 
 # The Authorization header of the call that is being answered: whatever is asked of other masters
 # for its sake is asked in its name. And who that is.
