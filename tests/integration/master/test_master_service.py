@@ -32,8 +32,10 @@ from crawler.rpc.pb.control_pb2 import (
     ListRequest,
     NameRequest,
     NodesRequest,
+    Notice,
     PutRequest,
     RetryRequest,
+    WatchRequest,
 )
 from crawler.rpc.pb.crawler_pb2 import NodeSpec, ResourceSpec
 from tests.etcd_server import EtcdServer
@@ -130,6 +132,35 @@ async def test_a_list_holds_what_was_answered_before_whichever_master_is_asked(
             await follower.calls.list_resources(ListRequest(state="busy"))
         nodes = await follower.calls.list_nodes(NodesRequest(limit=1))
         assert [node.id for node in nodes.nodes] == ["go.micro.server.worker-1"]
+
+
+async def test_a_watch_goes_on_at_another_master(etcd: EtcdServer, fence: MemoryFence) -> None:
+    async with pair(etcd, fence) as (leader, follower, worker), asyncio.timeout(20):
+        told = follower.calls.watch(WatchRequest())
+        assert (await anext(told)).kind == Notice.HEARTBEAT
+        await leader.calls.add_resource(ResourceSpec(name="a"))
+        notice = await anext(told)
+        assert (notice.kind, notice.name, notice.state) == (
+            Notice.RESOURCE_CHANGED,
+            "a",
+            "assigned",
+        )
+        await told.aclose()
+        await follower.calls.add_resource(ResourceSpec(name="b"))
+        told = leader.calls.watch(WatchRequest(cursor=notice.cursor))
+        assert (await anext(told)).kind == Notice.HEARTBEAT
+        assert (await anext(told)).name == "b"
+        await worker.vanish()
+        assert (await anext(told)).kind == Notice.NODE_LOST
+        await told.aclose()
+        with pytest.raises(InvalidInput) as caught:
+            await anext(follower.calls.watch(WatchRequest(cursor="7")))
+        assert caught.value.field == "cursor"
+        for number in range(210):
+            await leader.calls.add_resource(ResourceSpec(name=f"r{number}"))
+        told = leader.calls.watch(WatchRequest(cursor=notice.cursor))
+        assert (await anext(told)).kind == Notice.RESET
+        await told.aclose()
 
 
 @pytest.mark.threat(3, 24)
