@@ -14,7 +14,10 @@ MINUTES ?= 2
 PEERS := .peers
 PEERS_STAMP := $(PEERS)/.installed
 
-.PHONY: help setup system unit properties test chaos recovery bench bench-cluster check format proto lock demo clean
+# What browsers are sent, of other people's making.
+VENDOR := crawler/web/console/vendor/package-lock.json
+
+.PHONY: help setup console system unit properties test chaos recovery bench bench-cluster check format proto lock demo clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -26,15 +29,21 @@ $(STAMP): pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-setup: $(STAMP) ## prepare .venv (the command is then .venv/bin/crawler)
+$(VENDOR): $(STAMP) release/console.py crawler/web/console/package-lock.json
+	$(BIN)/python release/console.py
+	@touch $@
+
+console: $(VENDOR) ## bring what the console is built on (needs npm, or the node that pip brought)
+
+setup: $(STAMP) $(VENDOR) ## prepare .venv (the command is then .venv/bin/crawler)
 
 system: ## install what the tests and the demo need from the system
 	@sh tests/system-packages.sh
 
-unit: setup ## the quick tests that need pip only
+unit: $(STAMP) ## the quick tests that need pip only
 	$(BIN)/pytest -q -n auto tests/unit tests/contract
 
-properties: setup ## the longer tests that need pip only: properties, hostile input
+properties: $(STAMP) ## the longer tests that need pip only: properties, hostile input
 	$(BIN)/pytest -q -n auto tests/properties tests/hostile
 
 test: setup system check unit properties ## every test, as CI runs them
@@ -47,18 +56,18 @@ chaos: setup system ## random faults and their verdict: make chaos SEED=7 MINUTE
 recovery: setup system ## how long a cluster takes to go on after deaths, in multiples of the TTL
 	$(BIN)/python -m tests.bench.recovery
 
-check: setup ## formatting, lint, types, architecture, stubs
+check: $(STAMP) ## formatting, lint, types, architecture, stubs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_architecture.py
 	@sh proto/generate.sh --check
 
-format: setup ## rewrite the sources as the check wants them
+format: $(STAMP) ## rewrite the sources as the check wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-proto: setup ## regenerate the stubs
+proto: $(STAMP) ## regenerate the stubs
 	@sh proto/generate.sh
 
 lock: setup ## pin what a production install takes, with hashes (needs Python 3.11)
@@ -84,4 +93,4 @@ bench-cluster: setup ## the load goals: 100 workers, 10,000 resources, kills; mi
 	$(BIN)/python -m tests.bench.cluster --minutes $(MINUTES)
 
 clean: ## remove what was built
-	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) $(dir $(VENDOR)) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -325,12 +325,14 @@ Stats = Mapping[str, Figure]  # of a run, by name
 @dataclass(frozen=True, slots=True)
 class LiveRecord:
     """How a crawl goes at this moment. ``active``: requests under way. ``waiting``: why the next
-    request waits ("": it does not). ``hosts``: those for which most requests are at hand."""
+    request waits ("": it does not). ``hosts``: those for which most requests are at hand.
+    ``latency_s``: how long the latest answers took, on average (0.0: none came lately)."""
 
     active: int
     pages_per_s: float
     waiting: str
     hosts: tuple[HostWait, ...] = ()
+    latency_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +404,7 @@ class PageRecord:
     elapsed_s: float
     found_on: str  # URL of the discovering page; "" for a start URL
     fetched_at: float  # 0.0: never
+    key: str = ""  # its fingerprint in hex: of its method, URL and body
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +419,46 @@ class ItemRecord:
     fields: Mapping[str, Any]
     missing: tuple[str, ...]
     stored_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Visited:
+    """What became of a URL in one run."""
+
+    run: int
+    state: PageState
+    status: int
+    reason: str
+    attempts: int
+    fetched_at: float  # 0.0: never
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a run knows of one URL. ``way``: the pages that led to it, the nearest first; one that
+    is not there any more ends it. ``found``: URLs that were first found on it, the first hundred.
+    ``items``: the first hundred. ``runs``: what became of it in each run whose pages are kept, the
+    latest first."""
+
+    run: int
+    page: PageRecord
+    method: str
+    final_url: str
+    not_before: float  # Unix seconds until when it waits; 0.0: it does not
+    way: tuple[PageRecord, ...]
+    found: tuple[str, ...]
+    items: tuple[ItemRecord, ...]
+    runs: tuple[Visited, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """How many pages of a run ended alike."""
+
+    state: PageState
+    status: int
+    reason: str
+    pages: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from crawler.coordination.registry import bears_mark, keep_signed, marked, regis
 from crawler.coordination.session import Session
 from crawler.coordination.signing import Keyring
 from crawler.definition import json_schema
+from crawler.engine.urls import page_key
 from crawler.master.elections import Elections
 from crawler.master.feed import Feed
 from crawler.master.heartbeats import HeartBeats
@@ -98,6 +99,7 @@ async def run_master(config: MasterConfig) -> None:
             calls,
             store,
             health,
+            fingerprint=page_key,
             loopback=config.http.loopback,
             access=access,
             rates=rates,

@@ -26,6 +26,7 @@ from crawler.app.node import (
     watch_store,
 )
 from crawler.app.sessions import in_sessions
+from crawler.app.trials import Trials
 from crawler.clock import Clock, SystemClock
 from crawler.config import Listen, WorkerConfig
 from crawler.coordination.catalog import Catalog
@@ -72,7 +73,10 @@ async def run_worker(config: WorkerConfig) -> None:
             settings, CHILD_COMMAND, _hello(config), clock, trouble=lambda: wellness.trouble
         )
         access, rates, pair = open_access(config, clock), Rates(clock), open_pair(config)
-        services = (greeter(Greeter()), crawler_worker(Lives(supervisor.live)))
+        services = (
+            greeter(Greeter()),
+            crawler_worker(Lives(supervisor.live, Trials(_hello(config)))),
+        )
         rpc = await stack.enter_async_context(
             rpc_server.serve(str(config.grpc), services, access=access, rates=rates, pair=pair)
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -102,6 +101,7 @@ def try_page(
     from crawler.address import loopback_hosts
     from crawler.app import trial
     from crawler.app.source import read_crawl
+    from crawler.app.trial_process import as_json
     from crawler.config import read_entrusted, read_networks
     from crawler.telemetry import logs
 
@@ -109,7 +109,7 @@ def try_page(
     logs.configure("error")
     hosts = loopback_hosts([host_of(url)])
     networks = read_networks(allow_private or ())
-    found: Extraction = uvloop.run(
+    found = uvloop.run(
         trial.try_page(
             definition,
             url,
@@ -122,7 +122,7 @@ def try_page(
         )
     )
     if json_:
-        terminal.print_json(_as_json(found))
+        terminal.print_json(as_json(found))
     else:
         show(found, definition)
 
@@ -204,33 +204,3 @@ def _text(body: bytes | None) -> str | None:
 def _short(value: Any) -> str:
     text = "-" if value is None else str(value)
     return text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 1] + "…"
-
-
-def _as_json(found: Extraction) -> dict[str, Any]:
-    return {
-        "rule": found.rule,
-        "items": [dataclasses.asdict(item) for item in found.items],
-        "unfinished": None if found.part is None else dict(found.part.fields),
-        "links": [
-            {
-                "url": link.url,
-                "to": link.to,
-                "method": link.method or "GET",
-                "body": _text(link.body),
-                "carry": dict(link.carry),
-            }
-            for link in found.links
-        ],
-        "errors": list(found.errors),
-        "fields": [
-            {
-                "field": each.field,
-                "match": each.match,
-                "value": each.value,
-                "matched": each.matched,
-                "selector": each.selector,
-                "problem": each.problem,
-            }
-            for each in found.trace
-        ],
-    }

@@ -134,6 +134,7 @@ class ResourceStatus:
     parts: tuple[PartStatus, ...] = ()  # from part 0; none where there is one only
     definition: Mapping[str, Any] | None = None
     owner: str = ""
+    next_due: int | None = None  # Unix seconds; None: no schedule, or it is left alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from crawler.definition.loading import (
     override,
 )
 from crawler.definition.masking import masked
+from crawler.definition.problems import InvalidDefinition, Problem
 from crawler.definition.rules import Follow, ItemField, Next, Rule, Value
 from crawler.definition.schedule import Schedule, latest_due, next_due, schedule_of
 from crawler.definition.schema import Definition
@@ -20,8 +21,10 @@ __all__ = [
     "MAX_DEFINITION_BYTES",
     "Definition",
     "Follow",
+    "InvalidDefinition",
     "ItemField",
     "Next",
+    "Problem",
     "Rule",
     "Schedule",
     "Sink",

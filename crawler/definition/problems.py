@@ -64,12 +64,20 @@ class Problem:
         return ": ".join(part for part in (place, self.field, self.message) if part)
 
 
-def refusal(problems: list[Problem], source: str) -> InvalidInput:
+class InvalidDefinition(InvalidInput):
+    """A definition that is refused; ``problems`` are all that was found, in order."""
+
+    def __init__(self, message: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(message, field=problems[0].field)
+        self.problems = problems
+
+
+def refusal(problems: list[Problem], source: str) -> InvalidDefinition:
     """One error for all of them: the first names the field, up to `MAX_TOLD` are told."""
     told = [problem.told(source) for problem in _briefly(problems[:MAX_TOLD])]
     if len(problems) > MAX_TOLD:
         told.append(f"and {len(problems) - MAX_TOLD} more")
-    return InvalidInput("\n".join(told), field=problems[0].field)
+    return InvalidDefinition("\n".join(told), tuple(problems))
 
 
 def _briefly(problems: list[Problem]) -> list[Problem]:

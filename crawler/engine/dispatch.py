@@ -16,7 +16,7 @@ from crawler.engine.fetch import Rules
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.lanes import Lane, Lanes
 from crawler.engine.limits import allowance, reached
-from crawler.engine.live import MOST_HOSTS, Live, Rate
+from crawler.engine.live import MOST_HOSTS, Latency, Live, Rate
 from crawler.engine.pages import Pages
 from crawler.engine.settings import EngineSettings, Manners
 from crawler.engine.supply import Supply
@@ -72,6 +72,7 @@ class Dispatcher:
         self._progress = progress
         self._started = clock.elapsed()
         self._rate = Rate(self._started)
+        self._latency = Latency()
         self._wake = asyncio.Event()
         self._jobs: set[asyncio.Task[None]] = set()
         self._last_failure = ""  # its reason, for a run in which nothing succeeds
@@ -112,7 +113,8 @@ class Dispatcher:
             HostWait(lane.host, len(lane.queue), lane.wait.sentence(now))
             for lane in self._lanes.longest(MOST_HOSTS)
         )
-        return Live(self._lanes.active, rate, self._waiting(), hosts, self._progress)
+        latency_s = self._latency.mean_s(now)
+        return Live(self._lanes.active, rate, self._waiting(), hosts, latency_s, self._progress)
 
     async def tell(self, report: Callable[[Live], None]) -> NoReturn:
         """Report again and again, until cancelled."""
@@ -123,9 +125,12 @@ class Dispatcher:
     def _committed(self, visits: Sequence[Visit], progress: Progress) -> None:
         self._progress = progress
         self._supply.committed(visits)
+        now = self._clock.elapsed()
         for visit in visits:
             if visit.state is PageState.FAILED:
                 self._last_failure = visit.reason
+            if visit.elapsed_s > 0.0:
+                self._latency.add(now, visit.elapsed_s)
         self._rate.add(sum(visit.state is not PageState.PENDING for visit in visits))
         self._wake.set()
 

@@ -9,6 +9,7 @@ from crawler.model import LiveRecord, Progress
 
 MOST_HOSTS = 5
 _SPAN_S = 10.0
+_MOST_ANSWERS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,22 @@ class Live(LiveRecord):
     """With the counters. ``hosts`` are at most `MOST_HOSTS`."""
 
     progress: Progress = field(default_factory=Progress)
+
+
+class Latency:
+    """How long answers took, on average over the last ten seconds or `_MOST_ANSWERS`."""
+
+    def __init__(self) -> None:
+        self._answers: deque[tuple[float, float]] = deque(maxlen=_MOST_ANSWERS)
+
+    def add(self, now: float, elapsed_s: float) -> None:
+        """An answer came."""
+        self._answers.append((now, elapsed_s))
+
+    def mean_s(self, now: float) -> float:
+        """The average; 0.0 where no answer came lately."""
+        lately = [elapsed for at, elapsed in self._answers if at > now - _SPAN_S]
+        return sum(lately) / len(lately) if lately else 0.0
 
 
 class Rate:

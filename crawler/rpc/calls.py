@@ -284,6 +284,16 @@ class WorkerCalls(Calls):
     ) -> worker.LiveView:
         return await self._call(lambda c: _worker(c).GetLive, request, timeout_s)
 
+    async def try_page(
+        self, request: worker.TryRequest, *, timeout_s: float | None = None
+    ) -> worker.TryReply:
+        return await self._call(lambda c: _worker(c).TryPage, request, timeout_s)
+
+    async def propose_definition(
+        self, request: worker.ProposeRequest, *, timeout_s: float | None = None
+    ) -> worker.ProposeReply:
+        return await self._call(lambda c: _worker(c).ProposeDefinition, request, timeout_s)
+
 
 def _identity() -> tuple[tuple[str, str], ...]:
     """The caller for whose sake this call is made; the other side looks at its token again."""

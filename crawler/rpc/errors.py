@@ -101,16 +101,20 @@ def to_status(error: CrawlerError) -> tuple[grpc.StatusCode, str, Details]:
     message = _fitting(str(error))
     for kind, code in _CODES:
         if isinstance(error, kind):
-            name = type(error).__name__
-            if code is Code.DEADLINE_EXCEEDED:
-                name = OutcomeUnknown.__name__
-            detail = {"kind": name}
+            unknown = code is Code.DEADLINE_EXCEEDED
+            detail = {"kind": OutcomeUnknown.__name__ if unknown else _name(error)}
             if isinstance(error, InvalidInput):
                 detail["field"] = error.field[:MAX_FIELD]
             packed = json.dumps(detail, ensure_ascii=False).encode(errors="replace")
             help_ = OutcomeUnknown.help if code is Code.DEADLINE_EXCEEDED else error.help
             return code, message, ((ERROR_KEY, packed), (HELP_KEY, help_.encode()))
     return Code.INTERNAL, message, ()
+
+
+def _name(error: CrawlerError) -> str:
+    """The class that the other side knows: a room's own kind of an error travels as that error."""
+    known = {InvalidInput, *_KINDS.values()}
+    return next(kind for kind in type(error).__mro__ if kind in known).__name__
 
 
 def _fitting(message: str) -> str:

@@ -27,12 +27,14 @@ from crawler.model import (
     PageRecord,
     PageState,
     Progress,
+    Reason,
     Request,
     Retried,
     RunRecord,
     SinkRecord,
     Stamp,
     Stats,
+    Story,
     Visit,
 )
 from crawler.store.outbox import Outbox
@@ -331,6 +333,49 @@ class Store(Protocol):
     async def end_answer(self, key: str, digest: bytes, status: int, body: str) -> None:
         """Keep the answer to the request that was begun; the first one stays. No effect where
         the key is another request's, or gone."""
+
+    async def story(
+        self, resource_id: str, fingerprint: bytes, *, run: int | None = None
+    ) -> Story | None:
+        """What a run (None: the latest) knows of one page; None: it never heard of it. `NotFound`
+        for a run that there is not, or whose pages are not kept."""
+
+    async def reasons(self, resource_id: str, *, run: int | None = None) -> Sequence[Reason]:
+        """Why pages of a run failed or were excluded, the most frequent reason first; of each state
+        the first `SCAN` pages are counted. Raises as `pages`."""
+
+    async def find_pages(
+        self,
+        resource_id: str,
+        text: str,
+        *,
+        run: int | None = None,
+        state: PageState | None = None,
+        status: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[PageRecord], str]:
+        """As `pages`, of those whose URL or reason holds the text, whether capital or not (as far
+        as the alphabet of ASCII goes). A call looks at `SCAN` pages at most: the answer may be
+        empty, and the cursor go on."""
+
+    async def find_items(
+        self,
+        resource_id: str,
+        text: str,
+        *,
+        run: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[ItemRecord], str]:
+        """As `find_pages`, of items of which a field's name or value holds the text."""
+
+    async def scheduled(self, resource_ids: Sequence[str]) -> Mapping[str, str]:
+        """Of these resources those that may have a schedule, with their definitions' JSON."""
+
+    async def tasks(self, *, before: str = "", limit: int = 100) -> Sequence[tuple[str, str, str]]:
+        """ID, name and definition (JSON) of remembered resources that may be tasks and are not
+        buried, with IDs below ``before`` ("": all), the latest first."""
 
     async def check(self) -> Mapping[str, Any]:
         """Health in words and figures; raises `StoreUnavailable`."""

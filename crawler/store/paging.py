@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from crawler.errors import InvalidInput, NotFound
-from crawler.model import ItemRecord, PageRecord, PageState
+from crawler.model import ItemRecord, PageRecord, PageState, Story, Visited
 from crawler.store.cleaning import decode_fields, decode_names
 
 LARGEST_LIMIT = 10_000
+SCAN = 20_000  # rows that a search looks at before it answers
 
 
 def bounded(limit: int) -> int:
@@ -50,3 +53,48 @@ def no_run(run: int, there: Iterable[int]) -> NotFound:
     """What is raised for a run that there is not."""
     known = ", ".join(map(str, there)) or "none yet"
     return NotFound(f"there is no run {run}; there is: {known}")
+
+
+def like_text(text: str) -> str:
+    """The pattern for LIKE of what holds the text, whose own signs stand for themselves."""
+    for sign in "\\%_":
+        text = text.replace(sign, f"\\{sign}")
+    return f"%{text}%"
+
+
+def like_json(text: str) -> str:
+    """The same, of JSON that holds it in a string."""
+    return like_text(json.dumps(text, ensure_ascii=False)[1:-1])
+
+
+def cursor_after(seen: Sequence[int], found: Sequence[int], limit: int) -> str:
+    """Where a search goes on that looked at these rows, of which those were what it looked for; ""
+    at the end of all rows."""
+    if len(found) >= limit:
+        return str(found[-1])
+    return str(seen[-1]) if len(seen) >= SCAN else ""
+
+
+def story_of(
+    run: int | None,
+    facts: Sequence[Any],
+    way: Sequence[PageRecord],
+    found: Iterable[Sequence[Any]],
+    items: Iterable[Sequence[Any]],
+    visits: Iterable[Sequence[Any]],
+) -> Story:
+    """The story that these rows tell; ``way`` begins with the page itself."""
+    page, *before = way
+    method, final_url, not_before = facts
+    runs = tuple(Visited(row[0], PageState(row[1]), *row[2:]) for row in visits)
+    return Story(
+        run=run if run is not None else max((each.run for each in runs), default=0),
+        page=page,
+        method=method,
+        final_url=final_url,
+        not_before=not_before,
+        way=tuple(before),
+        found=tuple(row[0] for row in found),
+        items=tuple(replace(item_of(row), url=page.url) for row in items),
+        runs=runs,
+    )

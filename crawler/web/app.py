@@ -22,22 +22,34 @@ from crawler.rates import Rates
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.telemetry.health import Health
 from crawler.web import docs, greeter, probe
+from crawler.web.definitions import Definitions
+from crawler.web.downloads import Downloads
 from crawler.web.errors import answer_error, answer_fault, answer_refusal
 from crawler.web.guard import SAFE, refusal
+from crawler.web.inquiries import Fingerprint, Inquiries, Stories
 from crawler.web.lives import Lives
 from crawler.web.nodes import Nodes
 from crawler.web.openapi import document
+from crawler.web.overview import Overview
 from crawler.web.replays import Answers, Replays
-from crawler.web.resources import Counts, Resources
+from crawler.web.resources import Resources
 from crawler.web.results import Records, Results
 from crawler.web.route import AnyRoute
+from crawler.web.session import PATH as SESSION
+from crawler.web.session import Sessions, authorization
+from crawler.web.static import PATH as FILES
+from crawler.web.static import Static
 from crawler.web.stream import Happenings
+from crawler.web.tasks import Kept, Tasks
 
 log = structlog.get_logger(__name__)
 
 REQUESTS = Counter(
     "crawler_http_requests", "HTTP requests answered.", ["method", "route", "status"]
 )
+# What a browser needs before anybody has signed in, and signing in itself.
+OPEN = {("GET", "/"), ("GET", FILES), ("POST", SESSION), ("DELETE", SESSION)}
+
 SECONDS = Histogram("crawler_http_request_seconds", "Time to answer an HTTP request.", ["route"])
 
 # The calls of the Go original.
@@ -52,7 +64,7 @@ HEADERS = {
 }
 
 
-class Reading(Counts, Records, Answers, Protocol):
+class Reading(Kept, Records, Stories, Answers, Protocol):
     """What a master's API reads of the store, and the answers that it keeps there."""
 
 
@@ -61,6 +73,7 @@ def build_app(
     store: Reading,
     health: Health,
     *,
+    fingerprint: Fingerprint,
     loopback: bool,
     access: Access | None = None,
     rates: Rates | None = None,
@@ -69,20 +82,29 @@ def build_app(
 ) -> web.Application:
     """A master's API. ``calls`` go to this master's own gRPC server; ``loopback`` says that the
     server listens on loopback only, ``access`` who may call what (None: everybody everything) and
-    ``rates`` how often. ``workers`` opens channels to those of the cluster."""
+    ``rates`` how often. ``workers`` opens channels to those of the cluster; ``fingerprint`` tells
+    what the store keeps a page under."""
     access = access or Access()
     happenings = Happenings(calls)
     routes = (
+        *_tagged("nodes", Overview(calls, store, health).routes()),
         *_tagged("resources", Resources(calls, store).routes()),
+        *_tagged("resources", Tasks(calls, store).routes()),
         *_tagged("results", Results(calls, store).routes()),
+        *_tagged("results", Inquiries(calls, store, fingerprint).routes()),
+        *_tagged("results", Downloads(calls, store).routes()),
         *_tagged("resources", Lives(calls, workers).routes()),
         *_tagged("nodes", Nodes(calls).routes()),
+        *_tagged("definitions", Definitions(calls, workers).routes()),
         *_tagged("events", happenings.routes()),
     )
     probes = _tagged("probes", (*greeter.routes(), *probe.Probes(health, access).routes()))
     rates = rates or Rates(SystemClock())
     keyed = tuple(map(Replays(store).around, routes))
-    app = _assemble((*keyed, *probes), loopback, access, rates, definition_schema)
+    sessions = _tagged("console", Sessions(access).routes())
+    described = (*keyed, *sessions, *probes)
+    app = _assemble(described, loopback, access, rates, definition_schema)
+    Static().add_to(app.router)
     app.on_shutdown.append(happenings.close)
     return app
 
@@ -196,7 +218,9 @@ def _admitted(access: Access, rates: Rates, needs: Mapping[tuple[str, str], Role
         resource = request.match_info.route.resource
         path = resource.canonical if resource is not None else ""
         method = "GET" if request.method == "HEAD" else request.method
-        header = request.headers.get("Authorization")
+        if (method, path) in OPEN:
+            return await handler(request)
+        header = authorization(request.method, request.headers, request.cookies)
         if path in probe.OPEN and header is None:
             return await handler(request)
         need = needs.get((method, path), Role.READ if method in SAFE else Role.OPERATE)

@@ -60,5 +60,5 @@ async def _ask(channels: Channels, part: int, unit: str, node: str, address: str
     except CrawlerError as error:
         return Live(part=part, node=node, trouble=str(error), live=None)
     hosts = tuple(HostWait(each.host, each.queued, each.reason) for each in found.hosts)
-    live = LiveRecord(found.active, found.pages_per_s, found.waiting, hosts)
+    live = LiveRecord(found.active, found.pages_per_s, found.waiting, hosts, found.latency_s)
     return Live(part=part, node=node, trouble="", live=live)

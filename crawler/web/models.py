@@ -163,6 +163,7 @@ class ExportQuery(Taken):
 class ItemQuery(RecordQuery):
     after: int = Field(0, ge=0, lt=2**63, description="the seq to begin behind")
     until: int = Field(2**63 - 1, ge=0, lt=2**63, description="the seq to end with")
+    text: str = Field("", max_length=200, description="what one of their fields holds")
     run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
 
 
@@ -176,6 +177,7 @@ class PageQuery(Taken):
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
     state: PageState | None = None
     status: int | None = Field(None, ge=0, le=999, description="HTTP status; 0: no answer")
+    text: str = Field("", max_length=200, description="what their URL or reason holds")
 
 
 class NodeSpec(Given):
@@ -288,6 +290,9 @@ class Resource(Given):
     progress_error: str
     parts: tuple[Part, ...] = Field(description="from part 0; empty where there is one only")
     owner: str = Field(description="name of the token that added it; empty: nobody was asked")
+    next_due: int | None = Field(
+        description="Unix seconds of its schedule's next due time; null: none, or it is left alone"
+    )
 
 
 class ResourceDetail(Resource):

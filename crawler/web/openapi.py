@@ -22,6 +22,8 @@ TAGS = {
     "results": "Items, pages, runs and events, page by page.",
     "nodes": "Masters and workers.",
     "events": "What happens, as it happens: server-sent events.",
+    "definitions": "What a crawl is to do: checked, tried on a page, begun from a URL.",
+    "console": "Signing in with a browser.",
     "probes": "Is it there, alive, ready?",
 }
 SUCCESSES = {
@@ -113,7 +115,7 @@ def document(
 def _operation(route: AnyRoute, refs: Mapping[Any, Json], schemas: Json) -> Json:
     reply = {"content": {route.media: {"schema": refs[route.reply, "serialization"]}}}
     headers = [REQUEST_ID_PARAMETER]
-    if route.media != "application/json":
+    if route.media == "text/event-stream":
         headers.append(LAST_EVENT_PARAMETER)
     if route.keyed:
         headers.append(KEY_PARAMETER)

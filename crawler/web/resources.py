@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from crawler.definition import MAX_DEFINITION_BYTES
+from crawler.clock import Clock, SystemClock
+from crawler.definition import MAX_DEFINITION_BYTES, Schedule, next_due, schedule_of
 from crawler.errors import StoreUnavailable, TooLarge
-from crawler.model import Progress, check_name
+from crawler.model import Progress, State, check_name
 from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
 from crawler.rpc.pb import crawler_pb2 as crawler
@@ -42,6 +43,7 @@ from crawler.web.route import (
 
 PATH = "/crawler/resource"
 ONE = PATH + "/{name}"
+_LEFT_ALONE = {State.PAUSED, State.STOPPED}  # by its schedule
 ACTIONS = {
     "pause": "Stop crawling and keep the run",
     "resume": "Go on with a paused run",
@@ -56,6 +58,9 @@ class Counts(Protocol):
     async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
         """Latest run and its counters, per resource ID that has one; `StoreUnavailable`."""
 
+    async def scheduled(self, resource_ids: Sequence[str]) -> Mapping[str, str]:
+        """Of these those that may have a schedule, with their definitions' JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
@@ -63,6 +68,7 @@ class Resources:
 
     calls: MasterCalls
     counts: Counts
+    clock: Clock = SystemClock()  # noqa: RUF009 - without state
 
     def routes(self) -> tuple[AnyRoute, ...]:
         """All doors to resources."""
@@ -179,10 +185,18 @@ class Resources:
             contains=query.contains,
         )
         listed = await self.calls.list_resources(request)
-        progress, problem = await self._progress([view.id for view in listed.resources])
+        ids = [view.id for view in listed.resources]
+        progress, problem = await self._progress(ids)
+        definitions = {} if problem or not ids else await self.counts.scheduled(ids)
+        dues = {
+            view.id: due_of(view, schedule_of(definitions.get(view.id)), self.clock)
+            for view in listed.resources
+        }
         return Answer(
             ResourceList(
-                resources=tuple(_summary(view, progress, problem) for view in listed.resources),
+                resources=tuple(
+                    _summary(view, progress, problem, dues[view.id]) for view in listed.resources
+                ),
                 next=listed.next,
                 totals=dict(listed.totals),
             )
@@ -191,7 +205,8 @@ class Resources:
     async def show(self, asked: Asked[Nothing, Nothing]) -> Answer:
         view = await self.calls.get_resource(control.NameRequest(name=asked.name))
         progress, problem = await self._progress([view.id])
-        summary = _summary(view, progress, problem)
+        due = due_of(view, schedule_of(view.definition_json), self.clock)
+        summary = _summary(view, progress, problem, due)
         definition = json.loads(view.definition_json) if view.definition_json else None
         return Answer(ResourceDetail(**dict(summary), definition=definition))
 
@@ -230,8 +245,18 @@ def counters(run: int, progress: Progress) -> Counters:
     )
 
 
+def due_of(view: control.ResourceView, schedule: Schedule | None, clock: Clock) -> int | None:
+    """When its next run is due, in Unix seconds; None: never, or it is left alone."""
+    if schedule is None or view.state in _LEFT_ALONE:
+        return None
+    return next_due(schedule, int(clock.wall()), view.creation_time // 1_000_000_000)
+
+
 def _summary(
-    view: control.ResourceView, progress: Mapping[str, Counters], problem: str
+    view: control.ResourceView,
+    progress: Mapping[str, Counters],
+    problem: str,
+    due: int | None,
 ) -> Resource:
     return Resource(
         id=view.id,
@@ -249,6 +274,7 @@ def _summary(
         progress=progress.get(view.id),
         progress_error=problem,
         owner=view.owner,
+        next_due=due,
         parts=tuple(
             Part(
                 assigned_node=each.assigned_node,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 from crawler.clock import Clock, SystemClock
-from crawler.definition import next_due, schedule_of
+from crawler.definition import schedule_of
 from crawler.delivery.exports import plan_export
 from crawler.model import (
     Event,
@@ -17,7 +18,6 @@ from crawler.model import (
     PageState,
     RunRecord,
     SinkRecord,
-    State,
     Stats,
     check_name,
 )
@@ -42,14 +42,13 @@ from crawler.web.models import (
     StatsQuery,
     StretchOfItems,
 )
-from crawler.web.resources import ONE, counters
+from crawler.web.resources import ONE, counters, due_of
 from crawler.web.route import LOOKS, LOOKS_AT_ONE, Answer, AnyRoute, Asked, Route, encode
 
 LAST = 2**63 - 1
 R = TypeVar("R", ItemRecord, Event, JournalRecord)
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
-_LEFT_ALONE = {State.PAUSED, State.STOPPED}  # by its schedule
 
 
 class Records(Protocol):
@@ -66,6 +65,30 @@ class Records(Protocol):
         limit: int = 100,
     ) -> tuple[Sequence[PageRecord], str]:
         """Pages of one run (None: the latest), and the cursor for the next ("": the end)."""
+
+    async def find_pages(
+        self,
+        resource_id: str,
+        text: str,
+        *,
+        run: int | None = None,
+        state: PageState | None = None,
+        status: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[PageRecord], str]:
+        """As `pages`, of those whose URL or reason holds the text; it may find none and go on."""
+
+    async def find_items(
+        self,
+        resource_id: str,
+        text: str,
+        *,
+        run: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[ItemRecord], str]:
+        """As `find_pages`, of items of which a field holds the text."""
 
     async def runs(self, resource_id: str) -> Mapping[int, RunRecord]:
         """The last thousand runs, by number."""
@@ -147,8 +170,20 @@ class Results:
 
     async def items(self, asked: Asked[Nothing, ItemQuery]) -> Answer:
         query = asked.query
+        resource_id = await self._id(asked.name)
+        if query.text:
+            matching, cursor = await self.records.find_items(
+                resource_id,
+                query.text,
+                run=query.run,
+                after=str(max(query.after, query.cursor)),
+                limit=query.limit,
+            )
+            shown = _fitting(matching, lambda each: ItemList(items=(each,), next=""))
+            cut = len(shown) < len(matching)
+            return Answer(ItemList(items=shown, next=str(shown[-1].seq) if cut else cursor))
         found = await self.records.items(
-            await self._id(asked.name),
+            resource_id,
             run=query.run,
             after=max(query.after, query.cursor),
             until=query.until,
@@ -178,15 +213,12 @@ class Results:
         runs = await self.records.runs(view.id)
         behind = [each for number, each in runs.items() if number > query.cursor]
         found = behind[: query.limit]
-        schedule, due = schedule_of(view.definition_json), None
-        if schedule is not None and view.state not in _LEFT_ALONE:
-            anchor = view.creation_time // 1_000_000_000
-            due = next_due(schedule, int(self.clock.wall()), anchor)
+        schedule = schedule_of(view.definition_json)
         return Answer(
             RunList(
                 runs=tuple(map(_run, found)),
                 next=str(found[-1].run) if len(found) < len(behind) else "",
-                next_due=due,
+                next_due=due_of(view, schedule, self.clock),
                 timezone=schedule.timezone if schedule is not None else "",
             )
         )
@@ -207,8 +239,13 @@ class Results:
 
     async def pages(self, asked: Asked[Nothing, PageQuery]) -> Answer:
         query = asked.query
-        found, cursor = await self.records.pages(
-            await self._id(asked.name),
+        resource_id = await self._id(asked.name)
+        ask = (
+            partial(self.records.find_pages, resource_id, query.text)
+            if query.text
+            else partial(self.records.pages, resource_id)
+        )
+        found, cursor = await ask(
             run=query.run,
             state=query.state,
             status=query.status,

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import structlog
 from aiohttp import web
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
 from crawler.access import Role
-from crawler.errors import InvalidInput
+from crawler.errors import CrawlerError, InvalidInput
 from crawler.web.body import parse_query, read_body
 
 B = TypeVar("B", bound=BaseModel)
 Q = TypeVar("Q", bound=BaseModel)
 
+log = structlog.get_logger(__name__)
+
 REQUEST_ID = "X-Request-Id"
 LAST_EVENT_ID = "Last-Event-ID"
 KEY = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
+FORWARDED = "X-Forwarded-Proto"
 MAX_REQUEST_ID = 128
 
 # What any request may come to: it makes no sense, comes from nobody or from somebody who may not,
@@ -46,6 +50,7 @@ class Asked(Generic[B, Q]):
     last_event_id: str = ""  # what a browser that connects again had received last
     key: str = ""  # Idempotency-Key; "": none
     plan: str = ""  # see `Route.plan`
+    secure: bool = False  # it came over TLS, to us or to a proxy in front that says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class Answer:
     content: BaseModel | bytes
     status: int = 200
     replayed: bool = False  # it was given before
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class Streamed:
     first: bytes
     rest: AsyncGenerator[bytes]
     media: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,7 @@ class Route(Generic[B, Q]):
             request_id=_mark(request, REQUEST_ID),
             last_event_id=_mark(request, LAST_EVENT_ID),
             key=_mark(request, KEY),
+            secure=request.secure or request.headers.get(FORWARDED, "").lower() == "https",
             body=(
                 self.body.model_validate({})
                 if self.method == "GET"
@@ -122,7 +130,7 @@ class Route(Generic[B, Q]):
             status=answer.status,
             body=content if isinstance(content, bytes) else encode(content),
             content_type="application/json",
-            headers={REPLAYED: "true"} if answer.replayed else None,
+            headers={**answer.headers, **({REPLAYED: "true"} if answer.replayed else {})},
         )
 
 
@@ -140,15 +148,21 @@ def encode(content: BaseModel) -> bytes:
 
 async def _stream(request: web.Request, answer: Streamed) -> web.StreamResponse:
     headers = {"Content-Type": answer.media, "X-Accel-Buffering": "no"}  # nginx would keep it back
-    response = web.StreamResponse(headers=headers)
+    response = web.StreamResponse(headers={**headers, **answer.headers})
     async with aclosing(answer.rest):
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        with suppress(ConnectionError):  # nobody listens any more
+        try:
             await response.write(answer.first)
             async for chunk in answer.rest:
                 await response.write(chunk)
+        except ConnectionError:  # nobody listens any more
+            pass
+        except CrawlerError as error:  # too late to answer it: who listens sees no end
+            log.warning("answer cut short", path=request.path[:300], error=str(error))
+            if request.transport is not None:
+                request.transport.abort()
     return response
 
 

@@ -216,7 +216,7 @@ async def _attempt(
 
 def _plain(live: LiveRecord) -> LiveRecord:
     """Without what a crawl tells beyond it: counters come from the store."""
-    return LiveRecord(live.active, live.pages_per_s, live.waiting, live.hosts)
+    return LiveRecord(live.active, live.pages_per_s, live.waiting, live.hosts, live.latency_s)
 
 
 def outcome_of(error: BaseException) -> Outcome:

@@ -348,11 +348,12 @@ async def eventually(probe: Callable[[], Awaitable[T | None]], what: str, timeou
 
 
 async def request(
-    method: str, url: str, body: Any = None, timeout_s: float = 15.0
+    method: str, url: str, body: Any = None, timeout_s: float = 15.0, token: str = ""
 ) -> tuple[int, Mapping[str, Any]]:
     """One HTTP call: status and JSON body."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(timeout_s)) as session,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(timeout_s), headers=headers) as session,
         session.request(method, url, json=body) as response,
     ):
         return response.status, json.loads(await response.text() or "{}")

@@ -45,11 +45,19 @@ def shop_definition(site: Site, delay_s: float = 0.01) -> Mapping[str, Any]:
 
 
 async def start_shop(
-    cluster: Cluster, master: str, site: Site, name: str = "shop", delay_s: float = 0.01
+    cluster: Cluster,
+    master: str,
+    site: Site,
+    name: str = "shop",
+    delay_s: float = 0.01,
+    token: str = "",
 ) -> None:
     """PUT the shop's definition through that master."""
     status, answer = await request(
-        "PUT", f"{cluster.url(master)}/crawler/resource/{name}", shop_definition(site, delay_s)
+        "PUT",
+        f"{cluster.url(master)}/crawler/resource/{name}",
+        shop_definition(site, delay_s),
+        token=token,
     )
     assert status in (200, 202), answer
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from crawler.access import Access
 from crawler.clock import SystemClock
+from crawler.engine.urls import page_key
 from crawler.rates import Rates
 from crawler.rpc.calls import CallSettings, Channels, MasterCalls
 from crawler.rpc.server import serve as serve_grpc
@@ -59,6 +60,7 @@ async def serve_api(
             calls,
             cluster.results,
             cluster.health,
+            fingerprint=page_key,
             loopback=loopback,
             access=access,
             rates=rates,

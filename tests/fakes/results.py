@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,9 +15,11 @@ from crawler.model import (
     PageRecord,
     PageState,
     Progress,
+    Reason,
     RunRecord,
     SinkRecord,
     Stats,
+    Story,
 )
 
 
@@ -32,6 +35,9 @@ class FakeResults:
     sink_records: dict[str, list[SinkRecord]] = field(default_factory=dict)
     figures: dict[str, Stats] = field(default_factory=dict)
     answers: dict[str, KeptAnswer] = field(default_factory=dict)
+    stories: dict[bytes, Story] = field(default_factory=dict)  # by fingerprint
+    schedules: dict[str, str] = field(default_factory=dict)  # definitions
+    task_definitions: list[tuple[str, str, str]] = field(default_factory=list)
     away: str = ""
 
     def _reach(self) -> None:
@@ -74,6 +80,58 @@ class FakeResults:
         return [
             each for each in self.item_records.get(resource_id, []) if after < each.seq <= until
         ][:limit]
+
+    async def find_pages(
+        self,
+        resource_id: str,
+        text: str,
+        *,
+        run: int | None = None,
+        state: PageState | None = None,
+        status: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[PageRecord], str]:
+        found, cursor = await self.pages(
+            resource_id, run=run, state=state, status=status, after=after, limit=limit
+        )
+        return [each for each in found if text in each.url or text in each.reason], cursor
+
+    async def find_items(
+        self,
+        resource_id: str,
+        text: str,
+        *,
+        run: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[ItemRecord], str]:
+        found = await self.items(resource_id, run=run, after=int(after or 0))
+        return [each for each in found if text in str(each.fields)][:limit], ""
+
+    async def story(
+        self, resource_id: str, fingerprint: bytes, *, run: int | None = None
+    ) -> Story | None:
+        self._reach()
+        return self.stories.get(fingerprint)
+
+    async def reasons(self, resource_id: str, *, run: int | None = None) -> Sequence[Reason]:
+        self._reach()
+        counted = Counter(
+            (each.state, each.status, each.reason)
+            for each in self.page_records.get(resource_id, [])
+            if each.state in (PageState.FAILED, PageState.EXCLUDED)
+        )
+        return [Reason(*alike, pages) for alike, pages in counted.most_common()]
+
+    async def scheduled(self, resource_ids: Sequence[str]) -> Mapping[str, str]:
+        self._reach()
+        return {each: self.schedules[each] for each in resource_ids if each in self.schedules}
+
+    async def tasks(self, *, before: str = "", limit: int = 100) -> Sequence[tuple[str, str, str]]:
+        self._reach()
+        found = [each for each in self.task_definitions if not before or each[0] < before]
+        return sorted(found, reverse=True)[:limit]
 
     async def extents(self, resource_id: str) -> Mapping[int, int]:
         self._reach()

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0cworker.proto\"\x1b\n\x0bUnitRequest\x12\x0c\n\x04unit\x18\x01 \x01(\t\"Z\n\x08LiveView\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x05\x12\x13\n\x0bpages_per_s\x18\x02 \x01(\x01\x12\x0f\n\x07waiting\x18\x03 \x01(\t\x12\x18\n\x05hosts\x18\x04 \x03(\x0b\x32\t.HostView\"8\n\x08HostView\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0e\n\x06queued\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t23\n\rCrawlerWorker\x12\"\n\x07GetLive\x12\x0c.UnitRequest\x1a\t.LiveViewb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0cworker.proto\"\x1b\n\x0bUnitRequest\x12\x0c\n\x04unit\x18\x01 \x01(\t\"m\n\x08LiveView\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x05\x12\x13\n\x0bpages_per_s\x18\x02 \x01(\x01\x12\x0f\n\x07waiting\x18\x03 \x01(\t\x12\x18\n\x05hosts\x18\x04 \x03(\x0b\x32\t.HostView\x12\x11\n\tlatency_s\x18\x05 \x01(\x01\"8\n\x08HostView\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0e\n\x06queued\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\"@\n\nTryRequest\x12\x17\n\x0f\x64\x65\x66inition_json\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\"\x1e\n\x08TryReply\x12\x12\n\nfound_json\x18\x01 \x01(\t\"\x1d\n\x0eProposeRequest\x12\x0b\n\x03url\x18\x01 \x01(\t\"\'\n\x0cProposeReply\x12\x17\n\x0f\x64\x65\x66inition_toml\x18\x01 \x01(\t2\x8b\x01\n\rCrawlerWorker\x12\"\n\x07GetLive\x12\x0c.UnitRequest\x1a\t.LiveView\x12!\n\x07TryPage\x12\x0b.TryRequest\x1a\t.TryReply\x12\x33\n\x11ProposeDefinition\x12\x0f.ProposeRequest\x1a\r.ProposeReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNITREQUEST']._serialized_start=16
   _globals['_UNITREQUEST']._serialized_end=43
   _globals['_LIVEVIEW']._serialized_start=45
-  _globals['_LIVEVIEW']._serialized_end=135
-  _globals['_HOSTVIEW']._serialized_start=137
-  _globals['_HOSTVIEW']._serialized_end=193
-  _globals['_CRAWLERWORKER']._serialized_start=195
-  _globals['_CRAWLERWORKER']._serialized_end=246
+  _globals['_LIVEVIEW']._serialized_end=154
+  _globals['_HOSTVIEW']._serialized_start=156
+  _globals['_HOSTVIEW']._serialized_end=212
+  _globals['_TRYREQUEST']._serialized_start=214
+  _globals['_TRYREQUEST']._serialized_end=278
+  _globals['_TRYREPLY']._serialized_start=280
+  _globals['_TRYREPLY']._serialized_end=310
+  _globals['_PROPOSEREQUEST']._serialized_start=312
+  _globals['_PROPOSEREQUEST']._serialized_end=341
+  _globals['_PROPOSEREPLY']._serialized_start=343
+  _globals['_PROPOSEREPLY']._serialized_end=382
+  _globals['_CRAWLERWORKER']._serialized_start=385
+  _globals['_CRAWLERWORKER']._serialized_end=524
 # @@protoc_insertion_point(module_scope)

@@ -46,12 +46,15 @@ class LiveView(_message.Message):
     PAGES_PER_S_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     HOSTS_FIELD_NUMBER: _builtins.int
+    LATENCY_S_FIELD_NUMBER: _builtins.int
     active: _builtins.int
     """requests under way"""
     pages_per_s: _builtins.float
     """over the last ten seconds"""
     waiting: _builtins.str
     """why the next request waits; empty: it does not"""
+    latency_s: _builtins.float
+    """of the latest answers, on average; 0: none came lately"""
     @_builtins.property
     def hosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostView]:
         """those for which most requests are at hand"""
@@ -63,10 +66,11 @@ class LiveView(_message.Message):
         pages_per_s: _builtins.float = ...,
         waiting: _builtins.str = ...,
         hosts: _abc.Iterable[Global___HostView] | None = ...,
+        latency_s: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "hosts", b"hosts", "pages_per_s", b"pages_per_s", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "hosts", b"hosts", "latency_s", b"latency_s", "pages_per_s", b"pages_per_s", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -98,3 +102,88 @@ class HostView(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HostView: _TypeAlias = HostView  # noqa: Y015
+
+@_typing.final
+class TryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_JSON_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    definition_json: _builtins.str
+    url: _builtins.str
+    rule: _builtins.str
+    """the rule that a link would have sent it to; empty: the first that fits"""
+    def __init__(
+        self,
+        *,
+        definition_json: _builtins.str = ...,
+        url: _builtins.str = ...,
+        rule: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition_json", b"definition_json", "rule", b"rule", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TryRequest: _TypeAlias = TryRequest  # noqa: Y015
+
+@_typing.final
+class TryReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOUND_JSON_FIELD_NUMBER: _builtins.int
+    found_json: _builtins.str
+    """a JSON object: rule, items, unfinished, links, errors, fields"""
+    def __init__(
+        self,
+        *,
+        found_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found_json", b"found_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TryReply: _TypeAlias = TryReply  # noqa: Y015
+
+@_typing.final
+class ProposeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeRequest: _TypeAlias = ProposeRequest  # noqa: Y015
+
+@_typing.final
+class ProposeReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_TOML_FIELD_NUMBER: _builtins.int
+    definition_toml: _builtins.str
+    """with comments"""
+    def __init__(
+        self,
+        *,
+        definition_toml: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition_toml", b"definition_toml"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeReply: _TypeAlias = ProposeReply  # noqa: Y015

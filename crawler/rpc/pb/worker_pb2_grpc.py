@@ -39,6 +39,16 @@ class CrawlerWorkerStub:
                 request_serializer=worker__pb2.UnitRequest.SerializeToString,
                 response_deserializer=worker__pb2.LiveView.FromString,
                 _registered_method=True)
+        self.TryPage = channel.unary_unary(
+                '/CrawlerWorker/TryPage',
+                request_serializer=worker__pb2.TryRequest.SerializeToString,
+                response_deserializer=worker__pb2.TryReply.FromString,
+                _registered_method=True)
+        self.ProposeDefinition = channel.unary_unary(
+                '/CrawlerWorker/ProposeDefinition',
+                request_serializer=worker__pb2.ProposeRequest.SerializeToString,
+                response_deserializer=worker__pb2.ProposeReply.FromString,
+                _registered_method=True)
 
 
 class CrawlerWorkerServicer:
@@ -51,6 +61,20 @@ class CrawlerWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TryPage(self, request, context):
+        """Fetches one page and tells what a definition makes of it; nothing is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProposeDefinition(self, request, context):
+        """Fetches one page and guesses a first definition for its site.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CrawlerWorkerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +82,16 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
                     servicer.GetLive,
                     request_deserializer=worker__pb2.UnitRequest.FromString,
                     response_serializer=worker__pb2.LiveView.SerializeToString,
+            ),
+            'TryPage': grpc.unary_unary_rpc_method_handler(
+                    servicer.TryPage,
+                    request_deserializer=worker__pb2.TryRequest.FromString,
+                    response_serializer=worker__pb2.TryReply.SerializeToString,
+            ),
+            'ProposeDefinition': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeDefinition,
+                    request_deserializer=worker__pb2.ProposeRequest.FromString,
+                    response_serializer=worker__pb2.ProposeReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +121,60 @@ class CrawlerWorker:
             '/CrawlerWorker/GetLive',
             worker__pb2.UnitRequest.SerializeToString,
             worker__pb2.LiveView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TryPage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/TryPage',
+            worker__pb2.TryRequest.SerializeToString,
+            worker__pb2.TryReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeDefinition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ProposeDefinition',
+            worker__pb2.ProposeRequest.SerializeToString,
+            worker__pb2.ProposeReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -33,12 +33,20 @@ class CrawlerWorkerStub:
     def __new__(cls, channel: _aio.Channel) -> CrawlerWorkerAsyncStub: ...
     GetLive: _grpc.UnaryUnaryMultiCallable[_worker_pb2.UnitRequest, _worker_pb2.LiveView]
     """How a crawl goes at this moment; NOT_FOUND where it does not run here."""
+    TryPage: _grpc.UnaryUnaryMultiCallable[_worker_pb2.TryRequest, _worker_pb2.TryReply]
+    """Fetches one page and tells what a definition makes of it; nothing is kept."""
+    ProposeDefinition: _grpc.UnaryUnaryMultiCallable[_worker_pb2.ProposeRequest, _worker_pb2.ProposeReply]
+    """Fetches one page and guesses a first definition for its site."""
 
 @_typing.type_check_only
 class CrawlerWorkerAsyncStub(CrawlerWorkerStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetLive: _aio.UnaryUnaryMultiCallable[_worker_pb2.UnitRequest, _worker_pb2.LiveView]  # type: ignore[assignment]
     """How a crawl goes at this moment; NOT_FOUND where it does not run here."""
+    TryPage: _aio.UnaryUnaryMultiCallable[_worker_pb2.TryRequest, _worker_pb2.TryReply]  # type: ignore[assignment]
+    """Fetches one page and tells what a definition makes of it; nothing is kept."""
+    ProposeDefinition: _aio.UnaryUnaryMultiCallable[_worker_pb2.ProposeRequest, _worker_pb2.ProposeReply]  # type: ignore[assignment]
+    """Fetches one page and guesses a first definition for its site."""
 
 class CrawlerWorkerServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -48,5 +56,21 @@ class CrawlerWorkerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_worker_pb2.LiveView, _abc.Awaitable[_worker_pb2.LiveView]]:
         """How a crawl goes at this moment; NOT_FOUND where it does not run here."""
+
+    @_abc_1.abstractmethod
+    def TryPage(
+        self,
+        request: _worker_pb2.TryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worker_pb2.TryReply, _abc.Awaitable[_worker_pb2.TryReply]]:
+        """Fetches one page and tells what a definition makes of it; nothing is kept."""
+
+    @_abc_1.abstractmethod
+    def ProposeDefinition(
+        self,
+        request: _worker_pb2.ProposeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worker_pb2.ProposeReply, _abc.Awaitable[_worker_pb2.ProposeReply]]:
+        """Fetches one page and guesses a first definition for its site."""
 
 def add_CrawlerWorkerServicer_to_server(servicer: CrawlerWorkerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

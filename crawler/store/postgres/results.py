@@ -43,7 +43,7 @@ async def pages(
 ) -> tuple[list[PageRecord], str]:
     """Page records in the order found, and the cursor for more ("" at the end)."""
     asked: dict[str, Any] = {
-        "run_id": await _run_id(tx, resource_id, run, pages=True),
+        "run_id": await run_id_of(tx, resource_id, run, pages=True),
         "after": seq_of(after),
         "limit": bounded(limit) + 1,  # one more tells whether there are more
         "state": None if state is None else state.value,
@@ -59,7 +59,7 @@ async def items(
     tx: Transaction, resource_id: str, run: int | None, after: int, until: int, limit: int
 ) -> list[ItemRecord]:
     """Items with a seq above ``after`` and up to ``until``."""
-    run_id = await _run_id(tx, resource_id, run)
+    run_id = await run_id_of(tx, resource_id, run)
     asked = {"run_id": run_id, "after": after, "until": until, "limit": bounded(limit)}
     return [item_of(row) for row in await tx.all(_SQL["list_items"], asked)]
 
@@ -90,7 +90,7 @@ async def runs(tx: Transaction, resource_id: str) -> dict[int, RunRecord]:
 
 async def stats(tx: Transaction, resource_id: str, run: int | None) -> Stats:
     """What one run came to."""
-    run_id = await _run_id(tx, resource_id, run, pages=True)
+    run_id = await run_id_of(tx, resource_id, run, pages=True)
     records = await runs(tx, resource_id)
     if run_id is None:
         return {}
@@ -104,7 +104,7 @@ async def due_runs(tx: Transaction, due: Mapping[str, int]) -> dict[str, tuple[i
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-async def _run_id(
+async def run_id_of(
     tx: Transaction, resource_id: str, run: int | None, *, pages: bool = False
 ) -> int | None:
     """The run's key; None: there is no run at all, and none was asked for. ``pages``: they are

@@ -16,15 +16,18 @@ from crawler.model import (
     PageRecord,
     PageState,
     Progress,
+    Reason,
     Retried,
     RunRecord,
     SinkRecord,
     Stamp,
     Stats,
+    Story,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
 from crawler.store.postgres import (
     answers,
+    inquiries,
     ledger,
     outbox,
     purging,
@@ -186,6 +189,50 @@ class PostgresStore:
         await self._database.write(
             "answered", lambda tx: answers.end(tx, key, digest, status, body)
         )
+
+    async def story(
+        self, resource_id: str, fingerprint: bytes, *, run: int | None = None
+    ) -> Story | None:
+        return await self._database.read(
+            lambda tx: inquiries.story(tx, resource_id, fingerprint, run)
+        )
+
+    async def reasons(self, resource_id: str, *, run: int | None = None) -> Sequence[Reason]:
+        return await self._database.read(lambda tx: inquiries.reasons(tx, resource_id, run))
+
+    async def find_pages(
+        self,
+        resource_id: str,
+        text: str,
+        *,
+        run: int | None = None,
+        state: PageState | None = None,
+        status: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[PageRecord], str]:
+        return await self._database.read(
+            lambda tx: inquiries.find_pages(tx, resource_id, text, run, state, status, after, limit)
+        )
+
+    async def find_items(
+        self,
+        resource_id: str,
+        text: str,
+        *,
+        run: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[ItemRecord], str]:
+        return await self._database.read(
+            lambda tx: inquiries.find_items(tx, resource_id, text, run, after, limit)
+        )
+
+    async def scheduled(self, resource_ids: Sequence[str]) -> Mapping[str, str]:
+        return await self._database.read(lambda tx: inquiries.scheduled(tx, resource_ids))
+
+    async def tasks(self, *, before: str = "", limit: int = 100) -> Sequence[tuple[str, str, str]]:
+        return await self._database.read(lambda tx: inquiries.tasks(tx, before, limit))
 
     async def check(self) -> Mapping[str, Any]:
         row = await self._database.read(ledger.health)

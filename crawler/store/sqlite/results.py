@@ -48,7 +48,7 @@ def pages(
 ) -> tuple[list[PageRecord], str]:
     """Page records in the order found, and the cursor for more ("" at the end)."""
     asked: dict[str, Any] = {
-        "run_id": _run_id(connection, resource_id, run, pages=True),
+        "run_id": run_id_of(connection, resource_id, run, pages=True),
         "after": seq_of(after),
         "limit": bounded(limit) + 1,  # one more tells whether there are more
         "state": None if state is None else state.value,
@@ -70,7 +70,7 @@ def items(
 ) -> list[ItemRecord]:
     """Items with a seq above ``after`` and up to ``until``."""
     asked = {
-        "run_id": _run_id(connection, resource_id, run),
+        "run_id": run_id_of(connection, resource_id, run),
         "after": after,
         "until": until,
         "limit": bounded(limit),
@@ -103,7 +103,7 @@ def runs(connection: sqlite3.Connection, resource_id: str) -> dict[int, RunRecor
 
 def stats(connection: sqlite3.Connection, resource_id: str, run: int | None) -> Stats:
     """What one run came to."""
-    run_id = _run_id(connection, resource_id, run, pages=True)
+    run_id = run_id_of(connection, resource_id, run, pages=True)
     records = runs(connection, resource_id)
     if run_id is None:
         return {}
@@ -118,7 +118,7 @@ def due_runs(connection: sqlite3.Connection, due: Mapping[str, int]) -> dict[str
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def _run_id(
+def run_id_of(
     connection: sqlite3.Connection, resource_id: str, run: int | None, *, pages: bool = False
 ) -> int | None:
     """The run's key; None: there is no run at all, and none was asked for. ``pages``: they are

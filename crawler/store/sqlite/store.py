@@ -20,15 +20,18 @@ from crawler.model import (
     PageRecord,
     PageState,
     Progress,
+    Reason,
     Retried,
     RunRecord,
     SinkRecord,
     Stamp,
     Stats,
+    Story,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
 from crawler.store.sqlite import (
     answers,
+    inquiries,
     ledger,
     outbox,
     purging,
@@ -231,6 +234,48 @@ class SqliteStore:
 
     async def end_answer(self, key: str, digest: bytes, status: int, body: str) -> None:
         await self._writer.write("answered", lambda c: answers.end(c, key, digest, status, body))
+
+    async def story(
+        self, resource_id: str, fingerprint: bytes, *, run: int | None = None
+    ) -> Story | None:
+        return await self._reader.read(lambda c: inquiries.story(c, resource_id, fingerprint, run))
+
+    async def reasons(self, resource_id: str, *, run: int | None = None) -> Sequence[Reason]:
+        return await self._reader.read(lambda c: inquiries.reasons(c, resource_id, run))
+
+    async def find_pages(
+        self,
+        resource_id: str,
+        text: str,
+        *,
+        run: int | None = None,
+        state: PageState | None = None,
+        status: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[PageRecord], str]:
+        return await self._reader.read(
+            lambda c: inquiries.find_pages(c, resource_id, text, run, state, status, after, limit)
+        )
+
+    async def find_items(
+        self,
+        resource_id: str,
+        text: str,
+        *,
+        run: int | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[Sequence[ItemRecord], str]:
+        return await self._reader.read(
+            lambda c: inquiries.find_items(c, resource_id, text, run, after, limit)
+        )
+
+    async def scheduled(self, resource_ids: Sequence[str]) -> Mapping[str, str]:
+        return await self._reader.read(lambda c: inquiries.scheduled(c, resource_ids))
+
+    async def tasks(self, *, before: str = "", limit: int = 100) -> Sequence[tuple[str, str, str]]:
+        return await self._reader.read(lambda c: inquiries.tasks(c, before, limit))
 
     async def check(self) -> Mapping[str, Any]:
         version = await self._reader.read(schema.version_of)

@@ -38,7 +38,7 @@ ITEM: dict[str, Any] = {
 PAGE: dict[str, Any] = {
     "url": "https://shop.example/2", "state": "failed", "reason": "HTTP 500", "status": 500,
     "attempts": 3, "depth": 1, "priority": 0, "host": "shop.example", "rule": "", "found_on": "",
-    "content_type": "", "size_bytes": 0, "elapsed_s": 0.1, "fetched_at": 1.0,
+    "content_type": "", "size_bytes": 0, "elapsed_s": 0.1, "fetched_at": 1.0, "key": "0f" * 16,
 }  # fmt: skip
 EVENT: dict[str, Any] = {
     "seq": 1, "at": 1675470192.0, "kind": "claimed", "detail": "run 1",

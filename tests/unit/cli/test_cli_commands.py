@@ -102,7 +102,7 @@ def test_show_tells_how_it_goes_and_which_host_waits_why(api: Api, run: Run) -> 
         {"host": "shop.example", "queued": 1200, "reason": "next in 0.7 s, because Crawl-delay"},
         {"host": "quick.example", "queued": 3, "reason": ""},
     ]
-    live = {"active": 3, "pages_per_s": 41.52, "waiting": "", "hosts": hosts}
+    live = {"active": 3, "pages_per_s": 41.52, "waiting": "", "hosts": hosts, "latency_s": 0.25}
     part = {"part": 0, "node": "go.micro.server.worker-2", "live": live, "trouble": ""}
     api.answers["GET /crawler/resource/shop/live"] = {"parts": [part]}
     out = run("show", "shop").out

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from crawler import errors
+from crawler.definition import InvalidDefinition, load_text
 from crawler.rpc.errors import ERROR_KEY, from_rpc_error, to_status
 
 Code = grpc.StatusCode
@@ -39,6 +40,15 @@ def failed(code: grpc.StatusCode, message: str, **trailers: bytes) -> grpc.aio.A
 )
 def test_codes(error: errors.CrawlerError, code: grpc.StatusCode) -> None:
     assert to_status(error)[0] is code
+
+
+def test_a_rooms_own_kind_of_an_error_travels_as_that_error() -> None:
+    with pytest.raises(InvalidDefinition) as caught:
+        load_text("nonsense = 1")
+    code, message, details = to_status(caught.value)
+    back = from_rpc_error(failed(code, message, crawler_error_bin=details[0][1]))
+    assert type(back) is errors.InvalidInput
+    assert back.field == "nonsense"
 
 
 @pytest.mark.parametrize(

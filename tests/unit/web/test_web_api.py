@@ -147,6 +147,7 @@ async def test_show_joins_state_and_progress(
             "unchanged": 0,
         },
         "progress_error": "",
+        "next_due": None,
         "parts": [],
         "owner": "",
         "definition": SHOP,

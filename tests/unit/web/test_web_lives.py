@@ -14,18 +14,19 @@ from crawler.rpc.pb.control_pb2 import PartView
 from crawler.rpc.server import serve as serve_grpc
 from crawler.rpc.services import crawler_worker
 from tests.fakes.api import FakeCluster
+from tests.fakes.trials import FakeTrials
 from tests.ports import free_port
 
 NODE = f"{WORKER_SERVICE}-2"
 WAITING = HostWait("shop.example", 12, "next in 0.7 s, because Crawl-delay")
-LIVE = LiveRecord(3, 41.5, "", (WAITING,))
+LIVE = LiveRecord(3, 41.5, "", (WAITING,), 0.25)
 
 
 @pytest.fixture
 async def worker() -> AsyncIterator[str]:
     """The address of one that crawls `shop` and the second part of `wide`."""
     running = {"shop": LIVE, "wide/1": LIVE}
-    services = (crawler_worker(Lives(running.get)),)
+    services = (crawler_worker(Lives(running.get, FakeTrials())),)
     async with serve_grpc("127.0.0.1:0", services, grace_s=0.1) as listening:
         yield listening.address
 
@@ -45,7 +46,9 @@ async def test_its_worker_tells(
     [told] = await ask(http, "shop")
     assert (told["part"], told["node"], told["trouble"]) == (0, NODE, "")
     host = {"host": WAITING.host, "queued": WAITING.queued, "reason": WAITING.reason}
-    assert told["live"] == {"active": 3, "pages_per_s": 41.5, "waiting": "", "hosts": [host]}
+    assert told["live"] == {
+        "active": 3, "pages_per_s": 41.5, "waiting": "", "hosts": [host], "latency_s": 0.25,
+    }  # fmt: skip
 
 
 async def test_what_does_not_tell_says_why(

@@ -87,7 +87,8 @@ ORDER BY seq LIMIT %(limit)s;
 -- name: select_pages
 SELECT page.url, page.state, page.reason, page.status, page.attempts, page.depth, page.priority,
     page.host, coalesce(nullif(page.matched_rule, ''), page.rule, ''), page.content_type,
-    page.size_bytes, page.elapsed_s, coalesce(finder.url, ''), page.fetched_at
+    page.size_bytes, page.elapsed_s, coalesce(finder.url, ''), page.fetched_at,
+    encode(page.fingerprint, 'hex')
 FROM pages AS page
 LEFT JOIN pages AS finder ON finder.run_id = page.run_id AND finder.fingerprint = page.parent
 WHERE page.seq = ANY (%s::bigint[])

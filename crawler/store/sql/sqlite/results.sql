@@ -57,7 +57,8 @@ ORDER BY seq LIMIT :limit;
 -- name: select_page
 SELECT page.url, page.state, page.reason, page.status, page.attempts, page.depth, page.priority,
     page.host, coalesce(nullif(page.matched_rule, ''), page.rule, ''), page.content_type,
-    page.size_bytes, page.elapsed_s, coalesce(finder.url, ''), page.fetched_at
+    page.size_bytes, page.elapsed_s, coalesce(finder.url, ''), page.fetched_at,
+    lower(hex(page.fingerprint))
 FROM pages AS page
 LEFT JOIN pages AS finder ON finder.run_id = page.run_id AND finder.fingerprint = page.parent
 WHERE page.seq = ?;

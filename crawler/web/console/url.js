@@ -1,0 +1,118 @@
+// What happened to one URL: from how it was found, through what was tried, to what it brought.
+
+import { h } from "./vendor/vue.js";
+import { get, resourcePath } from "./api.js";
+import { ago, bytes, moment, plural, span, value } from "./format.js";
+import { useLive } from "./live.js";
+import { Badge, Heading, Outside, ShortTable, Trouble } from "./parts.js";
+import { href, route } from "./router.js";
+import { advice } from "./advice.js";
+
+const RUNS = [
+  { name: "Run", class: "number", cell: ({ run }) => run },
+  { name: "State", cell: ({ state }) => h(Badge, { state }) },
+  { name: "Status", class: "number", cell: ({ status }) => status || "–" },
+  { name: "Reason", class: "words", cell: ({ reason }) => reason || "–" },
+  { name: "Tries", class: "number", cell: ({ attempts }) => attempts },
+  { name: "Fetched", cell: ({ fetched_at: at }) => moment(at) },
+];
+
+export const Url = {
+  props: ["name"],
+  setup(props) {
+    const asked = () => {
+      const { url = "", key = "", run = "" } = route.value.query;
+      return { url, key, run };
+    };
+    const state = useLive(
+      async () => (await get(resourcePath(props.name, "/url"), asked())).story,
+      { about: () => JSON.stringify(asked()), period: 4000 },
+    );
+    return () => [
+      h("p", { class: "crumbs" }, [
+        h("a", { href: href(["resources", props.name]) }, props.name),
+        " / ",
+        h("a", { href: href(["resources", props.name], { tab: "pages" }) }, "pages"),
+      ]),
+      h(Heading, { title: "What happened to this URL" }),
+      state.error ? h("p", { class: "address" }, h(Outside, { url: asked().url })) : null,
+      h(Trouble, { error: state.error }),
+      state.data ? tell(props.name, state.data) : state.error ? null : h("p", { "aria-busy": "true" }, "looking …"),
+    ];
+  },
+};
+
+function tell(name, story) {
+  const { page } = story;
+  const to = (query) => href(["resources", name, "url"], query);
+  return [
+    h("p", { class: "address" }, [story.method === "GET" ? null : h("code", story.method), h(Outside, { url: page.url })]),
+    h("p", { class: "why" }, [h(Badge, { state: page.state }), " ", h("span", advice(story))]),
+    h("p", { class: "actions" }, [
+      h("a", { class: "button", href: href(["resources", name], { tab: "definition", try: page.url }) }, "Try the definition on it"),
+      page.state === "failed"
+        ? h("a", { class: "button", href: href(["resources", name], { tab: "pages", state: "failed", text: page.reason.slice(0, 200), status: page.status || "" }) }, "All that failed alike")
+        : null,
+    ]),
+    h("ol", { class: "story" }, [
+      step("Found", found(story, to)),
+      step("Waited", waited(story)),
+      step("Fetched", fetched(story)),
+      step("Read", read(story)),
+      step("Led to", led(story, to)),
+    ]),
+    story.items.length
+      ? h("section", [h("h2", plural(story.items.length, "item")), story.items.map(itemOf)])
+      : null,
+    h("section", [h("h2", "In each run"), h(ShortTable, { label: "runs", rows: story.runs, columns: RUNS, empty: "In this one only." })]),
+  ];
+}
+
+const step = (title, content) => h("li", [h("h2", title), content]);
+
+function found({ page, way, run }, to) {
+  if (!way.length) return h("p", page.found_on ? `On ${page.found_on}.` : `Run ${run} began with it: it is a start URL, or stood in a sitemap.`);
+  return [
+    h("p", `At depth ${page.depth}, on the first of these pages, which came from the next, and so on:`),
+    h("ul", { class: "links" }, way.map((each) => h("li", [h("a", { href: to({ key: each.key, run }) }, each.url), " ", each.state === "done" ? null : h(Badge, { state: each.state })]))),
+  ];
+}
+
+function waited({ page, not_before: due }) {
+  const queue = `Priority ${page.priority}, at ${page.host}: one of its pages after the other, as fast as the host may be asked.`;
+  if (page.state !== "pending") return h("p", queue);
+  return h("p", due > Date.now() / 1000 ? `It waits until ${moment(due)} to be tried again. ${queue}` : `It is due, and waits for its turn. ${queue}`);
+}
+
+function fetched({ page, final_url: last }) {
+  if (!page.fetched_at && !page.attempts) return h("p", page.state === "pending" ? "Not yet." : "Never: it was decided without asking the server.");
+  return [
+    h("p", [
+      `${plural(page.attempts, "try").replace("trys", "tries")}, the last one ${ago(page.fetched_at)} (${moment(page.fetched_at)}): `,
+      page.status ? `HTTP ${page.status}` : "no answer",
+      ` after ${span(page.elapsed_s)}`,
+      page.size_bytes ? `, ${bytes(page.size_bytes)} of ${page.content_type || "unknown type"}.` : ".",
+    ]),
+    last && last !== page.url ? h("p", ["It was redirected to ", h(Outside, { url: last }), "."]) : null,
+  ];
+}
+
+function read({ page, items }) {
+  if (page.state !== "done") return h("p", "No.");
+  const rule = page.rule ? `By rule ${page.rule}` : "By no rule of its own";
+  return h("p", `${rule}: ${items.length ? plural(items.length, "item") : "no item"}.`);
+}
+
+function led({ found: urls, run }, to) {
+  if (!urls.length) return h("p", "No page was first found on it.");
+  return h("details", [
+    h("summary", urls.length === 100 ? "100 pages or more that were first found on it" : `${plural(urls.length, "page")} first found on it`),
+    h("ul", { class: "links" }, urls.map((url) => h("li", h("a", { href: to({ url, run }) }, url)))),
+  ]);
+}
+
+const itemOf = ({ fields, missing }) =>
+  h("article", { class: "card item" }, [
+    h("dl", Object.entries(fields).map(([key, given]) => h("div", [h("dt", key), h("dd", value(given))]))),
+    missing.length ? h("p", { class: "bad-words" }, `missing: ${missing.join(", ")}`) : null,
+  ]);

@@ -1,0 +1,195 @@
+"""The cluster at one glance, over HTTP: who leads, how much there is, what is wrong in words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from crawler.clock import Clock, SystemClock
+from crawler.errors import StoreUnavailable
+from crawler.model import MASTER_SERVICE, WORKER_SERVICE, Progress, State
+from crawler.rpc.calls import MasterCalls
+from crawler.rpc.pb import control_pb2 as control
+from crawler.telemetry.health import Health
+from crawler.web.models import Given, Nothing
+from crawler.web.route import LOOKS, Answer, AnyRoute, Asked, Route
+
+KEPT_S = 1.5  # an answer is everybody's for so long: it costs a look at every resource
+MOST = 20  # of one kind that are named
+
+
+class Weight(StrEnum):
+    """How much it matters."""
+
+    ERROR = "error"  # somebody must do something
+    WARNING = "warning"  # it goes on, but not as wanted
+    NOTE = "note"  # worth knowing
+
+
+class Wrong(Given):
+    """One thing that is wrong. ``about``: cluster, node or resource, which ``name`` names; ``more``
+    others are alike and not named."""
+
+    weight: Weight
+    about: str
+    name: str
+    words: str
+    more: int = 0
+
+
+class Failing(Given):
+    """A resource with failed pages in its latest run."""
+
+    name: str
+    failed: int
+    known: int
+
+
+class Totals(Given):
+    """Sums over the latest runs of all resources, which rise and fall with them."""
+
+    known: int
+    done: int
+    failed: int
+    pending: int
+    excluded: int
+    items: int
+    fetched_bytes: int
+
+
+class OverviewAnswer(Given):
+    """``leader`` is a node id, "" while none leads. ``states``: how many resources are in each.
+    ``totals`` null: the store cannot be read. ``failing``: the resources with the most failed
+    pages, at most twenty."""
+
+    leader: str
+    masters: int
+    workers: int
+    states: dict[State, int]
+    totals: Totals | None
+    failing: tuple[Failing, ...]
+    wrong: tuple[Wrong, ...]
+
+
+class Counts(Protocol):
+    """Where counters are read."""
+
+    async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
+        """Latest run and its counters, per resource ID that has one; `StoreUnavailable`."""
+
+
+@dataclass(slots=True)
+class Overview:
+    """Asked by every browser again and again, it looks once and tells all."""
+
+    calls: MasterCalls
+    counts: Counts
+    health: Health
+    clock: Clock = field(default_factory=SystemClock)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _kept: tuple[float, OverviewAnswer] | None = None
+
+    def routes(self) -> tuple[AnyRoute, ...]:
+        """The only door."""
+        return (
+            Route(
+                "GET", "/crawler/overview", "Show the cluster at a glance, and what is wrong",
+                self.show, Nothing, Nothing, OverviewAnswer, fails=LOOKS,
+            ),
+        )  # fmt: skip
+
+    async def show(self, asked: Asked[Nothing, Nothing]) -> Answer:
+        del asked
+        async with self._lock:
+            now = self.clock.elapsed()
+            if self._kept is None or self._kept[0] < now - KEPT_S:
+                self._kept = (now, await self._look())
+            return Answer(self._kept[1])
+
+    async def _look(self) -> OverviewAnswer:
+        nodes = (await self.calls.list_nodes()).nodes
+        views = (await self.calls.list_resources()).resources
+        wrong = [*self._of_nodes(nodes), *_of_resources(views)]
+        report = await self.health.report()
+        wrong += [
+            Wrong(weight=Weight.ERROR, about="cluster", name=each.name, words=each.words)
+            for each in report.checks
+            if not each.ok
+        ]
+        progress: Mapping[str, tuple[int, Progress]] | None = None
+        try:
+            progress = await self.counts.progress([view.id for view in views])
+        except StoreUnavailable as error:
+            wrong.append(
+                Wrong(weight=Weight.ERROR, about="cluster", name="store", words=str(error))
+            )
+        return OverviewAnswer(
+            leader=next((node.id for node in nodes if node.leader), ""),
+            masters=sum(node.service == MASTER_SERVICE for node in nodes),
+            workers=sum(node.service == WORKER_SERVICE for node in nodes),
+            states={State(state): n for state, n in Counter(v.state for v in views).items()},
+            totals=None if progress is None else _totals(each for _, each in progress.values()),
+            failing=_failing(views, progress or {}),
+            wrong=tuple(sorted(wrong, key=lambda each: list(Weight).index(each.weight))),
+        )
+
+    def _of_nodes(self, nodes: Sequence[control.NodeView]) -> Iterator[Wrong]:
+        workers = [node for node in nodes if node.service == WORKER_SERVICE]
+        if not workers:
+            words = "no worker is up, so that nothing is crawled; start one: crawler worker"
+            yield Wrong(weight=Weight.ERROR, about="cluster", name="workers", words=words)
+        if not any(node.leader for node in nodes):
+            words = "no master leads just now, so that nothing can be changed"
+            yield Wrong(weight=Weight.ERROR, about="cluster", name="leader", words=words)
+        for node in nodes:
+            if node.trouble:
+                yield Wrong(weight=Weight.ERROR, about="node", name=node.id, words=node.trouble)
+            if node.unsigned:
+                words = "its record is not signed by this cluster's secret, so it is given nothing"
+                yield Wrong(weight=Weight.WARNING, about="node", name=node.id, words=words)
+            if node.drained:
+                words = "it is drained: it has no work and gets none until that is undone"
+                yield Wrong(weight=Weight.NOTE, about="node", name=node.id, words=words)
+
+
+def _of_resources(views: Sequence[control.ResourceView]) -> Iterator[Wrong]:
+    """Those that cannot go on, and those that wait, by their reason."""
+    for state, weight in ((State.ERROR, Weight.ERROR), (State.PENDING, Weight.WARNING)):
+        groups: dict[str, list[str]] = {}
+        for view in views:
+            if view.state == state:
+                groups.setdefault(view.reason, []).append(view.name)
+        ordered = sorted(groups.items(), key=lambda each: -len(each[1]))
+        for reason, names in ordered[:MOST]:
+            words = reason or f"it is {state}"
+            yield Wrong(
+                weight=weight, about="resource", name=names[0], words=words, more=len(names) - 1
+            )
+
+
+def _totals(found: Iterable[Progress]) -> Totals:
+    sums = Counter[str]()
+    for each in found:
+        sums["known"] += each.known
+        sums["done"] += each.done
+        sums["failed"] += each.failed
+        sums["pending"] += each.pending
+        sums["excluded"] += each.excluded
+        sums["items"] += each.items
+        sums["fetched_bytes"] += each.fetched_bytes
+    return Totals(**{name: sums[name] for name in Totals.model_fields})
+
+
+def _failing(
+    views: Sequence[control.ResourceView], progress: Mapping[str, tuple[int, Progress]]
+) -> tuple[Failing, ...]:
+    found = [
+        Failing(name=view.name, failed=counted.failed, known=counted.known)
+        for view in views
+        if view.id in progress and (counted := progress[view.id][1]).failed
+    ]
+    return tuple(sorted(found, key=lambda each: -each.failed)[:MOST])
