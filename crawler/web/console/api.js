@@ -8,10 +8,10 @@ export const LOOK_MS = 70000; // a worker fetches a page meanwhile
 
 export class ApiError extends Error {
   // status 0: no answer came, and whether a change has happened is not known.
-  constructor(message, status, field = "") {
+  constructor(message, status, help = "") {
     super(message);
     this.status = status;
-    this.field = field;
+    this.help = help; // what to do about it
   }
 
   get away() {
@@ -56,7 +56,8 @@ async function call(method, path, body, ms) {
     return answer;
   }
   const sentence = answer?.message ?? `the answer was HTTP ${response.status}`;
-  const error = new ApiError(sentence, response.status, fieldOf(answer));
+  const help = response.status === 429 || response.status >= 500 ? helpOf(answer) : "";
+  const error = new ApiError(sentence, response.status, help);
   if (response.status === 401) link.signedOut = true;
   if (error.away) lost(sentence);
   else link.lostAt = 0;
@@ -76,6 +77,6 @@ function parsed(text) {
   }
 }
 
-function fieldOf(answer) {
-  return answer?.details?.[0]?.field_violations?.[0]?.field ?? "";
+function helpOf(answer) {
+  return answer?.details?.find(({ links }) => links)?.links[0]?.description ?? "";
 }

@@ -83,6 +83,7 @@ const App = () => {
       ),
       h("div", { class: "end" }, [
         who(),
+        h("a", { href: "/docs" }, "API"),
         h(
           "button",
           { type: "button", class: "plain theme", "aria-label": dark ? "use light colours" : "use dark colours", onClick: switchTheme },

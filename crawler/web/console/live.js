@@ -4,6 +4,16 @@ import { onBeforeUnmount, shallowReactive, watch } from "./vendor/vue.js";
 
 const PERIOD_MS = 2000;
 const AT_MOST_MS = 1000; // between two fetches that news ask for
+const AGAIN_MS = 5000;
+const NEWS = [
+  "reset",
+  "resource_changed",
+  "resource_deleted",
+  "task_finished",
+  "node_joined",
+  "node_lost",
+  "leader_changed",
+];
 const waiting = new Set();
 
 // Whatever is shown may have changed.
@@ -11,7 +21,37 @@ export function nudge() {
   for (const wake of waiting) wake();
 }
 
-addEventListener("visibilitychange", () => document.hidden || nudge());
+// What the cluster tells as it happens. A browser connects again by itself, but for refusals.
+let source = null;
+let listening = false;
+
+export function listen() {
+  listening = true;
+  if (source || document.hidden) return;
+  source = new EventSource("/crawler/events");
+  for (const kind of NEWS) source.addEventListener(kind, nudge);
+  source.addEventListener("error", () => {
+    if (source?.readyState !== EventSource.CLOSED) return;
+    close();
+    setTimeout(() => listening && listen(), AGAIN_MS);
+  });
+}
+
+export function hush() {
+  listening = false;
+  close();
+}
+
+function close() {
+  source?.close();
+  source = null;
+}
+
+addEventListener("visibilitychange", () => {
+  if (document.hidden) return close();
+  nudge();
+  if (listening) listen();
+});
 
 // `load` is called again and again until the component goes: what it returned stands in `data`, what
 // it threw in `error`, and then `data` is of before. `about` returns what is loaded; when that

@@ -44,7 +44,10 @@ export const Heading = {
 // What went wrong with a call, where it was made. While no master answers, the page says so once.
 export const Trouble = (props) =>
   props.error && !(props.error.away && link.lostAt)
-    ? h("p", { class: "trouble", role: "alert" }, props.error.message)
+    ? h("p", { class: "trouble", role: "alert" }, [
+        props.error.message,
+        props.error.help ? h("small", props.error.help) : null,
+      ])
     : null;
 Trouble.props = ["error"];
 

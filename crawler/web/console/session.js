@@ -2,6 +2,7 @@
 
 import { reactive, ref } from "./vendor/vue.js";
 import { get, link, post, remove } from "./api.js";
+import { hush, listen } from "./live.js";
 
 export const session = reactive({ known: false, closed: false, name: "", role: "read" });
 
@@ -9,6 +10,7 @@ export async function look() {
   try {
     Object.assign(session, await get("/console/session"), { known: true });
     link.signedOut = false;
+    listen();
   } catch (error) {
     if (error.status === 401) Object.assign(session, { known: true, closed: true, name: "" });
     throw error;
@@ -18,10 +20,12 @@ export async function look() {
 export async function signIn(token) {
   Object.assign(session, await post("/console/session", { token }), { known: true });
   link.signedOut = false;
+  listen();
 }
 
 export async function signOut() {
   await remove("/console/session");
+  hush();
   session.name = "";
   link.signedOut = true;
 }
