@@ -370,6 +370,12 @@ class Store(Protocol):
     ) -> tuple[Sequence[ItemRecord], str]:
         """As `find_pages`, of items of which a field's name or value holds the text."""
 
+    async def totals(self) -> Progress:
+        """The sums over the latest runs of all remembered resources that are not buried."""
+
+    async def failing(self, limit: int) -> Sequence[tuple[str, int, int]]:
+        """Name, failed and known pages of those whose latest runs have the most failed ones."""
+
     async def scheduled(self, resource_ids: Sequence[str]) -> Mapping[str, str]:
         """Of these resources those that may have a schedule, with their definitions' JSON."""
 

@@ -30,7 +30,7 @@ from crawler.web.inquiries import Fingerprint, Inquiries, Stories
 from crawler.web.lives import Lives
 from crawler.web.nodes import Nodes
 from crawler.web.openapi import document
-from crawler.web.overview import Overview
+from crawler.web.overview import Overview, Sums
 from crawler.web.replays import Answers, Replays
 from crawler.web.resources import Resources
 from crawler.web.results import Records, Results
@@ -64,7 +64,7 @@ HEADERS = {
 }
 
 
-class Reading(Kept, Records, Stories, Answers, Protocol):
+class Reading(Kept, Records, Stories, Sums, Answers, Protocol):
     """What a master's API reads of the store, and the answers that it keeps there."""
 
 

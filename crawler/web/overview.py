@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -20,6 +19,7 @@ from crawler.web.route import LOOKS, Answer, AnyRoute, Asked, Route
 
 KEPT_S = 1.5  # an answer is everybody's for so long: it costs a look at every resource
 MOST = 20  # of one kind that are named
+LOOKED_AT = 1000  # resources of a state, for their reasons
 
 
 class Weight(StrEnum):
@@ -30,9 +30,12 @@ class Weight(StrEnum):
     NOTE = "note"  # worth knowing
 
 
+_STUCK = {State.ERROR: Weight.ERROR, State.PENDING: Weight.WARNING}
+
+
 class Wrong(Given):
     """One thing that is wrong. ``about``: cluster, node or resource, which ``name`` names; ``more``
-    others are alike and not named."""
+    others are alike and not named (of the first thousand in that state)."""
 
     weight: Weight
     about: str
@@ -75,11 +78,14 @@ class OverviewAnswer(Given):
     wrong: tuple[Wrong, ...]
 
 
-class Counts(Protocol):
-    """Where counters are read."""
+class Sums(Protocol):
+    """Where figures are read; both methods raise `StoreUnavailable`."""
 
-    async def progress(self, resource_ids: Sequence[str]) -> Mapping[str, tuple[int, Progress]]:
-        """Latest run and its counters, per resource ID that has one; `StoreUnavailable`."""
+    async def totals(self) -> Progress:
+        """The sums over the latest runs of all resources."""
+
+    async def failing(self, limit: int) -> Sequence[tuple[str, int, int]]:
+        """Name, failed and known pages of those with the most failed ones."""
 
 
 @dataclass(slots=True)
@@ -87,7 +93,7 @@ class Overview:
     """Asked by every browser again and again, it looks once and tells all."""
 
     calls: MasterCalls
-    counts: Counts
+    sums: Sums
     health: Health
     clock: Clock = field(default_factory=SystemClock)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -112,17 +118,24 @@ class Overview:
 
     async def _look(self) -> OverviewAnswer:
         nodes = (await self.calls.list_nodes()).nodes
-        views = (await self.calls.list_resources()).resources
-        wrong = [*self._of_nodes(nodes), *_of_resources(views)]
+        stuck = {state: await self._those(state) for state in _STUCK}
+        wrong = [*self._of_nodes(nodes)]
+        for state, listed in stuck.items():
+            wrong += _of_resources(state, listed.resources)
         report = await self.health.report()
         wrong += [
             Wrong(weight=Weight.ERROR, about="cluster", name=each.name, words=each.words)
             for each in report.checks
             if not each.ok
         ]
-        progress: Mapping[str, tuple[int, Progress]] | None = None
+        totals: Totals | None = None
+        failing: tuple[Failing, ...] = ()
         try:
-            progress = await self.counts.progress([view.id for view in views])
+            totals = _totals(await self.sums.totals())
+            failing = tuple(
+                Failing(name=name, failed=failed, known=known)
+                for name, failed, known in await self.sums.failing(MOST)
+            )
         except StoreUnavailable as error:
             wrong.append(
                 Wrong(weight=Weight.ERROR, about="cluster", name="store", words=str(error))
@@ -131,11 +144,15 @@ class Overview:
             leader=next((node.id for node in nodes if node.leader), ""),
             masters=sum(node.service == MASTER_SERVICE for node in nodes),
             workers=sum(node.service == WORKER_SERVICE for node in nodes),
-            states={State(state): n for state, n in Counter(v.state for v in views).items()},
-            totals=None if progress is None else _totals(each for _, each in progress.values()),
-            failing=_failing(views, progress or {}),
+            states={State(state): n for state, n in stuck[State.ERROR].totals.items()},
+            totals=totals,
+            failing=failing,
             wrong=tuple(sorted(wrong, key=lambda each: list(Weight).index(each.weight))),
         )
+
+    async def _those(self, state: State) -> control.ResourceList:
+        """The first resources in that state, and how many are in each."""
+        return await self.calls.list_resources(control.ListRequest(state=state, limit=LOOKED_AT))
 
     def _of_nodes(self, nodes: Sequence[control.NodeView]) -> Iterator[Wrong]:
         workers = [node for node in nodes if node.service == WORKER_SERVICE]
@@ -156,40 +173,28 @@ class Overview:
                 yield Wrong(weight=Weight.NOTE, about="node", name=node.id, words=words)
 
 
-def _of_resources(views: Sequence[control.ResourceView]) -> Iterator[Wrong]:
-    """Those that cannot go on, and those that wait, by their reason."""
-    for state, weight in ((State.ERROR, Weight.ERROR), (State.PENDING, Weight.WARNING)):
-        groups: dict[str, list[str]] = {}
-        for view in views:
-            if view.state == state:
-                groups.setdefault(view.reason, []).append(view.name)
-        ordered = sorted(groups.items(), key=lambda each: -len(each[1]))
-        for reason, names in ordered[:MOST]:
-            words = reason or f"it is {state}"
-            yield Wrong(
-                weight=weight, about="resource", name=names[0], words=words, more=len(names) - 1
-            )
+def _of_resources(state: State, views: Sequence[control.ResourceView]) -> Iterator[Wrong]:
+    """Those that cannot go on, or wait, by their reason: the most frequent first."""
+    groups: dict[str, list[str]] = {}
+    for view in views:
+        groups.setdefault(view.reason, []).append(view.name)
+    for reason, names in sorted(groups.items(), key=lambda each: -len(each[1]))[:MOST]:
+        yield Wrong(
+            weight=_STUCK[state],
+            about="resource",
+            name=names[0],
+            words=reason or f"it is {state}",
+            more=len(names) - 1,
+        )
 
 
-def _totals(found: Iterable[Progress]) -> Totals:
-    sums = Counter[str]()
-    for each in found:
-        sums["known"] += each.known
-        sums["done"] += each.done
-        sums["failed"] += each.failed
-        sums["pending"] += each.pending
-        sums["excluded"] += each.excluded
-        sums["items"] += each.items
-        sums["fetched_bytes"] += each.fetched_bytes
-    return Totals(**{name: sums[name] for name in Totals.model_fields})
-
-
-def _failing(
-    views: Sequence[control.ResourceView], progress: Mapping[str, tuple[int, Progress]]
-) -> tuple[Failing, ...]:
-    found = [
-        Failing(name=view.name, failed=counted.failed, known=counted.known)
-        for view in views
-        if view.id in progress and (counted := progress[view.id][1]).failed
-    ]
-    return tuple(sorted(found, key=lambda each: -each.failed)[:MOST])
+def _totals(sums: Progress) -> Totals:
+    return Totals(
+        known=sums.known,
+        done=sums.done,
+        failed=sums.failed,
+        pending=sums.pending,
+        excluded=sums.excluded,
+        items=sums.items,
+        fetched_bytes=sums.fetched_bytes,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crawler.errors import InvalidInput, NotFound
-from crawler.model import Item, PageState, Reason, Visit
+from crawler.model import Item, PageState, Progress, Reason, Visit
 from crawler.store.contract import Memo, Mirrored, Store
 from tests.contract.rows import (
     NOON,
@@ -152,6 +152,23 @@ async def test_items_are_found_in_steps(store: Store) -> None:
     assert (len(first), end) == (3, "")
     with pytest.raises(InvalidInput):
         await store.find_items(RESOURCE, "lamp", after="x")
+
+
+async def test_sums_are_over_the_latest_runs(store: Store) -> None:
+    assert (await store.totals(), await store.failing(9)) == (Progress(), [])
+    await store.mirror([Mirrored(RESOURCE, "shop", 1, "{}", "running", 1)])
+    frontier = await seeded(store, START)
+    await frontier.commit([Visit(START, PageState.FAILED, "timeout")])
+    await frontier.finish("done")
+    assert await store.failing(9) == [("shop", 1, 1)]
+    again = await claimed(store, 11, run=2)
+    await again.seed([START])
+    await again.commit([done(START, SHELF, items=(Item("r", {"n": 1}),))])
+    sums = await store.totals()
+    assert (sums.known, sums.done, sums.failed, sums.items) == (2, 1, 0, 1)
+    assert await store.failing(9) == []
+    await store.bury(RESOURCE)
+    assert await store.totals() == Progress()
 
 
 async def test_tasks_are_listed_the_latest_first(store: Store) -> None:

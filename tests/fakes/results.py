@@ -37,6 +37,7 @@ class FakeResults:
     answers: dict[str, KeptAnswer] = field(default_factory=dict)
     stories: dict[bytes, Story] = field(default_factory=dict)  # by fingerprint
     schedules: dict[str, str] = field(default_factory=dict)  # definitions
+    names: dict[str, str] = field(default_factory=dict)
     task_definitions: list[tuple[str, str, str]] = field(default_factory=list)
     away: str = ""
 
@@ -123,6 +124,26 @@ class FakeResults:
             if each.state in (PageState.FAILED, PageState.EXCLUDED)
         )
         return [Reason(*alike, pages) for alike, pages in counted.most_common()]
+
+    async def totals(self) -> Progress:
+        self._reach()
+        found = [counted for _, counted in self.counters.values()]
+        return Progress(
+            known=sum(each.known for each in found),
+            done=sum(each.done for each in found),
+            failed=sum(each.failed for each in found),
+            excluded=sum(each.excluded for each in found),
+            items=sum(each.items for each in found),
+        )
+
+    async def failing(self, limit: int) -> Sequence[tuple[str, int, int]]:
+        self._reach()
+        found = [
+            (self.names.get(id_, id_), counted.failed, counted.known)
+            for id_, (_, counted) in self.counters.items()
+            if counted.failed
+        ]
+        return found[:limit]
 
     async def scheduled(self, resource_ids: Sequence[str]) -> Mapping[str, str]:
         self._reach()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crawler.errors import NotFound
-from crawler.model import ItemRecord, PageRecord, PageState, Reason, Story
+from crawler.model import ItemRecord, PageRecord, PageState, Progress, Reason, Story
 from crawler.store import statements
 from crawler.store.paging import (
     SCAN,
@@ -98,6 +98,18 @@ async def find_items(
     found = [seq for seq, matches in rows if matches][:most]
     items = [item_of(row) for row in await tx.all(_SQL["select_items"], (found,))]
     return items, cursor_after([seq for seq, _ in rows], found, most)
+
+
+async def totals(tx: Transaction) -> Progress:
+    """Sums over the latest runs of all resources."""
+    (row,) = await tx.all(_SQL["sum_latest_runs"])
+    return Progress(*row)
+
+
+async def failing(tx: Transaction, limit: int) -> list[tuple[str, int, int]]:
+    """Those with the most failed pages."""
+    rows = await tx.all(_SQL["list_failing"], (bounded(limit),))
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 async def scheduled(tx: Transaction, resource_ids: Sequence[str]) -> dict[str, str]:

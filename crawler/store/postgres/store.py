@@ -228,6 +228,12 @@ class PostgresStore:
             lambda tx: inquiries.find_items(tx, resource_id, text, run, after, limit)
         )
 
+    async def totals(self) -> Progress:
+        return await self._database.read(inquiries.totals)
+
+    async def failing(self, limit: int) -> Sequence[tuple[str, int, int]]:
+        return await self._database.read(lambda tx: inquiries.failing(tx, limit))
+
     async def scheduled(self, resource_ids: Sequence[str]) -> Mapping[str, str]:
         return await self._database.read(lambda tx: inquiries.scheduled(tx, resource_ids))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crawler.errors import NotFound
-from crawler.model import ItemRecord, PageRecord, PageState, Reason, Story
+from crawler.model import ItemRecord, PageRecord, PageState, Progress, Reason, Story
 from crawler.store import statements
 from crawler.store.paging import (
     SCAN,
@@ -100,6 +100,16 @@ def find_items(
     found = [seq for seq, matches in rows if matches][:most]
     items = [item_of(connection.execute(_SQL["select_item"], (seq,)).fetchone()) for seq in found]
     return items, cursor_after([seq for seq, _ in rows], found, most)
+
+
+def totals(connection: sqlite3.Connection) -> Progress:
+    """Sums over the latest runs of all resources."""
+    return Progress(*connection.execute(_SQL["sum_latest_runs"]).fetchone())
+
+
+def failing(connection: sqlite3.Connection, limit: int) -> list[tuple[str, int, int]]:
+    """Those with the most failed pages."""
+    return connection.execute(_SQL["list_failing"], (bounded(limit),)).fetchall()
 
 
 def scheduled(connection: sqlite3.Connection, resource_ids: Sequence[str]) -> dict[str, str]:

@@ -271,6 +271,12 @@ class SqliteStore:
             lambda c: inquiries.find_items(c, resource_id, text, run, after, limit)
         )
 
+    async def totals(self) -> Progress:
+        return await self._reader.read(inquiries.totals)
+
+    async def failing(self, limit: int) -> Sequence[tuple[str, int, int]]:
+        return await self._reader.read(lambda c: inquiries.failing(c, limit))
+
     async def scheduled(self, resource_ids: Sequence[str]) -> Mapping[str, str]:
         return await self._reader.read(lambda c: inquiries.scheduled(c, resource_ids))
 

@@ -30,6 +30,7 @@ async def test_figures_are_sums_over_all_resources(
         view, _, _ = cluster.master.put(name, '{"start_urls":[]}')
         counted = Progress(known=10, done=5, failed=number, excluded=1, items=4)
         cluster.results.counters[view.id] = (1, counted)
+        cluster.results.names[view.id] = name
     cluster.master.put("c", "")
     seen = await look(http)
     assert (seen["leader"], seen["masters"], seen["workers"]) == (LEADER, 1, 1)

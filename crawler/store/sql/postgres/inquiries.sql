@@ -70,3 +70,25 @@ WHERE id = ANY (%s::text[]) AND definition LIKE '%%"schedule"%%';
 SELECT id, name, definition FROM resources
 WHERE (%(before)s = '' OR id < %(before)s) AND NOT buried AND definition LIKE '%%"task"%%'
 ORDER BY id DESC LIMIT %(limit)s;
+
+-- name: sum_latest_runs
+SELECT coalesce(sum(known), 0)::bigint, coalesce(sum(done), 0)::bigint,
+    coalesce(sum(failed), 0)::bigint, coalesce(sum(excluded), 0)::bigint,
+    coalesce(sum(items), 0)::bigint, coalesce(sum(incomplete_items), 0)::bigint,
+    coalesce(sum(fetched_bytes), 0)::bigint
+FROM resources
+CROSS JOIN LATERAL (
+    SELECT id FROM runs WHERE resource_id = resources.id ORDER BY run DESC LIMIT 1
+) AS runs
+JOIN counters ON counters.run_id = runs.id
+WHERE NOT buried;
+
+-- name: list_failing
+SELECT name, sum(failed)::bigint, sum(known)::bigint
+FROM resources
+CROSS JOIN LATERAL (
+    SELECT id FROM runs WHERE resource_id = resources.id ORDER BY run DESC LIMIT 1
+) AS runs
+JOIN counters ON counters.run_id = runs.id
+WHERE NOT buried AND failed > 0
+GROUP BY resources.id, name ORDER BY sum(failed) DESC, name LIMIT %s;

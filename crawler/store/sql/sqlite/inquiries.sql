@@ -72,3 +72,22 @@ WHERE definition LIKE '%"schedule"%';
 SELECT id, name, definition FROM resources
 WHERE (:before = '' OR id < :before) AND NOT buried AND definition LIKE '%"task"%'
 ORDER BY id DESC LIMIT :limit;
+
+-- name: sum_latest_runs
+SELECT coalesce(sum(known), 0), coalesce(sum(done), 0), coalesce(sum(failed), 0),
+    coalesce(sum(excluded), 0), coalesce(sum(items), 0), coalesce(sum(incomplete_items), 0),
+    coalesce(sum(fetched_bytes), 0)
+FROM resources
+JOIN runs ON runs.resource_id = resources.id
+    AND runs.run = (SELECT max(run) FROM runs AS newer WHERE newer.resource_id = resources.id)
+JOIN counters ON counters.run_id = runs.id
+WHERE NOT buried;
+
+-- name: list_failing
+SELECT name, sum(failed), sum(known)
+FROM resources
+JOIN runs ON runs.resource_id = resources.id
+    AND runs.run = (SELECT max(run) FROM runs AS newer WHERE newer.resource_id = resources.id)
+JOIN counters ON counters.run_id = runs.id
+WHERE NOT buried AND failed > 0
+GROUP BY resources.id ORDER BY sum(failed) DESC, name LIMIT ?;
