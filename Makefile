@@ -17,7 +17,7 @@ PEERS_STAMP := $(PEERS)/.installed
 # What browsers are sent, of other people's making.
 VENDOR := crawler/web/console/vendor/package-lock.json
 
-.PHONY: help setup console system unit properties test chaos recovery bench bench-cluster check format proto lock demo clean
+.PHONY: help setup console system unit properties test chaos recovery bench bench-cluster bench-console check format proto lock demo clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -91,6 +91,10 @@ bench: setup system $(PEERS_STAMP) ## pages per CPU-second beside Scrapy, Crawle
 bench-cluster: setup ## the load goals: 100 workers, 10,000 resources, kills; minutes
 	@sh tests/system-packages.sh
 	$(BIN)/python -m tests.bench.cluster --minutes $(MINUTES)
+
+bench-console: setup ## the console's questions over 10,000 resources and 1,000,000 pages; minutes
+	@sh tests/system-packages.sh
+	$(BIN)/python -m tests.bench.console
 
 clean: ## remove what was built
 	rm -rf $(VENV) $(PEERS) $(dir $(VENDOR)) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

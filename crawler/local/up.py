@@ -43,7 +43,7 @@ def greeting(cluster: LocalCluster) -> str:
     etcd = f"{cluster.etcd.url} (our own)" if cluster.etcd else ", ".join(cluster.endpoints)
     lines = [
         f"up: {plan.masters} masters, {plan.workers} workers",
-        f"  API   {first}" + (f"   also {' '.join(others)}" if others else ""),
+        f"  console and API   {first}" + (f"   also {' '.join(others)}" if others else ""),
         f"  etcd  {etcd}",
         f"  store {plan.store_url if plan.store is None else 'as given with --store'}",
         f"  logs  {plan.logs}",
@@ -53,7 +53,7 @@ def greeting(cluster: LocalCluster) -> str:
         lines.append(f"  export CRAWLER_MASTER={first}")
     lines += [
         "  crawler apply https://example.org/   crawl a site (or a definition from a file)",
-        "  crawler top                          watch it",
+        f"  crawler top                          watch it, or open {first} in a browser",
         "Ctrl-C stops everything; the data stays.",
     ]
     return "\n".join(lines)

@@ -30,7 +30,12 @@ class Weight(StrEnum):
     NOTE = "note"  # worth knowing
 
 
-_STUCK = {State.ERROR: Weight.ERROR, State.PENDING: Weight.WARNING}
+_STUCK = {
+    State.ERROR: Weight.ERROR,
+    State.PENDING: Weight.WARNING,
+    State.ASSIGNED: Weight.WARNING,
+}
+_NOTHING_TO_DO = "no definition"  # whoever is assigned otherwise begins in a moment
 
 
 class Wrong(Given):
@@ -177,7 +182,8 @@ def _of_resources(state: State, views: Sequence[control.ResourceView]) -> Iterat
     """Those that cannot go on, or wait, by their reason: the most frequent first."""
     groups: dict[str, list[str]] = {}
     for view in views:
-        groups.setdefault(view.reason, []).append(view.name)
+        if state is not State.ASSIGNED or view.reason == _NOTHING_TO_DO:
+            groups.setdefault(view.reason, []).append(view.name)
     for reason, names in sorted(groups.items(), key=lambda each: -len(each[1]))[:MOST]:
         yield Wrong(
             weight=_STUCK[state],

@@ -6,6 +6,7 @@ import { plural } from "./format.js";
 import { nudge } from "./live.js";
 import { say } from "./notices.js";
 
+const AT_ONCE = 5;
 const OVER = new Set(["finished", "stopped", "error"]);
 const GOING = new Set(["pending", "assigned", "running"]);
 
@@ -29,14 +30,18 @@ export async function perform(deed, names) {
   const question = QUESTIONS[deed.key];
   if (question && !(await confirm({ title: `${deed.label} ${whom}?`, ...question }))) return false;
   const failures = [];
+  const waiting = names.values();
   let pages = 0;
-  for (const name of names) {
-    try {
-      pages += await once(deed.key, name);
-    } catch (error) {
-      failures.push(`${name}: ${error.message}`);
+  async function take() {
+    for (const name of waiting) {
+      try {
+        pages += await once(deed.key, name);
+      } catch (error) {
+        failures.push(`${name}: ${error.message}`);
+      }
     }
   }
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, names.length) }, take));
   const done = names.length - failures.length;
   const what = names.length === 1 ? names[0] : plural(done, "resource");
   if (deed.key === "retry" && done) say(`${plural(pages, "page")} of ${what} ${pages === 1 ? "is" : "are"} tried again.`, "good");

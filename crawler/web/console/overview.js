@@ -83,7 +83,7 @@ function failing(found) {
   if (!found.length) return null;
   return h("section", [
     h("h2", "Where pages fail"),
-    h("ul", { class: "rows" }, found.map(({ name, failed, known }) =>
+    h("ul", { class: "rows" }, found.slice(0, 8).map(({ name, failed, known }) =>
       h("li", [
         h("a", { href: href(["resources", name], { tab: "pages", state: "failed" }) }, name),
         h("span", { class: "muted" }, `${count(failed)} of ${plural(known, "page")}`),

@@ -89,7 +89,8 @@ function reasonOf({ state, reason, assigned_node: node, decision, run, progress,
   const who = node ? nodeName(node) : "";
   const because = decision && node ? ` (chosen because: ${nodeName(decision)})` : "";
   if (state === "running") return parts.length ? `Run ${run}, divided into ${parts.length} parts.` : `Run ${run}, by ${who}${because}.`;
-  if (state === "assigned") return `Given to ${who}${because}; it has not begun yet. ${reason}`;
+  if (reason === "no definition") return "It has no definition yet, so that there is nothing to crawl. Write one under Definition.";
+  if (state === "assigned") return `Given to ${who}${because}: ${reason || "it has not begun yet"}.`;
   if (state === "pending") return `It waits: ${reason || "no worker has it yet"}.`;
   if (state === "finished") return `Run ${run} is over: ${progress?.finished || reason || "nothing is left to fetch"}.`;
   return reason ? `${reason}.` : `Run ${run}.`;
