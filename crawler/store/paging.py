@@ -9,7 +9,7 @@ from typing import Any
 
 from crawler.errors import InvalidInput, NotFound
 from crawler.model import ItemRecord, PageRecord, PageState, Story, Visited
-from crawler.store.cleaning import decode_fields, decode_names
+from crawler.store.cleaning import clean_text, decode_fields, decode_names
 
 LARGEST_LIMIT = 10_000
 SCAN = 20_000  # rows that a search looks at before it answers
@@ -56,7 +56,9 @@ def no_run(run: int, there: Iterable[int]) -> NotFound:
 
 
 def like_text(text: str) -> str:
-    """The pattern for LIKE of what holds the text, whose own signs stand for themselves."""
+    """The pattern for LIKE of what holds the text, whose own signs stand for themselves. It is made
+    storable as what is stored was."""
+    text = clean_text(text)
     for sign in "\\%_":
         text = text.replace(sign, f"\\{sign}")
     return f"%{text}%"
@@ -64,7 +66,7 @@ def like_text(text: str) -> str:
 
 def like_json(text: str) -> str:
     """The same, of JSON that holds it in a string."""
-    return like_text(json.dumps(text, ensure_ascii=False)[1:-1])
+    return like_text(json.dumps(clean_text(text), ensure_ascii=False)[1:-1])
 
 
 def cursor_after(seen: Sequence[int], found: Sequence[int], limit: int) -> str:

@@ -94,6 +94,8 @@ async def test_reasons_are_counted(store: Store) -> None:
         ("%", []),
         ("\\", []),
         ("'; DROP TABLE pages; --", []),
+        ("\0", []),
+        ("\ud800", []),
     ],
 )
 async def test_pages_are_found_by_a_text(store: Store, text: str, expected: list[int]) -> None:
@@ -127,6 +129,8 @@ async def test_a_search_goes_on_where_it_stopped(store: Store) -> None:
         ("a\nb", [4]),
         ("name", [0, 1, 2, 3, 4]),
         ("100%", []),
+        ("\0", []),
+        ("\ud800", []),
     ],
 )
 async def test_items_are_found_by_what_their_fields_hold(
