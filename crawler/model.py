@@ -422,46 +422,6 @@ class ItemRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Visited:
-    """What became of a URL in one run."""
-
-    run: int
-    state: PageState
-    status: int
-    reason: str
-    attempts: int
-    fetched_at: float  # 0.0: never
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """What a run knows of one URL. ``way``: the pages that led to it, the nearest first; one that
-    is not there any more ends it. ``found``: URLs that were first found on it, the first hundred.
-    ``items``: the first hundred. ``runs``: what became of it in each run whose pages are kept, the
-    latest first."""
-
-    run: int
-    page: PageRecord
-    method: str
-    final_url: str
-    not_before: float  # Unix seconds until when it waits; 0.0: it does not
-    way: tuple[PageRecord, ...]
-    found: tuple[str, ...]
-    items: tuple[ItemRecord, ...]
-    runs: tuple[Visited, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """How many pages of a run ended alike."""
-
-    state: PageState
-    status: int
-    reason: str
-    pages: int
-
-
-@dataclass(frozen=True, slots=True)
 class SinkRecord:
     """How far a sink has got with the items of a run. ``lag``: how many it has yet to get;
     ``holder``: who sends them just now ("": nobody); ``failures``: how often in a row that failed,

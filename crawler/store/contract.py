@@ -27,17 +27,16 @@ from crawler.model import (
     PageRecord,
     PageState,
     Progress,
-    Reason,
     Request,
     Retried,
     RunRecord,
     SinkRecord,
     Stamp,
     Stats,
-    Story,
     Visit,
 )
 from crawler.store.outbox import Outbox
+from crawler.store.story import Reason, Story
 
 LAST = 2**63 - 1  # above every seq
 MAX_KIND = 64

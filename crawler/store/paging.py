@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from crawler.errors import InvalidInput, NotFound
-from crawler.model import ItemRecord, PageRecord, PageState, Story, Visited
+from crawler.model import ItemRecord, PageRecord, PageState
 from crawler.store.cleaning import clean_text, decode_fields, decode_names
 
 LARGEST_LIMIT = 10_000
@@ -75,28 +74,3 @@ def cursor_after(seen: Sequence[int], found: Sequence[int], limit: int) -> str:
     if len(found) >= limit:
         return str(found[-1])
     return str(seen[-1]) if len(seen) >= SCAN else ""
-
-
-def story_of(
-    run: int | None,
-    facts: Sequence[Any],
-    way: Sequence[PageRecord],
-    found: Iterable[Sequence[Any]],
-    items: Iterable[Sequence[Any]],
-    visits: Iterable[Sequence[Any]],
-) -> Story:
-    """The story that these rows tell; ``way`` begins with the page itself."""
-    page, *before = way
-    method, final_url, not_before = facts
-    runs = tuple(Visited(row[0], PageState(row[1]), *row[2:]) for row in visits)
-    return Story(
-        run=run if run is not None else max((each.run for each in runs), default=0),
-        page=page,
-        method=method,
-        final_url=final_url,
-        not_before=not_before,
-        way=tuple(before),
-        found=tuple(row[0] for row in found),
-        items=tuple(replace(item_of(row), url=page.url) for row in items),
-        runs=runs,
-    )

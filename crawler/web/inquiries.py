@@ -9,9 +9,10 @@ from typing import Protocol
 from pydantic import Field
 
 from crawler.errors import InvalidInput, NotFound
-from crawler.model import Reason, Story, check_name
+from crawler.model import check_name
 from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
+from crawler.store.story import Reason, Story
 from crawler.web.models import Given, Nothing, Taken
 from crawler.web.resources import ONE
 from crawler.web.route import LOOKS_AT_ONE, Answer, AnyRoute, Asked, Route

@@ -92,7 +92,7 @@ async def _create(page: Page, shop: Site) -> None:
 
 async def _download(page: Page) -> None:
     """The items that are shown are those that come as a file."""
-    await expect(page.get_by_text("Run 1 is over: finished.")).to_be_visible(timeout=40_000)
+    await expect(page.get_by_text("Run 1 is over: nothing is left")).to_be_visible(timeout=40_000)
     await _turn_to(page, "Items")
     await expect(page.get_by_text("SKU-000004")).to_be_visible()
     async with page.expect_download() as starting:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from crawler.errors import InvalidInput, NotFound
-from crawler.model import Item, PageState, Progress, Reason, Visit
+from crawler.model import Item, PageState, Progress, Visit
 from crawler.store.contract import Memo, Mirrored, Store
+from crawler.store.story import Reason
 from tests.contract.rows import (
     NOON,
     RESOURCE,

@@ -15,12 +15,11 @@ from crawler.model import (
     PageRecord,
     PageState,
     Progress,
-    Reason,
     RunRecord,
     SinkRecord,
     Stats,
-    Story,
 )
+from crawler.store.story import Reason, Story
 
 
 @dataclass

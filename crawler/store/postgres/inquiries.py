@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crawler.errors import NotFound
-from crawler.model import ItemRecord, PageRecord, PageState, Progress, Reason, Story
+from crawler.model import ItemRecord, PageRecord, PageState, Progress
 from crawler.store import statements
 from crawler.store.paging import (
     SCAN,
@@ -18,10 +18,10 @@ from crawler.store.paging import (
     page_of,
     pages_statement,
     seq_of,
-    story_of,
 )
 from crawler.store.postgres.connection import Transaction
 from crawler.store.postgres.results import run_id_of
+from crawler.store.story import Reason, Story, story_of
 
 _SQL = statements.statements("postgres", "inquiries")
 _LISTS = statements.statements("postgres", "results")

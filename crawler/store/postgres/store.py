@@ -16,13 +16,11 @@ from crawler.model import (
     PageRecord,
     PageState,
     Progress,
-    Reason,
     Retried,
     RunRecord,
     SinkRecord,
     Stamp,
     Stats,
-    Story,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
 from crawler.store.postgres import (
@@ -41,6 +39,7 @@ from crawler.store.postgres.budgets import PostgresBudgets
 from crawler.store.postgres.connection import Database, Now, server_time
 from crawler.store.postgres.frontier import PostgresFrontier
 from crawler.store.postgres.outbox import PostgresOutbox
+from crawler.store.story import Reason, Story
 
 
 async def open_postgres(

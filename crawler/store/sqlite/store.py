@@ -20,13 +20,11 @@ from crawler.model import (
     PageRecord,
     PageState,
     Progress,
-    Reason,
     Retried,
     RunRecord,
     SinkRecord,
     Stamp,
     Stats,
-    Story,
 )
 from crawler.store.contract import LAST, Job, Memo, Mirrored
 from crawler.store.sqlite import (
@@ -46,6 +44,7 @@ from crawler.store.sqlite.connection import Connection
 from crawler.store.sqlite.faults import code_of
 from crawler.store.sqlite.frontier import SqliteFrontier
 from crawler.store.sqlite.outbox import SqliteOutbox
+from crawler.store.story import Reason, Story
 
 
 async def open_sqlite(path: Path, clock: Clock, *, locked_for_s: float) -> SqliteStore:

@@ -53,7 +53,7 @@ function health(wrong) {
   if (!wrong.length) return h("p", { class: "fine big" }, "All is well.");
   return h("section", { "aria-label": "what is wrong" }, [
     h("ul", { class: "wrong" }, wrong.map((each) =>
-      h("li", { class: each.weight }, [
+      h("li", [
         h(Badge, { state: each.weight }),
         h("div", [named(each), h("span", { class: "words" }, each.words)]),
       ]),

@@ -64,7 +64,7 @@ export const Now = {
 };
 
 function going({ parts, lives, perSecond }, resource) {
-  const silent = parts.filter(({ trouble }) => trouble);
+  const silent = resource.state === "running" ? parts.filter(({ trouble }) => trouble) : [];
   const hosts = lives.flatMap((each) => each.hosts).sort((a, b) => b.queued - a.queued);
   const waiting = lives.map((each) => each.waiting).find(Boolean);
   const active = lives.reduce((sum, each) => sum + each.active, 0);

@@ -84,6 +84,8 @@ function summary(data) {
   ]);
 }
 
+const ended = (reason) => (reason && reason !== "finished" ? reason : "nothing is left to fetch");
+
 // Why it stands as it does, in one sentence.
 function reasonOf({ state, reason, assigned_node: node, decision, run, progress, parts }) {
   const who = node ? nodeName(node) : "";
@@ -92,6 +94,6 @@ function reasonOf({ state, reason, assigned_node: node, decision, run, progress,
   if (reason === "no definition") return "It has no definition yet, so that there is nothing to crawl. Write one under Definition.";
   if (state === "assigned") return `Given to ${who}${because}: ${reason || "it has not begun yet"}.`;
   if (state === "pending") return `It waits: ${reason || "no worker has it yet"}.`;
-  if (state === "finished") return `Run ${run} is over: ${progress?.finished || reason || "nothing is left to fetch"}.`;
+  if (state === "finished") return `Run ${run} is over: ${ended(progress?.finished || reason)}.`;
   return reason ? `${reason}.` : `Run ${run}.`;
 }

@@ -25,7 +25,10 @@ export const Url = {
       return { url, key, run };
     };
     const state = useLive(
-      async () => (await get(resourcePath(props.name, "/url"), asked())).story,
+      async () => {
+        const { story } = await get(resourcePath(props.name, "/url"), asked());
+        return { ...story, turn: story.page.state === "pending" ? await turnOf(props.name, story) : "" };
+      },
       { about: () => JSON.stringify(asked()), period: 4000 },
     );
     return () => [
@@ -78,10 +81,22 @@ function found({ page, way, run }, to) {
   ];
 }
 
-function waited({ page, not_before: due }) {
+// Why its host is not asked just now, as the worker that crawls it tells; "" where it does not.
+async function turnOf(name, { page }) {
+  try {
+    const { parts } = await get(resourcePath(name, "/live"));
+    const hosts = parts.flatMap(({ live }) => live?.hosts ?? []);
+    const reason = hosts.find(({ host }) => host === page.host)?.reason;
+    return reason ? `At the moment its host waits: ${reason}.` : "";
+  } catch {
+    return ""; // the story is worth telling without
+  }
+}
+
+function waited({ page, turn, not_before: due }) {
   const queue = `Priority ${page.priority}, at ${page.host}: one of its pages after the other, as fast as the host may be asked.`;
   if (page.state !== "pending") return h("p", queue);
-  return h("p", due > Date.now() / 1000 ? `It waits until ${moment(due)} to be tried again. ${queue}` : `It is due, and waits for its turn. ${queue}`);
+  return h("p", due > Date.now() / 1000 ? `It waits until ${moment(due)} to be tried again. ${queue} ${turn}` : `It is due, and waits for its turn. ${queue} ${turn}`);
 }
 
 function fetched({ page, final_url: last }) {
@@ -90,7 +105,7 @@ function fetched({ page, final_url: last }) {
     h("p", [
       `${plural(page.attempts, "try").replace("trys", "tries")}, the last one ${ago(page.fetched_at)} (${moment(page.fetched_at)}): `,
       page.status ? `HTTP ${page.status}` : "no answer",
-      ` after ${span(page.elapsed_s)}`,
+      page.elapsed_s ? ` after ${span(page.elapsed_s)}` : "",
       page.size_bytes ? `, ${bytes(page.size_bytes)} of ${page.content_type || "unknown type"}.` : ".",
     ]),
     last && last !== page.url ? h("p", ["It was redirected to ", h(Outside, { url: last }), "."]) : null,

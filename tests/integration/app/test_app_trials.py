@@ -15,7 +15,12 @@ from crawler.errors import Exhausted, InvalidInput
 from crawler.web.server import serve
 
 PAGE = '<html><title>Lamps</title><h1>Lamp</h1><a class="next" href="/2">on</a></html>'
-SETTINGS: dict[str, Any] = {"allow_private": ["127.0.0.0/8"], "secrets": {}, "proxy_pools": {}, "browser": None}
+SETTINGS: dict[str, Any] = {
+    "allow_private": ["127.0.0.0/8"],
+    "secrets": {},
+    "proxy_pools": {},
+    "browser": None,
+}
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from crawler.engine.urls import fingerprint
-from crawler.model import PageState, Progress, Story, Visited
+from crawler.model import PageState, Progress
+from crawler.store.story import Story, Visited
 from tests.fakes.api import FakeCluster
 from tests.fakes.results import item, page
 
