@@ -95,14 +95,17 @@ def build_app(
         *_tagged("results", Downloads(calls, store).routes()),
         *_tagged("resources", Lives(calls, workers).routes()),
         *_tagged("nodes", Nodes(calls).routes()),
-        *_tagged("definitions", Definitions(calls, workers).routes()),
         *_tagged("events", happenings.routes()),
     )
     probes = _tagged("probes", (*greeter.routes(), *probe.Probes(health, access).routes()))
     rates = rates or Rates(SystemClock())
     keyed = tuple(map(Replays(store).around, routes))
-    sessions = _tagged("console", Sessions(access).routes())
-    described = (*keyed, *sessions, *probes)
+    # These change nothing that could be changed twice.
+    unkeyed = (
+        *_tagged("definitions", Definitions(calls, workers).routes()),
+        *_tagged("console", Sessions(access).routes()),
+    )
+    described = (*keyed, *unkeyed, *probes)
     app = _assemble(described, loopback, access, rates, definition_schema)
     Static().add_to(app.router)
     app.on_shutdown.append(happenings.close)

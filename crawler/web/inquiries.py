@@ -23,7 +23,7 @@ Fingerprint = Callable[[str, str], bytes]
 class UrlQuery(Taken):
     """A URL as people know it, or the ``key`` of a page that a list told."""
 
-    url: str = Field("", max_length=8192)
+    url: str = Field("", max_length=2000, description="of longer ones the key")
     key: str = Field("", pattern="^([0-9a-f]{32})?$")
     run: int | None = Field(None, ge=1, lt=2**31, description="the latest unless said")
 
