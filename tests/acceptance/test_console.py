@@ -239,3 +239,30 @@ async def test_the_reference_s_tasks(cluster: Cluster, small_shop: Site, browser
         await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         await expect(page.get_by_text("No task yet.")).to_be_visible()
         await window.check()
+
+
+async def test_two_people_change_one_definition(
+    cluster: Cluster, small_shop: Site, browser: Browser
+) -> None:
+    """What is being written is never lost to what somebody else has stored, nor unseen."""
+    await cluster.complete("1", "1")
+    await start_shop(cluster, "1", small_shop)
+    async with open_window(
+        browser, cluster.url("1") + "/#/resources/shop?tab=definition"
+    ) as window:
+        page = window.page
+        editor = page.get_by_label("definition of shop")
+        await expect(editor).to_have_value(re.compile("download_delay = 0.01"))
+        text = await editor.input_value()
+        await editor.fill(text.replace("0.01", "0.02"))
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_text("The definition of shop is changed.")).to_be_visible()
+        await start_shop(cluster, "1", small_shop, delay_s=0.03)
+        await expect(editor).to_have_value(re.compile("download_delay = 0.03"))
+        await editor.fill("max_pages = 7\n" + text)
+        await start_shop(cluster, "1", small_shop, delay_s=0.04)
+        await expect(page.get_by_text("Somebody has changed it meanwhile.")).to_be_visible()
+        await expect(editor).to_have_value(re.compile("max_pages = 7"))
+        await page.get_by_role("button", name="Take theirs").click()
+        await expect(editor).to_have_value(re.compile("download_delay = 0.04"))
+        await window.check()

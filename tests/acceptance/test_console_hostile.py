@@ -129,7 +129,8 @@ async def test_nothing_foreign_is_loaded(cluster: Cluster) -> None:
     asked: list[str] = []
     async with open_browser() as browser, open_window(browser, "about:blank") as window:
         window.page.on("request", lambda each: asked.append(each.url))
-        answer = await window.page.goto(base + "/")
+        async with window.page.expect_request(base + "/crawler/events"):  # news
+            answer = await window.page.goto(base + "/")
         assert answer is not None
         policy = answer.headers["content-security-policy"]
         assert "unsafe" not in policy

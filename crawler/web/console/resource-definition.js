@@ -1,6 +1,6 @@
 // The definition of a resource: written, checked, tried, stored.
 
-import { computed, h, ref } from "./vendor/vue.js";
+import { computed, h, ref, watch } from "./vendor/vue.js";
 import { put, resourcePath } from "./api.js";
 import { Editor, Trial } from "./editor.js";
 import { nudge } from "./live.js";
@@ -18,29 +18,39 @@ export const Definition = {
     const { name } = props.resource;
     const written = (definition) => (definition ? toToml(definition) : EMPTY);
     const begun = ref(written(props.resource.definition));
-    const revision = ref(props.resource.definition_revision);
     const text = ref(begun.value);
     const verdict = ref(null);
     const error = ref(null);
+    const theirs = ref(false); // somebody else has changed what is edited here
     const changed = computed(() => text.value !== begun.value);
+    let ours = false; // the next revision
 
     async function save() {
       error.value = null;
+      ours = true; // it may be seen before the answer is
       try {
         const answer = await put(resourcePath(name), verdict.value.definition);
+        ours &&= answer.changed;
         say(answer.changed ? `The definition of ${name} is changed.` : "It was so already.", "good");
         begun.value = text.value;
-        revision.value = 0; // whichever comes next is ours
+        theirs.value = false;
         nudge();
       } catch (failure) {
+        ours = false;
         error.value = failure;
       }
     }
 
     function take() {
       begun.value = text.value = written(props.resource.definition);
-      revision.value = props.resource.definition_revision;
+      theirs.value = false;
     }
+
+    watch(() => props.resource.definition_revision, () => {
+      if (ours) ours = false;
+      else if (changed.value) theirs.value = true;
+      else take();
+    });
 
     function why() {
       if (!changed.value) return "Nothing is changed.";
@@ -48,30 +58,25 @@ export const Definition = {
       return verdict.value.ok ? "" : "The definition is not right yet.";
     }
 
-    return () => {
-      const there = props.resource.definition_revision;
-      if (revision.value === 0) revision.value = there;
-      return [
-        there !== revision.value && !changed.value ? (take(), null) : null,
-        there !== revision.value
-          ? h("p", { class: "trouble" }, [
-              "Somebody has changed it meanwhile. ",
-              h("button", { type: "button", class: "plain", onClick: take }, "Take theirs"),
-            ])
-          : null,
-        h(Editor, {
-          label: `definition of ${name}`,
-          text: text.value,
-          "onUpdate:text": (value) => (text.value = value),
-          onChecked: (found) => (verdict.value = found),
-        }),
-        h(Trouble, { error: error.value }),
-        h("p", { class: "actions" }, [
-          h(Act, { label: "Save", tone: "primary", run: save, why: why() }),
-          changed.value ? h("button", { type: "button", onClick: take }, "Undo all") : null,
-        ]),
-        h(Trial, { text: text.value, url: route.value.query.try, rules: rulesOf(verdict.value?.definition) }),
-      ];
-    };
+    return () => [
+      theirs.value
+        ? h("p", { class: "trouble" }, [
+            "Somebody has changed it meanwhile. ",
+            h("button", { type: "button", class: "plain", onClick: take }, "Take theirs"),
+          ])
+        : null,
+      h(Editor, {
+        label: `definition of ${name}`,
+        text: text.value,
+        "onUpdate:text": (value) => (text.value = value),
+        onChecked: (found) => (verdict.value = found),
+      }),
+      h(Trouble, { error: error.value }),
+      h("p", { class: "actions" }, [
+        h(Act, { label: "Save", tone: "primary", run: save, why: why() }),
+        changed.value ? h("button", { type: "button", onClick: take }, "Undo all") : null,
+      ]),
+      h(Trial, { text: text.value, url: route.value.query.try, rules: rulesOf(verdict.value?.definition) }),
+    ];
   },
 };
