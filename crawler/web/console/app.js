@@ -3,7 +3,7 @@
 import { createApp, h } from "./vendor/vue.js";
 import { link } from "./api.js";
 import { Confirmation } from "./dialog.js";
-import { span } from "./format.js";
+import { moment } from "./format.js";
 import { Notices, say } from "./notices.js";
 import { go, href, route } from "./router.js";
 import { look, session, signOut, switchTheme, theme } from "./session.js";
@@ -49,10 +49,9 @@ async function leave() {
 
 function banner() {
   if (!link.lostAt) return null;
-  const since = span(Math.round((Date.now() - link.lostAt) / 1000));
   return h("p", { class: "banner", role: "alert" }, [
     h("strong", "Waiting for a master. "),
-    `${link.words}. What is shown is from ${since} ago; this page goes on by itself.`,
+    `${link.words}. What is shown is from ${moment(link.lostAt / 1000)}; this page goes on by itself.`,
   ]);
 }
 

@@ -81,7 +81,7 @@ export const Editor = {
             "div",
             { class: "gutter", ref: gutter, "aria-hidden": "true" },
             Array.from({ length: lines.value }, (_, at) =>
-              h("span", { class: wrong.value.has(at + 1) ? "wrong" : undefined }, at + 1),
+              h("span", { class: wrong.value.has(at + 1) ? "bad-line" : undefined }, at + 1),
             ),
           ),
           h("textarea", {

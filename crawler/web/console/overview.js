@@ -55,7 +55,7 @@ function health(wrong) {
     h("ul", { class: "wrong" }, wrong.map((each) =>
       h("li", [
         h(Badge, { state: each.weight }),
-        h("div", [named(each), h("span", { class: "words" }, each.words)]),
+        h("div", [named(each), h("span", { class: "words" }, nodeName(each.words))]),
       ]),
     )),
   ]);

@@ -87,7 +87,8 @@ function summary(data) {
 const ended = (reason) => (reason && reason !== "finished" ? reason : "nothing is left to fetch");
 
 // Why it stands as it does, in one sentence.
-function reasonOf({ state, reason, assigned_node: node, decision, run, progress, parts }) {
+function reasonOf({ state, assigned_node: node, decision, run, progress, parts, ...told }) {
+  const reason = nodeName(told.reason);
   const who = node ? nodeName(node) : "";
   const because = decision && node ? ` (chosen because: ${nodeName(decision)})` : "";
   if (state === "running") return parts.length ? `Run ${run}, divided into ${parts.length} parts.` : `Run ${run}, by ${who}${because}.`;

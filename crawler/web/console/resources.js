@@ -25,7 +25,7 @@ const COLUMNS = [
   {
     key: "state",
     name: "State",
-    cell: (row) => [h(Badge, { state: row.state }), row.reason && row.reason !== row.state ? h("small", { title: row.reason }, row.reason) : null],
+    cell: (row) => [h(Badge, { state: row.state }), row.reason && row.reason !== row.state ? h("small", { title: row.reason }, nodeName(row.reason)) : null],
   },
   {
     key: "progress",
