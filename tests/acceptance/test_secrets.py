@@ -91,11 +91,19 @@ async def ask(method: str, url: str, token: str, body: object = None) -> tuple[i
         return response.status, f"{response.headers}\n{await response.text()}"
 
 
+STORY = "/crawler/resource/site/url"
+
+
 async def answers(base: str, token: str) -> list[str]:
     """Whatever can be read at one node."""
     _, text = await ask("GET", f"{base}/openapi.json", token)
     paths = json.loads(text.partition("\n")[2])["paths"]
     wanted = [path.replace("{name}", "site") for path, each in paths.items() if "get" in each]
+    if STORY in wanted:  # of each page
+        wanted.remove(STORY)
+        _, text_of_pages = await ask("GET", f"{base}/crawler/resource/site/pages", token)
+        pages = json.loads(text_of_pages.partition("\n")[2])["pages"]
+        wanted += [f"{STORY}?key={page['key']}" for page in pages]
     found = [await ask("GET", base + path, token) for path in (*wanted, "/metrics")]
     assert {status for status, _ in found} <= {200}, found
     return [text, *(each for _, each in found)]
