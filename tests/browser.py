@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
@@ -45,12 +47,16 @@ async def open_browser() -> AsyncIterator[Browser]:
     """The system's Chromium; its processes end with the block."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     assert program, "chromium is not installed; run `make system`"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
-        try:
-            yield browser
-        finally:
-            await browser.close()
+    # Chromium leaves directories behind wherever it is told to keep what is of no use later.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(
+                executable_path=program, args=FLAGS, env={**os.environ, "TMPDIR": folder}
+            )
+            try:
+                yield browser
+            finally:
+                await browser.close()
 
 
 @asynccontextmanager
