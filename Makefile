@@ -83,8 +83,9 @@ $(PEERS_STAMP): tests/bench/peers/requirements.txt
 	touch $@
 
 bench: setup system $(PEERS_STAMP) ## pages per CPU-second beside Scrapy, Crawlee and colly; growth
-	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python --postgres
+	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python
 	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python --hosts many
+	$(BIN)/python -m tests.bench.stores
 	$(BIN)/python -m tests.bench.pair
 	$(BIN)/python -m tests.bench.growth 2 40
 

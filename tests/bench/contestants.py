@@ -71,26 +71,24 @@ def crawler_run() -> Contestant:
 
 
 def sqlite_at(home: Path) -> str:
-    """The URL of a database of this run's own."""
+    """The URL of a run's own database."""
     return f"sqlite://{home}/bench.db"
 
 
-def crawler_worker(
-    name: str = "crawler worker", store: Callable[[Path], str] = sqlite_at
-) -> Contestant:
-    """A worker with one crawling process, supervisor included. ``store``: the URL of a fresh
-    database, the same for the same directory."""
+def crawler_worker() -> Contestant:
+    """A worker with one crawling process, supervisor included."""
 
     def command(site: Site, home: Path) -> list[str]:
         arguments = ["worker", "--id=1", "--cluster=false", "--processes=1", "--http=127.0.0.1:0"]
-        arguments += ["--grpc=127.0.0.1:0", f"--store={store(home)}", "--allow-private=127.0.0.0/8"]
+        arguments += ["--grpc=127.0.0.1:0", f"--store={sqlite_at(home)}"]
+        arguments.append("--allow-private=127.0.0.0/8")
         return crawler(*arguments, f"--definitions={_defined(site, home)}")
 
     def export(home: Path) -> list[str]:
         items = str(home / "items.jsonl")
-        return crawler("items", "bench", f"--store={store(home)}", "-o", items)
+        return crawler("items", "bench", f"--store={sqlite_at(home)}", "-o", items)
 
-    return Contestant(name, command, ENDED, export)
+    return Contestant("crawler worker", command, ENDED, export)
 
 
 def scripted(name: str, python: Path, script: str) -> Contestant:

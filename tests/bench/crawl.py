@@ -28,9 +28,7 @@ from pathlib import Path
 
 from tests.bench.contestants import Contestant, crawler_run, crawler_worker, peers
 from tests.bench.site import MANY_HOSTS, ONE_HOST, Kind, Served, served
-from tests.postgres_server import PostgresServer
 
-ON_POSTGRES = "worker, PostgreSQL"
 _TRIES = 3
 _GOALS = (("scrapy", 10.0), ("scrapy, own seen-set", 4.0), ("colly", 2.0))
 _PATIENCE_S = 900.0
@@ -100,20 +98,6 @@ def _name(item: Mapping[str, object]) -> str:
     return str(fields["name"])
 
 
-class Databases:
-    """A fresh schema per run. The wall clock of a run on PostgreSQL includes the server's work, its
-    CPU-seconds do not."""
-
-    def __init__(self, server: PostgresServer) -> None:
-        self._server = server
-        self._urls: dict[Path, str] = {}
-
-    def __call__(self, home: Path) -> str:
-        if home not in self._urls:
-            self._urls[home] = self._server.fresh_url()
-        return self._urls[home]
-
-
 def contest(
     contestants: Sequence[Contestant], site: Served, home: Path, rounds: int
 ) -> Mapping[str, Sequence[Run]]:
@@ -163,7 +147,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="of their environment")
     parser.add_argument("--hosts", choices=("one", "many"), default="one")
-    parser.add_argument("--postgres", action="store_true", help="a worker on it, too")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and nothing is left behind
     hosts = ONE_HOST if arguments.hosts == "one" else MANY_HOSTS
@@ -171,9 +154,6 @@ def main() -> int:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="crawler-bench-"))
         home = Path(folder)
         contestants = [crawler_run(), crawler_worker()]
-        if arguments.postgres:
-            server = stack.enter_context(PostgresServer(durable=True))
-            contestants.append(crawler_worker(ON_POSTGRES, Databases(server)))
         if arguments.peers is not None:
             contestants += peers(arguments.peers, home)
         site = stack.enter_context(served(home, arguments.pages, hosts))
