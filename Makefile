@@ -78,7 +78,7 @@ demo: setup ## the product in one minute
 	$(BIN)/crawler demo
 
 docs: setup ## the documentation site, in build/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q -f etc/docs/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f etc/docs/mkdocs.yml
 
 $(PEERS_STAMP): tests/bench/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

@@ -152,7 +152,6 @@ def test_the_site_is_built_without_dead_links(tmp_path: Path) -> None:
             "-m",
             "mkdocs",
             "build",
-            "-q",
             "-f",
             "etc/docs/mkdocs.yml",
             "-d",
@@ -165,7 +164,6 @@ def test_the_site_is_built_without_dead_links(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
     for page in tmp_path.rglob("*.html"):
         text = page.read_text()
         loaded = re.findall(r"<(?:script|img|iframe)[^>]* src=[\"']?(https?:[^\"' >]+)", text)
