@@ -11,11 +11,8 @@ from typing import Any
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; its cells are Markdown, on one line."""
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    cells = (" | ".join(" ".join(cell.split()) for cell in line) for line in lines)
+    return "".join(f"| {line} |\n" for line in cells)
 
 
 def code(value: str) -> str:
@@ -30,7 +27,7 @@ def prose(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"([\\*_\[\]<#])", r"\\\1", text)
+    return re.sub(r"([\\*_\[\]<#|])", r"\\\1", text)
 
 
 def value(given: Any) -> str:
