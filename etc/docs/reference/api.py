@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from typing import Any, cast
 
 from aiohttp.test_utils import TestClient, TestServer
@@ -41,8 +42,10 @@ def page() -> str:
 
 async def _document() -> Json:
     logs.configure("warning")
-    nobody = cast("Any", None)  # the document is asked for, and nothing else
-    app = build_app(nobody, nobody, nobody, loopback=True, definition_schema=json_schema())
+    # Whatever it needs to answer with: it is asked for its document, and for nothing else.
+    needed = signature(build_app).parameters.values()
+    nothing: dict[str, Any] = {each.name: None for each in needed if each.default is each.empty}
+    app = build_app(**{**nothing, "loopback": True, "definition_schema": json_schema()})
     async with TestClient(TestServer(app)) as client, client.get("/openapi.json") as answer:
         answer.raise_for_status()
         return cast("Json", await answer.json())
