@@ -17,7 +17,7 @@ PEERS_STAMP := $(PEERS)/.installed
 # What browsers are sent, of other people's making.
 VENDOR := crawler/web/console/vendor/package-lock.json
 
-.PHONY: help setup console system unit properties test chaos recovery bench bench-cluster bench-console check format proto lock demo clean
+.PHONY: help setup console system unit properties test chaos recovery bench bench-cluster bench-console check format proto lock demo docs clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -76,6 +76,9 @@ lock: setup ## pin what a production install takes, with hashes (needs Python 3.
 demo: setup ## the product in one minute
 	@sh tests/system-packages.sh demo
 	$(BIN)/crawler demo
+
+docs: setup ## the documentation site, in build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f etc/docs/mkdocs.yml
 
 $(PEERS_STAMP): tests/bench/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

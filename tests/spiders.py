@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_README = Path(__file__).parent.parent / "README.md"
+_PAGE = Path(__file__).parent.parent / "etc/docs/pages/howto/spiders.md"
 
 
-def readme_spider(site: str) -> str:
-    """The code of the README's example, for the shop at this address."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", _README.read_text(), re.MULTILINE | re.DOTALL)
+def example_spider(site: str) -> str:
+    """The code of the example in the documentation, for the shop at this address."""
+    (code,) = re.findall(r"^```python\n(.*?)^```$", _PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert code.count("https://shop.example/") == 1
     return str(code).replace("https://shop.example/", f"{site}/")
 

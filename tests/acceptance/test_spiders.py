@@ -16,7 +16,7 @@ from tests.acceptance.flaky import BAD, PAGES, check_had, crawler, serve_flaky, 
 from tests.acceptance.truth import PER_HOST, check_shop, show, unstored, wait_done, wait_finished
 from tests.etcd_server import EtcdServer
 from tests.postgres_server import PostgresServer
-from tests.spiders import install_spider, readme_spider
+from tests.spiders import example_spider, install_spider
 
 DELAY_S = 0.05
 
@@ -104,7 +104,7 @@ async def crawl_killed(cluster: Cluster, code: str) -> Path:
 async def test_a_spider_goes_on_where_its_worker_was_killed(
     cluster: Cluster, small_shop: Site
 ) -> None:
-    files = await crawl_killed(cluster, readme_spider(small_shop.url))
+    files = await crawl_killed(cluster, example_spider(small_shop.url))
     check_shop(cluster, small_shop, unstored(1, DELAY_S))
     assert len(list(files.glob("??/*"))) == small_shop.products
 
@@ -112,7 +112,7 @@ async def test_a_spider_goes_on_where_its_worker_was_killed(
 async def test_pipelines_and_files_are_as_if_nobody_had_been_killed(
     cluster: Cluster, small_shop: Site
 ) -> None:
-    files = await crawl_killed(cluster, readme_spider(small_shop.url) + _STEPS)
+    files = await crawl_killed(cluster, example_spider(small_shop.url) + _STEPS)
     with cluster.sql() as sql:
         items = [
             json.loads(row[0]) for row in sql.execute("SELECT CAST(fields AS TEXT) FROM items")

@@ -19,7 +19,7 @@ from aiohttp import web
 from crawler.local.site import serve_shop
 from tests.integration.app.alone import hits_so_far, write_shop
 from tests.integration.engine.servers import serving
-from tests.spiders import readme_spider
+from tests.spiders import example_spider
 
 LIMIT_S = 30.0
 KEYS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\r")
@@ -255,7 +255,7 @@ async def test_a_definition_or_a_spider_is_tried(site: str, tmp_path: Path) -> N
     assert code == 0
     assert "rule product: 1 items" in out
     spider = tmp_path / "shop.py"
-    spider.write_text(readme_spider(site))
+    spider.write_text(example_spider(site))
     code, out, _ = await piped(
         "try_rule('parse_category')\npage.save()['bytes'] == len(page.body)\n"
         "fetch('/product/3'); try_rule('parse_product', category='rugs')",

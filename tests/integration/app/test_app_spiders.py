@@ -18,7 +18,7 @@ from crawler.local.site import pages, products, serve_shop
 from crawler.local.verdict import judge, read_items
 from crawler.model import PageState
 from tests.integration.app.alone import ENDED, hits_so_far, run_alone, wait_hits
-from tests.spiders import install_spider, readme_spider
+from tests.spiders import example_spider, install_spider
 
 COUNT = 120
 FAST = {"download_delay": 0.0, "concurrent_requests_per_domain": 4}
@@ -35,7 +35,7 @@ async def test_the_example_of_the_readme_outlives_kill_9(tmp_path: Path) -> None
     access_log, home, output = (tmp_path / name for name in ("access.jsonl", "home", "items.jsonl"))
     async with serve_shop(0, access_log, COUNT) as url:
         file = tmp_path / "shop.py"
-        file.write_text(readme_spider(url))
+        file.write_text(example_spider(url))
         arguments = [str(file), f"--data={home}", "-o", str(output), "-s", "download_delay=0.01"]
         first = await crawl(arguments)
         await wait_hits(access_log, COUNT // 2)
@@ -61,7 +61,7 @@ async def test_an_installed_spider_is_crawled_by_a_worker_that_has_it(
 ) -> None:
     access_log, database = tmp_path / "access.jsonl", tmp_path / "crawl.db"
     async with serve_shop(0, access_log, COUNT) as url:
-        place = install_spider(tmp_path, "shop_of_ours", readme_spider(url))
+        place = install_spider(tmp_path, "shop_of_ours", example_spider(url))
         monkeypatch.setenv("PYTHONPATH", str(place))
         shop, other = tmp_path / "shop.json", tmp_path / "other.json"
         shop.write_text(json.dumps({"spider": "shop", **FAST, "download_delay": 0.01}))
@@ -137,7 +137,7 @@ async def test_a_spider_is_checked_and_tried(
 ) -> None:
     async with serve_shop(0, tmp_path / "access.jsonl", 40) as url:
         file = tmp_path / "shop.py"
-        code = readme_spider(url)
+        code = example_spider(url)
         begin = "def parse(self, page):\n"
         file.write_text(code.replace(begin, f"{begin}        print('hello')\n"))
         assert await asyncio.to_thread(run_command, ["check", str(file)]) == 0

@@ -1,0 +1,1 @@
+"""The reference, made of the code that it describes."""
