@@ -8,7 +8,6 @@ from typing import Any
 
 from crawler.errors import Misconfigured
 from crawler.store import sqlite_path
-from crawler.store.postgres.look import look_at_server
 from crawler.store.sqlite.look import look_at_file
 
 
@@ -20,5 +19,7 @@ async def look_at(url: str) -> Mapping[str, Any]:
     if scheme == "sqlite":
         return await asyncio.to_thread(look_at_file, sqlite_path(url))
     if scheme in {"postgresql", "postgres"}:
+        from crawler.store.postgres.look import look_at_server  # psycopg takes a while to load
+
         return await look_at_server(url)
     raise Misconfigured(f"--store: a URL of scheme {scheme!r} is no store of ours")
