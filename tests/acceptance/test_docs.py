@@ -145,18 +145,12 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-def test_the_site_is_built_without_dead_links(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, as `make docs` builds it: with a warning, a dead link say, it is not."""
+    folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mkdocs",
-            "build",
-            "-f",
-            "etc/docs/mkdocs.yml",
-            "-d",
-            tmp_path,
-        ],
+        [*(sys.executable, "-m", "mkdocs", "build"), "-f", SITE / "mkdocs.yml", "-d", folder],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
@@ -164,13 +158,37 @@ def test_the_site_is_built_without_dead_links(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for page in tmp_path.rglob("*.html"):
+    return folder
+
+
+def test_the_site_is_whole_and_loads_nothing_from_elsewhere(built: Path) -> None:
+    for page in built.rglob("*.html"):
         text = page.read_text()
         loaded = re.findall(r"<(?:script|img|iframe)[^>]* src=[\"']?(https?:[^\"' >]+)", text)
         loaded += re.findall(r"<link[^>]* href=[\"']?(https?:[^\"' >]+)", text)
         assert not loaded, f"{page.name} loads {loaded}"
     for made in ("cli", "definition", "settings", "api", "examples"):
-        assert (tmp_path / "reference" / made / "index.html").stat().st_size > 10_000
+        assert (built / "reference" / made / "index.html").stat().st_size > 10_000
+
+
+def test_calls_in_documents_are_in_the_reference(built: Path) -> None:
+    described = (built / "reference" / "api" / "index.html").read_text()
+    known = set(re.findall(r"<code>([A-Z]+) (/[^<]*)</code>", described)) | BESIDE
+    for path in DOCUMENTS:
+        text = path.read_text()
+        calls = re.findall(r"`(GET|POST|PUT|DELETE) (/[^`?]*)", text)
+        calls += [("", each) for each in re.findall(r"http://[\w.]+:80[89]\d(/[a-z/]+)", text)]
+        for call in calls:
+            assert any(fits(call, *each) for each in known), f"{name_of(path)}: {call}"
+
+
+BESIDE = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/metrics")}
+
+
+def fits(call: tuple[str, str], method: str, template: str) -> bool:
+    """Whether a call, "" for any method, is of a path like /crawler/resource/{name}."""
+    pattern = re.sub(r"\{\w+\}", "[^/]+", template)
+    return call[0] in ("", method) and re.fullmatch(pattern, call[1]) is not None
 
 
 @pytest.fixture
