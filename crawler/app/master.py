@@ -34,6 +34,7 @@ from crawler.definition import json_schema
 from crawler.engine.urls import page_key
 from crawler.master.elections import Elections
 from crawler.master.feed import Feed
+from crawler.master.figures import Figures
 from crawler.master.heartbeats import HeartBeats
 from crawler.master.master import Master
 from crawler.master.service import ControlService, MasterService, Router
@@ -46,6 +47,7 @@ from crawler.rpc.greeting import Greeter
 from crawler.rpc.services import communicate, crawler_control, crawler_master, greeter
 from crawler.tasks import start_loop, until
 from crawler.telemetry.health import Health
+from crawler.telemetry.metrics import collected
 from crawler.web.app import build_app
 
 
@@ -61,6 +63,7 @@ async def run_master(config: MasterConfig) -> None:
         catalog = Catalog(etcd, clock, config.election_prefix, seal=keyring.seal, eager=True)
         keyring.tell(catalog.reseal)
         master = Master(etcd, catalog, store, clock)
+        stack.enter_context(collected(Figures(master)))
         pair = open_pair(config)
         channels = Channels(pair)
         stack.push_async_callback(channels.close)

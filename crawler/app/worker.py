@@ -46,6 +46,7 @@ from crawler.rpc.lives import Lives
 from crawler.rpc.services import crawler_worker, greeter
 from crawler.tasks import start_loop, until
 from crawler.telemetry.health import Health
+from crawler.telemetry.metrics import collected
 from crawler.web.app import build_worker_app
 from crawler.worker.report import EtcdWriter
 from crawler.worker.settings import SupervisorSettings
@@ -72,6 +73,7 @@ async def run_worker(config: WorkerConfig) -> None:
         supervisor = Supervisor(
             settings, CHILD_COMMAND, _hello(config), clock, trouble=lambda: wellness.trouble
         )
+        stack.enter_context(collected(*supervisor.figures))
         access, rates, pair = open_access(config, clock), Rates(clock), open_pair(config)
         services = (
             greeter(Greeter()),

@@ -10,6 +10,7 @@ from typing import NoReturn, TypeVar
 
 import structlog
 from grpc import aio
+from prometheus_client import Counter, Histogram
 
 from crawler.clock import Backoff, Clock
 from crawler.coordination.endpoints import Endpoint, EtcdSettings, open_endpoints
@@ -18,6 +19,11 @@ from crawler.coordination.verdicts import Verdict, details_of, judge, to_error
 from crawler.errors import CrawlerError, EtcdUnavailable, Misconfigured, OutcomeUnknown
 
 log = structlog.get_logger(__name__)
+
+SECONDS = Histogram(
+    "crawler_etcd_request_duration_seconds", "One call to etcd, all its tries included."
+)
+FAILURES = Counter("crawler_etcd_request_failures", "Calls to etcd that failed for good.")
 
 Metadata = tuple[tuple[str, str], ...]
 R = TypeVar("R")
@@ -83,8 +89,10 @@ class Calls:
         """
         lost: list[OutcomeUnknown] = []
         try:
-            return await self._attempts(send, repeat, timeout_s, lost)
+            with SECONDS.time():
+                return await self._attempts(send, repeat, timeout_s, lost)
         except CrawlerError as error:
+            FAILURES.inc()
             if lost and repeat is not Repeat.FREELY:
                 raise lost[0] from error  # what came after it says nothing about it
             raise

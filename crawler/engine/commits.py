@@ -11,6 +11,7 @@ from typing import NoReturn
 import structlog
 
 from crawler.clock import Backoff, Clock
+from crawler.engine import figures
 from crawler.engine.frontier import Frontier
 from crawler.engine.settings import EngineSettings
 from crawler.errors import OutcomeUnknown, StoreUnavailable
@@ -120,6 +121,7 @@ class Commits:
             await self._persist(part)
         progress = await self._persist([_ending(visit, most) for visit in self._batch])
         batch, self._batch = self._batch, []
+        figures.count(batch)
         self.items -= sum(len(visit.items) for visit in batch)
         self.links -= sum(_links(visit) for visit in batch)
         self._committed(batch, progress)
@@ -137,7 +139,8 @@ class Commits:
         self._sent_at = self._clock.elapsed()
         try:
             await hit("engine.before_commit")
-            progress = await self._frontier.commit(visits)
+            with figures.COMMIT.time():
+                progress = await self._frontier.commit(visits)
             await hit("engine.after_commit")
         except (StoreUnavailable, OutcomeUnknown) as error:
             if not self._failure:

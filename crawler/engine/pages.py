@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from crawler.clock import Clock
-from crawler.engine import recrawl, sitemaps
+from crawler.engine import figures, recrawl, sitemaps
 from crawler.engine.fetch import (
     MAX_HOPS,
     REDIRECTS,
@@ -136,7 +136,8 @@ class Pages:
         that is followed at once waits for the start that ``book`` gives it."""
         asked = self._clock.elapsed()
         try:
-            page = await self._get(request, book)
+            with figures.FETCH.time():
+                page = await self._get(request, book)
         except FetchFailed as failure:
             latency_s = self._clock.elapsed() - asked
             return replace(self._failed(request, failure), latency_s=latency_s)

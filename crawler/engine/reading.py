@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from crawler.engine import figures
 from crawler.engine.baggage import carried
 from crawler.engine.extract.directives import header_forbids_links
 from crawler.engine.extract.extractor import NOFOLLOW
@@ -92,7 +93,8 @@ class Reader:
 
     def read(self, request: Request, page: Page) -> Visit:
         """The visit of a page that was fetched. Raises `FetchFailed` where it cannot be read."""
-        extraction = self._extract(request, page)
+        with figures.EXTRACT.time():
+            extraction = self._extract(request, page)
         said = list(extraction.errors)
         besides: tuple[FoundLink, ...] = ()
         forbidden = bool(extraction.links) and self._forbids_links(request, page)

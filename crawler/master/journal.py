@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 
+from prometheus_client import Counter
+
 from crawler.clock import Clock
 from crawler.master.fence import Fence
 from crawler.model import Event
 
+DECISIONS = Counter(
+    "crawler_decisions", "What this master did to resources while it led, by kind.", ["kind"]
+)
 BATCH = 500
 KEPT = 20_000  # while the database is away; beyond that the oldest are dropped
 
@@ -24,6 +29,7 @@ class Journal:
 
     def tell(self, resource_id: str, kind: str, detail: str = "", node: str = "") -> None:
         """Remember an event of now."""
+        DECISIONS.labels(kind=kind).inc()
         self._events.append((resource_id, Event(0, self._clock.wall(), kind, detail, node)))
 
     async def flush(self) -> None:

@@ -19,6 +19,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from prometheus_client import Counter, Histogram
 
 from crawler.errors import CrawlerError, InvalidInput
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE
@@ -41,6 +42,13 @@ log = structlog.get_logger(__name__)
 
 Behaviour = Callable[[Any, Any], Awaitable[Message]]
 Stream = Callable[[Any, Any], AsyncGenerator[Message]]
+
+REQUESTS = Counter("crawler_grpc_requests", "gRPC calls answered.", ["method", "code"])
+SECONDS = Histogram(
+    "crawler_grpc_request_duration_seconds",
+    "Time to answer a gRPC call; not of streams.",
+    ["method"],
+)
 
 MAX_LOGGED = 200  # characters of one field
 _QUIET = ("Get", "List", "IsAlive", "AskAlive")
@@ -123,7 +131,8 @@ def _received(behaviour: Behaviour, owner: str, method: MethodDescriptor) -> Beh
 
     async def answer(raw: bytes, context: Context) -> Message:
         async with _answered(context, method):
-            return await behaviour(_take(raw, context, owner, method), context)
+            with SECONDS.labels(method=_name(method)).time():
+                return await behaviour(_take(raw, context, owner, method), context)
         raise AssertionError("aborting raises")
 
     return answer
@@ -163,6 +172,7 @@ async def _answered(context: Context, method: MethodDescriptor) -> AsyncIterator
     name = _name(method)
     try:
         yield
+        REQUESTS.labels(method=name, code="OK").inc()
         return
     except CrawlerError as error:
         code, message, details = to_status(error)
@@ -173,6 +183,7 @@ async def _answered(context: Context, method: MethodDescriptor) -> AsyncIterator
     except Exception:  # the border: a fault of ours must not tell its insides
         log.exception("request failed", method=name, code="INTERNAL")
         code, message, details = grpc.StatusCode.INTERNAL, "internal error", ()
+    REQUESTS.labels(method=name, code=code.name).inc()
     await context.abort(code, message, details)
 
 

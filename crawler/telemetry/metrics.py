@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import REGISTRY, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 LOG_LINES = Counter("crawler_log_lines", "Log lines written, by level.", ["level"])
 _NODE = Gauge("crawler_node_info", "Always 1; who this process is.", ["node", "version"])
@@ -19,6 +22,18 @@ def name_node(node: str) -> None:
         release = "unknown"
     _NODE.clear()
     _NODE.labels(node=node, version=release).set(1)
+
+
+@contextmanager
+def collected(*collectors: Collector) -> Iterator[None]:
+    """Ask these, too, while the block lasts."""
+    for each in collectors:
+        REGISTRY.register(each)
+    try:
+        yield
+    finally:
+        for each in collectors:
+            REGISTRY.unregister(each)
 
 
 def exposition() -> tuple[bytes, str]:

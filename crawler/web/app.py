@@ -47,10 +47,11 @@ log = structlog.get_logger(__name__)
 REQUESTS = Counter(
     "crawler_http_requests", "HTTP requests answered.", ["method", "route", "status"]
 )
+SECONDS = Histogram(
+    "crawler_http_request_duration_seconds", "Time to answer an HTTP request.", ["route"]
+)
 # What a browser needs before anybody has signed in, and signing in itself.
 OPEN = {("GET", "/"), ("GET", FILES), ("POST", SESSION), ("DELETE", SESSION)}
-
-SECONDS = Histogram("crawler_http_request_seconds", "Time to answer an HTTP request.", ["route"])
 
 # The calls of the Go original.
 ORIGINAL = frozenset((method, "/crawler/resource") for method in ("POST", "DELETE"))

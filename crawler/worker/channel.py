@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -93,6 +93,13 @@ class Going:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """All that this process has counted since it began, as `crawler.telemetry.relay` has it."""
+
+    families: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The job's task is gone."""
 
@@ -102,9 +109,10 @@ class Ended:
 
 
 Order = Hello | Start | Stop | Drain
-Report = Beat | Started | Going | Ended
+Report = Beat | Started | Going | Counted | Ended
 _TYPES: dict[str, type[Any]] = {
-    each.__name__.lower(): each for each in (Hello, Start, Stop, Drain, Beat, Started, Going, Ended)
+    each.__name__.lower(): each
+    for each in (Hello, Start, Stop, Drain, Beat, Started, Going, Counted, Ended)
 }
 
 

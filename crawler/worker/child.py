@@ -15,12 +15,15 @@ from typing import Any, Protocol
 
 import structlog
 
+from crawler.engine.figures import REGISTRY
 from crawler.errors import CrawlerError, Fenced, OutcomeUnknown, Unavailable
 from crawler.model import LiveRecord
 from crawler.tasks import start_loop
+from crawler.telemetry.relay import Family, families_of
 from crawler.worker.channel import (
     Beat,
     Channel,
+    Counted,
     Drain,
     Ended,
     Going,
@@ -154,13 +157,22 @@ class _Jobs:
         self._channel = channel
         self._board = board
         self._jobs: dict[int, _Job] = {}
+        self._counted: list[Family] = []
 
     async def beat(self, seconds: float) -> None:
         """Show that this loop turns. Beats don't pile up before a supervisor that is paused."""
         while True:
             if self._channel.unsent_bytes == 0:
                 self._channel.send(Beat(sum(job.active for job in self._jobs.values())))
+                self.count()
             await asyncio.sleep(seconds)
+
+    def count(self) -> None:
+        """Tell what was counted, if that is more than was told."""
+        families = families_of(REGISTRY)
+        if families != self._counted:
+            self._counted = families
+            self._channel.send(Counted(families))
 
     async def obey(self, orders: AsyncIterator[Order | Report], crawl: CrawlJob) -> None:
         """Return when drained or when the supervisor is gone, all jobs ended."""
@@ -176,6 +188,7 @@ class _Jobs:
                 grace_s = order.grace_s
                 break
         await self._stop_all(grace_s)
+        self.count()
 
     def _start(self, start: Start, crawl: CrawlJob) -> None:
         job = _Job(start.number, self._channel)

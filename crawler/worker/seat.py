@@ -19,7 +19,19 @@ from crawler.clock import Backoff, Clock
 from crawler.errors import Unavailable
 from crawler.model import LiveRecord, Resource
 from crawler.tasks import bounded
-from crawler.worker.channel import Beat, Drain, Ended, Going, Outcome, Report, Start, Started, Stop
+from crawler.telemetry.relay import Relay
+from crawler.worker.channel import (
+    Beat,
+    Counted,
+    Drain,
+    Ended,
+    Going,
+    Outcome,
+    Report,
+    Start,
+    Started,
+    Stop,
+)
 from crawler.worker.children import Child, describe_exit
 from crawler.worker.memory import SLOTS
 from crawler.worker.order import JobOrder, Strike
@@ -86,6 +98,7 @@ class Seat:
         listener: Listener,
         clock: Clock,
         chance: random.Random,
+        relay: Relay,
     ) -> None:
         self._settings = settings
         self._command = command
@@ -93,6 +106,7 @@ class Seat:
         self._listener = listener
         self._clock = clock
         self._chance = chance
+        self._relay = relay
         self._jobs: dict[int, Job] = {}  # by slot
         self._numbers: dict[int, int] = {}  # number to slot
         self._free: list[int] = []
@@ -113,6 +127,11 @@ class Seat:
     def pid(self) -> int | None:
         """The child's pid; None while the seat is empty."""
         return self._child.pid if self._child else None
+
+    @property
+    def resident_bytes(self) -> int:
+        """Resident memory of the child; 0 while there is none."""
+        return self._child.resident_bytes() if self._child else 0
 
     # -- orders
 
@@ -206,6 +225,7 @@ class Seat:
             return cause
         finally:
             self._child, self.active = None, 0
+            self._relay.bury(self)
             self.up.clear()
             await bounded(child.end(), _REAP_S, f"end child {child.pid}")
             self.vacated.set()
@@ -241,6 +261,8 @@ class Seat:
         if isinstance(report, Beat):
             self._silent_s, self._beaten, self.active = 0.0, True, report.active
             self.up.set()
+        elif isinstance(report, Counted):
+            self._relay.hear(self, report.families)
         elif isinstance(report, Started | Going | Ended):
             slot = self._numbers.get(report.number)
             if slot is not None:

@@ -15,12 +15,15 @@ from contextlib import suppress
 from typing import Any, NoReturn, Protocol
 
 import structlog
+from prometheus_client.registry import Collector
 
 from crawler.clock import Backoff, Clock
 from crawler.coordination.catalog import Cluster, Entry, Load, Status, all_units
 from crawler.model import LiveRecord, Node, Resource, State
 from crawler.tasks import start_loop
+from crawler.telemetry.relay import Relay
 from crawler.worker.channel import Outcome
+from crawler.worker.figures import DEATHS, Figures
 from crawler.worker.order import JobOrder, Key, Strike
 from crawler.worker.reconcile import Past, Situation, plan
 from crawler.worker.report import StatusBoard, Writer, report_load
@@ -91,8 +94,9 @@ class Supervisor:
         self._settings = settings
         self._clock = clock
         self._chance = chance or random.Random()
+        self._relay = Relay()
         self._seats = [
-            Seat(settings, child_command, hello, self, clock, self._chance)
+            Seat(settings, child_command, hello, self, clock, self._chance, self._relay)
             for _ in range(settings.processes)
         ]
         self._jobs: dict[str, Job] = {}
@@ -113,6 +117,15 @@ class Supervisor:
         """How busy this worker is."""
         active = sum(seat.active for seat in self._seats)
         return Load(active, len(self._jobs), self._trouble())
+
+    @property
+    def figures(self) -> tuple[Collector, ...]:
+        """What can be told of this worker and by its children in figures."""
+        return self._relay, Figures(
+            lambda: (len(self._jobs), sum(seat.active for seat in self._seats)),
+            lambda: [seat.resident_bytes for seat in self._seats if seat.up.is_set()],
+            self._trouble,
+        )
 
     def live(self, unit: str) -> LiveRecord | None:
         """How that crawl goes; None where it does not run here, or has told nothing yet."""
@@ -303,6 +316,7 @@ class Supervisor:
         self._remove(job)
 
     def child_lost(self, jobs: Sequence[Job], reason: str, failures: int) -> None:
+        DEATHS.inc()
         log.warning("child lost", jobs=len(jobs), reason=reason, failures=failures)
         if failures >= _TROUBLED:
             for job in jobs:

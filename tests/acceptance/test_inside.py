@@ -1,0 +1,90 @@
+"""What a running cluster shows of itself: its figures, one id from a request to the page, its
+profiles and its log lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.acceptance.cluster import Cluster, Site, eventually, request
+
+DASHBOARD = Path(__file__).parents[2] / "etc" / "grafana" / "crawler.json"
+UNITS = ("_seconds", "_bytes", "_items", "_info")
+
+
+@pytest.fixture
+async def crawling(cluster: Cluster, small_shop: Site) -> Cluster:
+    """Two masters and a worker, which has crawled some of a shop that takes long."""
+    await cluster.complete(("1", "2"), ("1",))
+    definition = {
+        "start_urls": [small_shop.url + "/"],
+        "download_delay": 0.2,
+        "rules": [{"match": small_shop.url + "/**", "follow": [{"css": "a"}], "item": {"t": "h1"}}],
+    }
+    status, answer = await request("PUT", cluster.url("1") + "/crawler/resource/shop", definition)
+    assert status == 200, answer
+
+    async def crawled() -> bool | None:
+        found = await request("GET", cluster.url("1") + "/crawler/resource/shop")
+        return (found[1].get("progress") or {}).get("done", 0) >= 2 or None
+
+    await eventually(crawled, "page", 30)
+    return cluster
+
+
+def types_of(exposition: str) -> Mapping[str, str]:
+    """Metrics and their types, each of which must be said once and explained."""
+    said = re.findall(r"^# TYPE (\S+) (\S+)$", exposition, re.MULTILINE)
+    explained = re.findall(r"^# HELP (\S+) \S", exposition, re.MULTILINE)
+    assert len(said) == len(set(explained)) == len(dict(said))
+    return dict(said)
+
+
+async def figures(cluster: Cluster) -> Mapping[str, str]:
+    """What /metrics of a master and of a worker hold."""
+    found: dict[str, str] = {}
+    async with aiohttp.ClientSession() as http:
+        for base in cluster.doors[0]:
+            async with http.get(base + "/metrics") as answer:
+                assert answer.status == 200
+                found |= types_of(await answer.text())
+    return found
+
+
+def named_by(dashboard: Any) -> set[str]:
+    """Every metric in the queries of its panels, as its family is called."""
+    text = " ".join(
+        target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())
+    )
+    names = re.findall(r"\b((?:crawler|process)_[a-z_]+)", text)
+    return {name.removesuffix("_bucket") for name in names}
+
+
+def check_convention(name: str, kind: str) -> None:
+    """https://prometheus.io/docs/practices/naming"""
+    if kind == "counter":
+        assert name.endswith("_total")
+    if kind == "histogram":
+        assert name.endswith(("_seconds", "_bytes"))
+    if kind == "gauge" and not name.endswith(UNITS):
+        assert not name.endswith(("_total", "_count", "_sum", "_ms", "_kb"))
+
+
+async def test_every_figure_of_the_dashboard_is_told(crawling: Cluster) -> None:
+    async def told() -> Mapping[str, str] | None:
+        found = await figures(crawling)
+        return found if "crawler_pages_total" in found else None  # a child's come with its beats
+
+    exported = await eventually(told, "figures of a child", 10)
+    wanted = named_by(json.loads(DASHBOARD.read_text()))
+    assert len(wanted) > 20
+    assert wanted - exported.keys() == set()
+    for name, kind in exported.items():
+        if name.startswith("crawler_") and not name.endswith("_created"):
+            check_convention(name, kind)
