@@ -55,12 +55,14 @@ class Decision:
     """What the leader last decided on a resource: the node ("" for none) and why.
 
     ``term`` is the create revision of its election key: which leader wrote this (0: unknown).
+    ``request_id`` is that of the request by which somebody last had something decided on it.
     """
 
     node: str
     reason: str
     at: float
     term: int = 0
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +124,13 @@ def encode_status(status: Status) -> bytes:
 
 
 def encode_decision(decision: Decision) -> bytes:
-    return _dump(
-        {
-            "node": decision.node,
-            "reason": decision.reason,
-            "at": decision.at,
-            "term": decision.term,
-        }
-    )
+    record = {
+        "node": decision.node,
+        "reason": decision.reason,
+        "at": decision.at,
+        "term": decision.term,
+    }
+    return _dump({**record, "request_id": decision.request_id} if decision.request_id else record)
 
 
 def encode_load(load: Load) -> bytes:
@@ -223,7 +224,9 @@ def _wish(_: KeyValue, record: Mapping[str, Any]) -> Wish:
 def _decision(_: KeyValue, record: Mapping[str, Any]) -> Decision:
     # Records of leaders before this one's version say nothing of a term.
     term = _number(record, "term") if "term" in record else 0
-    return Decision(_text(record, "node"), _text(record, "reason"), _time(record, "at"), term)
+    request_id = _text(record, "request_id") if "request_id" in record else ""
+    node, reason, at = _text(record, "node"), _text(record, "reason"), _time(record, "at")
+    return Decision(node, reason, at, term, request_id)
 
 
 def _load(_: KeyValue, record: Mapping[str, Any]) -> Load:

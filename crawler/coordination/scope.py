@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from crawler.coordination.etcd import Etcd, Op, Snapshot, fetch
 from crawler.coordination.keys import (
     CLUSTER_KEY,
-    PARTS,
+    PART_PREFIXES,
     PREFIXES,
     SPAN_END,
     SPAN_START,
-    STATUSES,
+    decision_key,
     definition_key,
     given_prefix,
     resource_key,
@@ -30,7 +30,7 @@ from crawler.model import Node
 
 Span = tuple[str, str]
 
-_MOST = 20  # resources per read: six operations each, and etcd takes 128
+_MOST = 16  # resources per read: eight operations each, and etcd takes 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,6 @@ async def read_resources(etcd: Etcd, names: Sequence[str]) -> list[tuple[Sequenc
 
 
 def _look_at(name: str) -> tuple[Op, ...]:
-    keys = (resource_key, definition_key, wish_key, status_key)
-    parts = (fetch(f"{prefix}{name}/", prefix=True) for prefix in (PARTS, STATUSES))
+    keys = (resource_key, definition_key, wish_key, status_key, decision_key)
+    parts = (fetch(f"{prefix}{name}/", prefix=True) for prefix in PART_PREFIXES)
     return (*(fetch(key(name)) for key in keys), *parts)

@@ -23,6 +23,7 @@ from crawler.master.placing import Placing
 from crawler.master.situation import Job
 from crawler.master.survey import hosts_of, wish_of
 from crawler.model import Assignment, Desired, Node, Resource
+from crawler.telemetry.correlation import current_id
 
 log = structlog.get_logger(__name__)
 
@@ -56,12 +57,17 @@ def registered(node: Node | None) -> tuple[Compare, ...]:
 
 
 def assign(
-    resource: Resource, node: Node | None, reason: str, at: float, term: int
+    resource: Resource,
+    node: Node | None,
+    reason: str,
+    at: float,
+    term: int,
+    request_id: str = "",
 ) -> tuple[Op, ...]:
-    """Write the resource, which is where it was, as given to ``node``, why, and in which term; and
-    tell the workers that it concerns. The write is the new token."""
+    """Write the resource, which is where it was, as given to ``node``, why, in which term, and for
+    which request; and tell the workers that it concerns. The write is the new token."""
     home = Assignment(node.id, node.address) if node is not None else None
-    decision = Decision(node.id if node is not None else "", reason, at, term)
+    decision = Decision(node.id if node is not None else "", reason, at, term, request_id)
     where, record = (resource.name, resource.part), replace(resource, assignment=home)
     return (
         put(resource_key(*where), encode_resource(record)),
@@ -81,11 +87,17 @@ def hints(
         yield delete(given_key(before.node_id, *where))
 
 
+def request_of(entry: Entry) -> str:
+    """The request that is being dealt with; without one, the last that concerned the resource."""
+    before = entry.decision.request_id if entry.decision is not None else ""
+    return current_id() or before
+
+
 def release_parts(entry: Entry, reason: str, at: float, term: int) -> Iterator[Op]:
     """Take parts 1 and above from whoever has them."""
     for unit in units_of(entry)[1:]:
         assert unit.resource is not None
-        yield from assign(unit.resource, None, reason, at, term)
+        yield from assign(unit.resource, None, reason, at, term, request_of(entry))
 
 
 def restamp_parts(entry: Entry) -> Iterator[Op]:
@@ -174,7 +186,7 @@ class Desk:
         at, term = self.office.clock.wall(), self.office.term.revision
         revision = await self.office.write(
             (*unchanged(entry), *parts_unchanged(entry), *registered(node)),
-            (*ops, *assign(resource, node, reason, at, term)),
+            (*ops, *assign(resource, node, reason, at, term, request_of(entry))),
         )
         if revision is None:
             await self._note_gone(node, avoid)

@@ -18,7 +18,7 @@ from crawler.coordination.instances import Ids
 from crawler.errors import Compacted, Exhausted, OutcomeUnknown, Unavailable
 from crawler.master.assignment import RELIEF, Decision, Kind, allowance, plan, stands
 from crawler.master.batches import Change, write_all
-from crawler.master.desk import Desk, assign, registered, unchanged
+from crawler.master.desk import Desk, assign, registered, request_of, unchanged
 from crawler.master.fence import Fence
 from crawler.master.journal import Journal
 from crawler.master.members import Members
@@ -241,12 +241,18 @@ class Leader:
             Change(
                 decision.name,
                 (*unchanged(unit), *registered(decision.node)),
-                assign(unit.resource, decision.node, decision.reason, at, term),
+                assign(
+                    unit.resource, decision.node, decision.reason, at, term, self._request(unit)
+                ),
             )
             for decision in decisions
             if (unit := self._survey.unit(decision.name)).resource is not None
         ]
         return changes, {decision.name: decision for decision in decisions}
+
+    def _request(self, unit: Entry) -> str:
+        """The request that its crawl goes back to; parts have that of their resource."""
+        return request_of(self._office.catalog.entries.get(unit.name, unit))
 
     async def _write(self, changes: list[Change], decisions: dict[str, Decision]) -> None:
         def written(name: str, revision: int) -> None:

@@ -33,6 +33,8 @@ from crawler.rpc.pb import (
 from crawler.rpc.pb import control_pb2 as control
 from crawler.rpc.pb import crawler_pb2 as crawler
 from crawler.rpc.pb import worker_pb2 as worker
+from crawler.telemetry.correlation import KEY as REQUEST_KEY
+from crawler.telemetry.correlation import current_id
 from crawler.tls import Pair
 
 Q = TypeVar("Q", bound=Message)
@@ -296,9 +298,10 @@ class WorkerCalls(Calls):
 
 
 def _identity() -> tuple[tuple[str, str], ...]:
-    """The caller for whose sake this call is made; the other side looks at its token again."""
-    header = acting_for.get()
-    return ((KEY, header),) if header else ()
+    """The caller for whose sake this call is made, and the id of its request; the other side looks
+    at its token again."""
+    marks = ((KEY, acting_for.get()), (REQUEST_KEY, current_id()))
+    return tuple((key, value) for key, value in marks if value)
 
 
 def _master(channel: grpc.aio.Channel) -> crawler_pb2_grpc.CrawlerMasterAsyncStub:

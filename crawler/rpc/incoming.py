@@ -6,6 +6,8 @@ from typing import Any
 
 import grpc
 
+from crawler.telemetry.correlation import KEY as REQUEST_KEY
+
 HOP_KEY = "crawler-hop"
 MARK_KEY = "crawler-mark"  # of the master that has counted the call already
 
@@ -19,6 +21,14 @@ def hops(context: Context) -> int:
             text = value.decode("ascii", "replace") if isinstance(value, bytes) else value
             return int(text) if text.isdecimal() and len(text) < 4 else 1
     return 0
+
+
+def request_id_of(context: Context) -> str:
+    """The id that the call came with; "" for none."""
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_KEY:
+            return value.decode("ascii", "replace") if isinstance(value, bytes) else value
+    return ""
 
 
 def remaining_s(context: Context, most_s: float) -> float:

@@ -24,7 +24,7 @@ from prometheus_client import Counter, Histogram
 from crawler.errors import CrawlerError, InvalidInput
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE
 from crawler.rpc.errors import to_status
-from crawler.rpc.incoming import Context, hops
+from crawler.rpc.incoming import Context, hops, request_id_of
 from crawler.rpc.pb import (
     communicate_pb2,
     communicate_pb2_grpc,
@@ -37,6 +37,7 @@ from crawler.rpc.pb import (
     worker_pb2,
     worker_pb2_grpc,
 )
+from crawler.telemetry.correlation import bind_id
 
 log = structlog.get_logger(__name__)
 
@@ -154,6 +155,8 @@ def _streamed(behaviour: Stream, owner: str, method: MethodDescriptor) -> Stream
 def _take(raw: bytes, context: Context, owner: str, method: MethodDescriptor) -> Message:
     """Read the request and log the call."""
     request = _read(raw, method)
+    if (named := getattr(request, "request_id", "")) and not request_id_of(context):
+        bind_id(named)
     level = logging.DEBUG if method.name.startswith(_QUIET) else logging.INFO
     log.log(
         level,
@@ -170,6 +173,7 @@ def _take(raw: bytes, context: Context, owner: str, method: MethodDescriptor) ->
 async def _answered(context: Context, method: MethodDescriptor) -> AsyncIterator[None]:
     """End the call with a status where the block fails."""
     name = _name(method)
+    bind_id(request_id_of(context))
     try:
         yield
         REQUESTS.labels(method=name, code="OK").inc()

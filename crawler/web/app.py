@@ -20,6 +20,7 @@ from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, Refused
 from crawler.rates import Rates
 from crawler.rpc.calls import Channels, MasterCalls
+from crawler.telemetry.correlation import bind_id
 from crawler.telemetry.health import Health
 from crawler.web import docs, greeter, probe
 from crawler.web.definitions import Definitions
@@ -34,7 +35,7 @@ from crawler.web.overview import Overview, Sums
 from crawler.web.replays import Answers, Replays
 from crawler.web.resources import Resources
 from crawler.web.results import Records, Results
-from crawler.web.route import AnyRoute
+from crawler.web.route import REQUEST_ID, AnyRoute
 from crawler.web.session import PATH as SESSION
 from crawler.web.session import Sessions, authorization
 from crawler.web.static import PATH as FILES
@@ -164,7 +165,10 @@ def _assemble(
 
 @web.middleware
 async def _recorded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One log line and one count per request. Reads and probes are told only when asked for."""
+    """One log line and one count per request. Reads and probes are told only when asked for.
+
+    The request's id stands on every line from here on; one is made where the caller has none."""
+    request[REQUEST_ID] = bind_id(request.headers.get(REQUEST_ID, ""))
     began = time.monotonic()
     response = await handler(request)
     elapsed_s = time.monotonic() - began
@@ -238,7 +242,7 @@ def _admitted(access: Access, rates: Rates, needs: Mapping[tuple[str, str], Role
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    del request
+    response.headers[REQUEST_ID] = request[REQUEST_ID]
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = "crawler"

@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from crawler.telemetry.correlation import MAX_CHARS
 from crawler.web.models import DefinitionBody, ErrorAnswer, Nothing
-from crawler.web.route import KEY, LAST_EVENT_ID, MAX_REQUEST_ID, REQUEST_ID, AnyRoute
+from crawler.web.route import KEY, LAST_EVENT_ID, REQUEST_ID, AnyRoute
 
 REF = "#/components/schemas/{model}"
 
@@ -49,7 +50,7 @@ REQUEST_ID_PARAMETER = {
     "in": "header",
     "required": False,
     "description": "the caller's own mark, for the logs: printable ASCII",
-    "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
+    "schema": {"type": "string", "maxLength": MAX_CHARS, "pattern": "^[ -~]*$"},
 }
 PATHS = {
     "name": "of the resource: a letter or digit of any script, then those and ._-",
@@ -61,14 +62,14 @@ KEY_PARAMETER = {
     "required": False,
     "description": "any text of the caller's own, a uuid for instance: the same request with the "
     "same key gets the same answer, and is carried out once, for a day",
-    "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
+    "schema": {"type": "string", "maxLength": MAX_CHARS, "pattern": "^[ -~]*$"},
 }
 LAST_EVENT_PARAMETER = {
     "name": LAST_EVENT_ID,
     "in": "header",
     "required": False,
     "description": "the last `id` that was received; goes before `since`",
-    "schema": {"type": "string", "maxLength": MAX_REQUEST_ID, "pattern": "^[ -~]*$"},
+    "schema": {"type": "string", "maxLength": MAX_CHARS, "pattern": "^[ -~]*$"},
 }
 
 Json = dict[str, Any]

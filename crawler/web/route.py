@@ -15,6 +15,7 @@ from pydantic_core import PydanticSerializationError
 
 from crawler.access import Role
 from crawler.errors import CrawlerError, InvalidInput
+from crawler.telemetry.correlation import MAX_CHARS, is_id
 from crawler.web.body import parse_query, read_body
 
 B = TypeVar("B", bound=BaseModel)
@@ -27,7 +28,6 @@ LAST_EVENT_ID = "Last-Event-ID"
 KEY = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 FORWARDED = "X-Forwarded-Proto"
-MAX_REQUEST_ID = 128
 
 # What any request may come to: it makes no sense, comes from nobody or from somebody who may not,
 # comes too often, or meets a fault of ours.
@@ -40,8 +40,7 @@ CHANGES = (404, 409, 413, *LOOKS)
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[B, Q]):
     """A request that was understood. ``name`` is the path's variable part, "" where it has none;
-    ``request_id`` is what the caller sent as X-Request-Id: it stands in the
-    log of every master that the request passes."""
+    ``request_id`` is what the caller sent as X-Request-Id, "" for none."""
 
     name: str
     body: B
@@ -169,6 +168,6 @@ async def _stream(request: web.Request, answer: Streamed) -> web.StreamResponse:
 def _mark(request: web.Request, header: str) -> str:
     """A header that is passed on as it is: short, and printable."""
     text = request.headers.get(header, "")
-    if len(text) > MAX_REQUEST_ID or not (text.isascii() and text.isprintable()):
-        raise InvalidInput(f"{header}: at most {MAX_REQUEST_ID} ASCII characters", field=header)
+    if text and not is_id(text):
+        raise InvalidInput(f"{header}: at most {MAX_CHARS} ASCII characters", field=header)
     return text

@@ -19,6 +19,7 @@ from crawler.engine.figures import REGISTRY
 from crawler.errors import CrawlerError, Fenced, OutcomeUnknown, Unavailable
 from crawler.model import LiveRecord
 from crawler.tasks import start_loop
+from crawler.telemetry.correlation import bind_id
 from crawler.telemetry.relay import Family, families_of
 from crawler.worker.channel import (
     Beat,
@@ -217,6 +218,8 @@ async def _attempt(
     crawl: CrawlJob, order: JobOrder, mark: Parsing, job: _Job
 ) -> tuple[Outcome, str]:
     structlog.contextvars.bind_contextvars(resource=order.unit, token=order.revision)
+    if order.request_id:
+        bind_id(order.request_id)
     try:
         return Outcome.FINISHED, await crawl(order, mark, job)
     except Exception as error:

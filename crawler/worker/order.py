@@ -54,6 +54,7 @@ class JobOrder:
     parts: int = 1  # how many the resource is divided into
     due: int = 0  # the due time that began the run, in Unix seconds; 0: somebody did by hand
     strikes: tuple[Strike, ...] = ()
+    request_id: str = ""  # of the request that the crawl goes back to
 
     @property
     def unit(self) -> str:

@@ -130,6 +130,7 @@ def _order(entry: Entry, resource: Resource, me: Node, cluster: str) -> JobOrder
         part=entry.part,
         parts=entry.partitions,
         due=entry.wish.due,
+        request_id=entry.decision.request_id if entry.decision is not None else "",
     )
 
 

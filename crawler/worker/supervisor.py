@@ -21,6 +21,7 @@ from crawler.clock import Backoff, Clock
 from crawler.coordination.catalog import Cluster, Entry, Load, Status, all_units
 from crawler.model import LiveRecord, Node, Resource, State
 from crawler.tasks import start_loop
+from crawler.telemetry.correlation import FIELD
 from crawler.telemetry.relay import Relay
 from crawler.worker.channel import Outcome
 from crawler.worker.figures import DEATHS, Figures
@@ -286,21 +287,21 @@ class Supervisor:
         self._jobs[order.unit] = job
         self._homes[job.number] = seat
         self._idle.clear()
-        log.info("start", resource=order.unit, token=order.revision, run=order.run, job=job.number)
+        _log_of(job).info("start", token=order.revision, run=order.run)
         seat.place(job)
 
     def _stop(self, job: Job, reason: str) -> None:
         if job.phase is not Phase.STOPPING:
-            log.info("stop", resource=job.order.unit, job=job.number, reason=reason)
+            _log_of(job).info("stop", reason=reason)
             self._homes[job.number].stop(job)
 
     def job_started(self, job: Job) -> None:
-        log.info("started", resource=job.order.unit, job=job.number)
+        _log_of(job).info("started")
         self._tell(job, State.RUNNING, "")
 
     def job_ended(self, job: Job, outcome: Outcome, reason: str) -> None:
         name = job.order.unit
-        log.info("ended", resource=name, job=job.number, outcome=outcome.value, reason=reason)
+        _log_of(job).info("ended", outcome=outcome.value, reason=reason)
         if outcome in (Outcome.AGAIN, Outcome.CRASHED):
             self._retry(job, outcome, reason)
             return
@@ -365,6 +366,14 @@ class Supervisor:
                 at=self._clock.wall(),
             ),
         )
+
+
+def _log_of(job: Job) -> structlog.stdlib.BoundLogger:
+    """For lines about it."""
+    order = job.order
+    request = {FIELD: order.request_id} if order.request_id else {}
+    told: structlog.stdlib.BoundLogger = log.bind(resource=order.unit, job=job.number, **request)
+    return told
 
 
 def _owner(order: JobOrder) -> _Owner:

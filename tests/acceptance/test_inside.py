@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.acceptance.cluster import Cluster, Site, eventually, request
+from tests.acceptance.cluster import Cluster, Process, Site, eventually, request
 
 DASHBOARD = Path(__file__).parents[2] / "etc" / "grafana" / "crawler.json"
 UNITS = ("_seconds", "_bytes", "_items", "_info")
@@ -88,3 +88,42 @@ async def test_every_figure_of_the_dashboard_is_told(crawling: Cluster) -> None:
     for name, kind in exported.items():
         if name.startswith("crawler_") and not name.endswith("_created"):
             check_convention(name, kind)
+
+
+def lines_with(process: Process, request_id: str) -> list[Mapping[str, Any]]:
+    lines = (json.loads(line) for line in process.text().splitlines() if line.startswith("{"))
+    return [line for line in lines if line.get("request_id") == request_id]
+
+
+async def test_one_id_from_the_request_to_the_page(cluster: Cluster, small_shop: Site) -> None:
+    await cluster.complete(("1", "2"), ("1",))
+    leader = await cluster.wait_leader()
+    follower = next(each for each in ("1", "2") if each != leader)
+    # A page that is no page is told of by the child that reads it.
+    definition = {"start_urls": [small_shop.url + "/"], "download_delay": 0, "rules": [
+        {"match": "**", "item": {"n": {"css": "h1::text", "type": "int", "required": True}}}
+    ]}  # fmt: skip
+    async with (
+        aiohttp.ClientSession(cluster.url(follower)) as http,
+        http.put(
+            "/crawler/resource/shop", json=definition, headers={"X-Request-Id": "order 66"}
+        ) as answer,
+    ):
+        assert (answer.status, answer.headers["X-Request-Id"]) == (200, "order 66")
+
+    async def read() -> set[str] | None:
+        said = {line["msg"] for line in lines_with(cluster.workers["1"], "order 66")}
+        return said if {"start", "started", "ended", "page read with errors"} <= said else None
+
+    await eventually(read, "lines of the crawl", 20)
+    for master in (leader, follower):
+        received = lines_with(cluster.masters[master], "order 66")
+        assert [line["hop"] for line in received if line["msg"] == "receive request"] == [
+            int(master == leader)
+        ]
+    said = {line["msg"] for line in lines_with(cluster.masters[leader], "order 66")}
+    assert {"add resource", "decided"} <= said
+    async with cluster.client() as etcd:
+        decision = await etcd.get("/crawler/decisions/shop")
+    assert decision is not None
+    assert json.loads(decision.value)["request_id"] == "order 66"
