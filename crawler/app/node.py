@@ -25,7 +25,7 @@ from crawler.store import open_store
 from crawler.store.contract import Store
 from crawler.tasks import on_signals
 from crawler.telemetry.health import Health
-from crawler.telemetry.profile import serve_profiles
+from crawler.telemetry.profile import Children, serve_profiles
 from crawler.tls import Pair, read_pair, server_context
 from crawler.web import server as web_server
 
@@ -108,15 +108,22 @@ async def warn_of_login(etcd: Etcd, config: NodeConfig) -> None:
         )
 
 
-async def serve_http(stack: AsyncExitStack, app: Any, config: NodeConfig, access: Access) -> Listen:
-    """Serve the API, and profiles where asked for; the address with its true port."""
+async def serve_http(
+    stack: AsyncExitStack,
+    app: Any,
+    config: NodeConfig,
+    access: Access,
+    children: Children | None = None,
+) -> Listen:
+    """Serve the API, and profiles where asked for, those of ``children``, too; the address with its
+    true port."""
     pair = open_pair(config)
     tls = server_context(pair) if pair is not None else None
     port = await stack.enter_async_context(
         web_server.serve(app, config.http.host, config.http.port, tls=tls)
     )
     if config.pprof is not None:
-        await stack.enter_async_context(serve_profiles(config.pprof, access))
+        await stack.enter_async_context(serve_profiles(config.pprof, access, children))
     return Listen(config.http.host, port)
 
 

@@ -84,7 +84,7 @@ async def run_worker(config: WorkerConfig) -> None:
         )
         health = Health()
         app = build_worker_app(health, loopback=config.http.loopback, access=access, rates=rates)
-        http = await serve_http(stack, app, config, access)
+        http = await serve_http(stack, app, config, access, supervisor)
         node = describe_node(
             config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
         )

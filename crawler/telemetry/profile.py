@@ -1,24 +1,18 @@
-"""What a process is doing right now, over HTTP: the place that ``--pprof`` opens.
+"""The place that ``--pprof`` opens: what this process and its children are doing, over HTTP.
 
-Plain text for people: ``/debug/tasks`` (every asyncio task and where it waits), ``/debug/stacks``
-(every thread), ``/debug/cpu?seconds=5`` (sampled stacks, folded: one line per stack and its count,
-as flame graph tools read them), ``/debug/heap`` (memory and the most numerous objects).
+See `crawler.telemetry.sampling` for what there is. Plain text for people, profiles also as
+speedscope and flame graph tools read them.
 """
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import io
-import resource
-import sys
-import threading
-import time
-import traceback
-from collections import Counter
+import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import FrameType
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 import structlog
 from aiohttp import web
@@ -27,100 +21,92 @@ from aiohttp.typedefs import Handler, Middleware
 from crawler.access import Access, Role
 from crawler.address import names_loopback
 from crawler.config import Listen
-from crawler.errors import Misconfigured, Unauthenticated
+from crawler.errors import Misconfigured, Unauthenticated, Unavailable
+from crawler.telemetry.sampling import KINDS, MAX_SECONDS, as_speedscope, look
 
 log = structlog.get_logger(__name__)
 
-MAX_SECONDS = 60.0
 QUIET_S = 75.0  # for a connection that brings no whole request
-_INTERVAL_S = 0.005
-_MAX_STACK = 64
+_CPU_S = 5.0
 
-_INDEX = """crawler: what this process is doing
-/debug/tasks          asyncio tasks and where each waits
-/debug/stacks         threads and where each is
-/debug/cpu?seconds=5  where the time goes: sampled stacks, folded
-/debug/heap           memory, and the most numerous objects
+_INDEX = """crawler: what process {pid} is doing
+/debug/tasks           asyncio tasks and where each waits
+/debug/stacks          threads and where each is
+/debug/cpu?seconds=5   where the time goes: sampled stacks, collapsed (for flame graphs)
+/debug/cpu?format=speedscope   the same for https://www.speedscope.app
+/debug/heap            memory, and the most numerous objects
+/debug/heap?seconds=5  what is allocated in that time and stays, by line (slows it down)
+each with child=PID about a crawling process of this one: {children}
 """
 
 
-def _call_stack(frame: FrameType | None) -> str:
-    """A stack on one line, outermost call first, as ``module.function;module.function``."""
-    names: list[str] = []
-    while frame is not None and len(names) < _MAX_STACK:
-        names.append(f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}")
-        frame = frame.f_back
-    return ";".join(reversed(names))
+class Children(Protocol):
+    """The processes that this one has started and can look into."""
+
+    @property
+    def child_pids(self) -> tuple[int, ...]: ...
+
+    async def look(self, pid: int, kind: str, seconds: float) -> str:
+        """As `crawler.telemetry.sampling.look`, in that process. `Unavailable`: it is gone, or has
+        not answered in time."""
 
 
-def sample_stacks(seconds: float, thread_id: int) -> str:
-    """Watch one thread for that long from this one; folded stacks, most frequent first."""
-    counts: Counter[str] = Counter()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        counts[_call_stack(sys._current_frames().get(thread_id))] += 1
-        time.sleep(_INTERVAL_S)
-    return "".join(f"{stack} {count}\n" for stack, count in counts.most_common())
+@dataclass(slots=True)
+class _Profiles:
+    children: Children | None
+    busy: set[int] = field(default_factory=set)  # pids that are being looked into
+
+    async def index(self, _: web.Request) -> web.Response:
+        pids = self.children.child_pids if self.children is not None else ()
+        named = " ".join(map(str, pids)) or "none"
+        return web.Response(text=_INDEX.format(pid=os.getpid(), children=named))
+
+    async def show(self, kind: str, request: web.Request) -> web.Response:
+        pid, seconds = self._pid(request), _seconds(request, kind)
+        form = request.query.get("format", "collapsed")
+        if form not in ("collapsed", "speedscope") or (form == "speedscope" and kind != "cpu"):
+            raise web.HTTPBadRequest(text="format: collapsed, or of cpu speedscope\n")
+        if pid in self.busy:
+            raise web.HTTPTooManyRequests(text=f"{pid} is being looked into; try again later\n")
+        self.busy.add(pid)
+        try:
+            text = await self._look(pid, kind, seconds)
+        except Unavailable as error:
+            raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
+        finally:
+            self.busy.discard(pid)
+        if form == "speedscope":
+            shape = as_speedscope(text, f"crawler {pid}")
+            return web.Response(text=json.dumps(shape), content_type="application/json")
+        return web.Response(text=text)
+
+    async def _look(self, pid: int, kind: str, seconds: float) -> str:
+        if pid == os.getpid() or self.children is None:
+            return await look(kind, seconds)
+        return await self.children.look(pid, kind, seconds)
+
+    def _pid(self, request: web.Request) -> int:
+        text = request.query.get("child")
+        if text is None:
+            return os.getpid()
+        pids = self.children.child_pids if self.children is not None else ()
+        if text not in map(str, pids):
+            raise web.HTTPNotFound(text="child: none of this process; /debug/ names them\n")
+        return int(text)
 
 
-def list_tasks() -> str:
-    """Every task of the running loop with its stack, by name."""
-    out = io.StringIO()
-    for task in sorted(asyncio.all_tasks(), key=lambda each: each.get_name()):
-        out.write(f"== {task.get_name()}\n")
-        task.print_stack(limit=12, file=out)
-    return out.getvalue()
-
-
-def list_stacks() -> str:
-    """Every thread with its stack."""
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    out = io.StringIO()
-    for ident, frame in sys._current_frames().items():
-        out.write(f"== {names.get(ident, '?')} ({ident})\n")
-        traceback.print_stack(frame, file=out)
-    return out.getvalue()
-
-
-def describe_heap() -> str:
-    """Peak resident memory, the collector's counts, and the thirty most numerous types."""
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    objects = Counter(
-        f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.get_objects()
-    )
-    lines = [
-        f"peak resident {peak_kb} kB",
-        f"collector {gc.get_count()}, frozen {gc.get_freeze_count()}",
-    ]
-    lines += [f"{count:9d} {name}" for name, count in objects.most_common(30)]
-    return "\n".join(lines) + "\n"
-
-
-async def _index(_: web.Request) -> web.Response:
-    return web.Response(text=_INDEX)
-
-
-async def _tasks(_: web.Request) -> web.Response:
-    return web.Response(text=list_tasks())
-
-
-async def _stacks(_: web.Request) -> web.Response:
-    return web.Response(text=list_stacks())
-
-
-async def _heap(_: web.Request) -> web.Response:
-    return web.Response(text=describe_heap())
-
-
-async def _cpu(request: web.Request) -> web.Response:
+def _seconds(request: web.Request, kind: str) -> float:
+    """How long is looked; 0.0 for what is of this moment."""
+    text = request.query.get("seconds")
+    if text is None or kind not in ("cpu", "heap"):
+        return _CPU_S if kind == "cpu" else 0.0
     try:
-        seconds = float(request.query.get("seconds", "5"))
+        seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0.0 < seconds <= MAX_SECONDS:
         raise web.HTTPBadRequest(text=f"seconds: expected a number up to {MAX_SECONDS:g}\n")
-    text = await asyncio.to_thread(sample_stacks, seconds, threading.get_ident())
-    return web.Response(text=text)
+    return seconds
 
 
 def _admitted(access: Access, *, loopback: bool) -> Middleware:
@@ -147,19 +133,28 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
 
 
 @asynccontextmanager
-async def serve_profiles(listen: Listen, access: Access | None = None) -> AsyncIterator[Listen]:
+async def serve_profiles(
+    listen: Listen, access: Access | None = None, children: Children | None = None
+) -> AsyncIterator[Listen]:
     """Answer while the context lasts; yields the address with its true port. ``access`` says who
-    may look (None: everybody).
+    may look (None: everybody), ``children`` what else there is to look into.
 
     Raises `Misconfigured` when the address cannot be taken.
     """
     door = _admitted(access or Access(), loopback=listen.loopback)
     site = web.Application(middlewares=[door])
     site.on_response_prepare.append(_add_headers)
-    site.router.add_get("/debug/", _index)
-    for path, handler in {"tasks": _tasks, "stacks": _stacks, "cpu": _cpu, "heap": _heap}.items():
-        site.router.add_get(f"/debug/{path}", handler)
-    runner = web.AppRunner(site, access_log=None, shutdown_timeout=1.0, keepalive_timeout=QUIET_S)
+    profiles = _Profiles(children)
+    site.router.add_get("/debug/", profiles.index)
+    for kind in KINDS:
+        site.router.add_get(f"/debug/{kind}", partial(profiles.show, kind))
+    runner = web.AppRunner(
+        site,
+        access_log=None,
+        handler_cancellation=True,  # nobody waits for that profile any more
+        shutdown_timeout=1.0,
+        keepalive_timeout=QUIET_S,
+    )
     await runner.setup()
     try:
         try:

@@ -12,7 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import structlog
 
@@ -64,6 +64,15 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Look into yourself, see `crawler.telemetry.sampling.look`. Answered by `Seen`."""
+
+    number: int
+    kind: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Stop all jobs, take no more, and exit."""
 
@@ -100,6 +109,14 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What the look of that number has shown."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The job's task is gone."""
 
@@ -108,11 +125,10 @@ class Ended:
     reason: str
 
 
-Order = Hello | Start | Stop | Drain
-Report = Beat | Started | Going | Counted | Ended
+Order = Hello | Start | Stop | Look | Drain
+Report = Beat | Started | Going | Counted | Seen | Ended
 _TYPES: dict[str, type[Any]] = {
-    each.__name__.lower(): each
-    for each in (Hello, Start, Stop, Drain, Beat, Started, Going, Counted, Ended)
+    each.__name__.lower(): each for each in (*get_args(Order), *get_args(Report))
 }
 
 

@@ -21,6 +21,7 @@ from crawler.model import LiveRecord
 from crawler.tasks import start_loop
 from crawler.telemetry.correlation import bind_id
 from crawler.telemetry.relay import Family, families_of
+from crawler.telemetry.sampling import look
 from crawler.worker.channel import (
     Beat,
     Channel,
@@ -29,9 +30,11 @@ from crawler.worker.channel import (
     Ended,
     Going,
     Hello,
+    Look,
     Order,
     Outcome,
     Report,
+    Seen,
     Start,
     Started,
     Stop,
@@ -158,6 +161,7 @@ class _Jobs:
         self._channel = channel
         self._board = board
         self._jobs: dict[int, _Job] = {}
+        self._looks: set[asyncio.Task[None]] = set()
         self._counted: list[Family] = []
 
     async def beat(self, seconds: float) -> None:
@@ -185,11 +189,30 @@ class _Jobs:
                 self._group.create_task(
                     _cancel(job, order.grace_s), name=f"stop job {order.number}"
                 )
+            elif isinstance(order, Look):
+                self._look(order)
             elif isinstance(order, Drain):
                 grace_s = order.grace_s
                 break
         await self._stop_all(grace_s)
+        for task in self._looks:
+            task.cancel()
         self.count()
+
+    def _look(self, order: Look) -> None:
+        before = set(self._looks)
+        task = self._group.create_task(self._show(order, before), name=f"look {order.number}")
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+
+    async def _show(self, order: Look, before: set[asyncio.Task[None]]) -> None:
+        """One look at a time: nobody waits for earlier ones any more, and two would spoil each
+        other's traces."""
+        for task in before:
+            task.cancel()
+        if before:
+            await asyncio.wait(before)
+        self._channel.send(Seen(order.number, await look(order.kind, order.seconds)))
 
     def _start(self, start: Start, crawl: CrawlJob) -> None:
         job = _Job(start.number, self._channel)

@@ -7,6 +7,7 @@ same token with a new claim.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +27,10 @@ from crawler.worker.channel import (
     Drain,
     Ended,
     Going,
+    Look,
     Outcome,
     Report,
+    Seen,
     Start,
     Started,
     Stop,
@@ -44,6 +47,8 @@ _MEMORY_EVERY = 4  # ticks
 _PROVEN_S = 5.0  # a child that lived so long is no repeated death
 _LAST_WORDS_S = 0.5
 _REAP_S = 5.0
+_LOOK_S = 5.0  # for the answer, beyond what was asked for
+_LOOKS = itertools.count(1)
 # A child that worked is soon replaced, whatever killed it; one that never came up waits longer.
 _AFTER_DEATH = Backoff(base_s=0.05, cap_s=0.5)
 _AFTER_FALSE_START = Backoff(base_s=0.2, cap_s=5.0)
@@ -111,6 +116,7 @@ class Seat:
         self._numbers: dict[int, int] = {}  # number to slot
         self._free: list[int] = []
         self._child: Child | None = None
+        self._looks: dict[int, asyncio.Future[str]] = {}
         self._silent_s = 0.0
         self._beaten = False
         self._draining = False
@@ -132,6 +138,22 @@ class Seat:
     def resident_bytes(self) -> int:
         """Resident memory of the child; 0 while there is none."""
         return self._child.resident_bytes() if self._child else 0
+
+    async def look(self, kind: str, seconds: float) -> str:
+        """What its child is doing, see `crawler.telemetry.sampling.look`. Raises `Unavailable`."""
+        if self._child is None:
+            raise Unavailable("this process is gone")
+        number = next(_LOOKS)
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._looks[number] = answer
+        self._child.channel.send(Look(number, kind, seconds))
+        try:
+            done, _ = await asyncio.wait({answer}, timeout=seconds + _LOOK_S)
+        finally:
+            self._looks.pop(number, None)
+        if not done or answer.cancelled():
+            raise Unavailable("this process has ended" if done else "this process gives no answer")
+        return answer.result()
 
     # -- orders
 
@@ -226,6 +248,9 @@ class Seat:
         finally:
             self._child, self.active = None, 0
             self._relay.bury(self)
+            for look in self._looks.values():
+                look.cancel()
+            self._looks.clear()
             self.up.clear()
             await bounded(child.end(), _REAP_S, f"end child {child.pid}")
             self.vacated.set()
@@ -263,6 +288,8 @@ class Seat:
             self.up.set()
         elif isinstance(report, Counted):
             self._relay.hear(self, report.families)
+        elif isinstance(report, Seen) and report.number in self._looks:
+            self._looks.pop(report.number).set_result(report.text)
         elif isinstance(report, Started | Going | Ended):
             slot = self._numbers.get(report.number)
             if slot is not None:

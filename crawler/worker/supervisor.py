@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from crawler.clock import Backoff, Clock
 from crawler.coordination.catalog import Cluster, Entry, Load, Status, all_units
+from crawler.errors import Unavailable
 from crawler.model import LiveRecord, Node, Resource, State
 from crawler.tasks import start_loop
 from crawler.telemetry.correlation import FIELD
@@ -137,6 +138,13 @@ class Supervisor:
     def child_pids(self) -> tuple[int, ...]:
         """The processes that crawl at the moment."""
         return tuple(seat.pid for seat in self._seats if seat.pid is not None)
+
+    async def look(self, pid: int, kind: str, seconds: float) -> str:
+        """What that child is doing, see `crawler.telemetry.sampling.look`. Raises `Unavailable`."""
+        for seat in self._seats:
+            if seat.pid == pid:
+                return await seat.look(kind, seconds)
+        raise Unavailable(f"there is no child {pid}")
 
     # -- the process's life
 

@@ -13,14 +13,22 @@ import aiohttp
 import pytest
 
 from tests.acceptance.cluster import Cluster, Process, Site, eventually, request
+from tests.ports import free_port
 
 DASHBOARD = Path(__file__).parents[2] / "etc" / "grafana" / "crawler.json"
 UNITS = ("_seconds", "_bytes", "_items", "_info")
 
 
 @pytest.fixture
-async def crawling(cluster: Cluster, small_shop: Site) -> Cluster:
+def pprof() -> int:
+    """The port of the worker's profiles."""
+    return free_port()
+
+
+@pytest.fixture
+async def crawling(cluster: Cluster, small_shop: Site, pprof: int) -> Cluster:
     """Two masters and a worker, which has crawled some of a shop that takes long."""
+    cluster.start_worker("1", CRAWLER_PPROF=f"127.0.0.1:{pprof}")
     await cluster.complete(("1", "2"), ("1",))
     definition = {
         "start_urls": [small_shop.url + "/"],
@@ -76,7 +84,30 @@ def check_convention(name: str, kind: str) -> None:
         assert not name.endswith(("_total", "_count", "_sum", "_ms", "_kb"))
 
 
-async def test_every_figure_of_the_dashboard_is_told(crawling: Cluster) -> None:
+async def check_profiles(base: str, child: int) -> None:
+    """Of the child that crawls, too."""
+    async with aiohttp.ClientSession(base) as http:
+
+        async def fetch(path: str) -> str:
+            async with http.get(f"/debug/{path}") as answer:
+                assert answer.status == 200
+                return await answer.text()
+
+        assert str(child) in await fetch("")
+        assert "== assignments" in await fetch("tasks")
+        assert "== job shop" in await fetch(f"tasks?child={child}")
+        assert "MainThread" in await fetch(f"stacks?child={child}")
+        scope = json.loads(await fetch(f"cpu?seconds=0.5&format=speedscope&child={child}"))
+        frames = {frame["name"] for frame in scope["shared"]["frames"]}
+        assert "__main__.<module>" in frames
+        assert "peak resident" in await fetch(f"heap?child={child}")
+        assert "bytes were allocated" in await fetch(f"heap?seconds=0.5&child={child}")
+
+
+async def test_a_running_crawl_is_seen_through(crawling: Cluster, pprof: int) -> None:
+    (child,) = crawling.workers["1"].children()
+    await check_profiles(f"http://127.0.0.1:{pprof}", child)
+
     async def told() -> Mapping[str, str] | None:
         found = await figures(crawling)
         return found if "crawler_pages_total" in found else None  # a child's come with its beats

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 from crawler.access import Access, Role, line_of, new_token
 from crawler.config import Listen
-from crawler.errors import Misconfigured
-from crawler.telemetry.profile import sample_stacks, serve_profiles
+from crawler.errors import Misconfigured, Unavailable
+from crawler.telemetry.profile import serve_profiles
+from crawler.telemetry.sampling import as_speedscope, sample_stacks
 
 
 async def fetch(listen: Listen, path: str, token: str = "") -> tuple[int, str]:
@@ -41,6 +43,12 @@ async def test_the_pages() -> None:
         status, cpu = await fetch(listen, "/debug/cpu?seconds=0.05")
         assert status == 200
         assert cpu.splitlines()[0].rpartition(" ")[2].isdigit()
+        assert "bytes were allocated" in (await fetch(listen, "/debug/heap?seconds=0.01"))[1]
+        status, scope = await fetch(listen, "/debug/cpu?seconds=0.05&format=speedscope")
+        assert json.loads(scope)["profiles"][0]["type"] == "sampled"
+        for wrong in ("tasks?format=speedscope", "cpu?format=png"):
+            assert (await fetch(listen, f"/debug/{wrong}"))[0] == 400
+        assert (await fetch(listen, "/debug/tasks?child=1"))[0] == 404
         for wrong in ("x", "0", "-1", "nan", "61"):
             assert (await fetch(listen, f"/debug/cpu?seconds={wrong}"))[0] == 400
     event.set()
@@ -91,8 +99,46 @@ def test_a_busy_thread_is_seen_busy() -> None:
     thread.start()
     try:
         assert thread.ident is not None
-        folded = sample_stacks(0.1, thread.ident)
+        folded = sample_stacks(0.1, thread.ident, stop)
     finally:
         stop.set()
         thread.join()
     assert "churn_numbers" in folded.splitlines()[0]
+
+
+def test_speedscope_shares_its_frames() -> None:
+    scope = as_speedscope("a;b 3\na 1\n", "mine")
+    assert scope["shared"]["frames"] == [{"name": "a"}, {"name": "b"}]
+    (profile,) = scope["profiles"]
+    assert (profile["samples"], profile["weights"]) == ([[0, 1], [0]], [3, 1])
+    assert profile["endValue"] == 4
+
+
+class Busy:
+    """A process with one child, which shows itself when it is let."""
+
+    def __init__(self) -> None:
+        self.child_pids = (7,)
+        self.gate = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def look(self, pid: int, kind: str, seconds: float) -> str:
+        self.asked.set()
+        await self.gate.wait()
+        if kind == "heap":
+            raise Unavailable("this process has ended")
+        return f"{pid} {kind} {seconds:g}\n"
+
+
+async def test_a_child_is_looked_into_by_one_at_a_time() -> None:
+    busy = Busy()
+    async with serve_profiles(Listen("127.0.0.1", 0), children=busy) as listen:
+        assert "of this one: 7" in (await fetch(listen, "/debug/"))[1]
+        first = asyncio.create_task(fetch(listen, "/debug/cpu?seconds=9&child=7"))
+        await busy.asked.wait()
+        assert (await fetch(listen, "/debug/tasks?child=7"))[0] == 429
+        assert (await fetch(listen, "/debug/tasks"))[0] == 200
+        busy.gate.set()
+        assert await first == (200, "7 cpu 9\n")
+        assert await fetch(listen, "/debug/heap?child=7") == (503, "this process has ended\n")
+        assert (await fetch(listen, "/debug/tasks?child=8"))[0] == 404
