@@ -24,6 +24,7 @@ from crawler.engine.urls.memory import Memory
 from crawler.store import open_store
 from crawler.store.contract import Job
 from crawler.telemetry import logs
+from crawler.telemetry.recent import RECENT
 from crawler.worker.child import CrawlJob, JobReport, Parsing, serve_child
 from crawler.worker.order import JobOrder
 
@@ -31,7 +32,8 @@ from crawler.worker.order import JobOrder
 @asynccontextmanager
 async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
     """What all jobs of one child share."""
-    logs.configure(settings["log_level"], settings["log_format"], fields={"node": settings["node"]})
+    fields = {"node": settings["node"]}
+    logs.configure(settings["log_level"], settings["log_format"], fields=fields, recent=RECENT)
     clock = SystemClock()
     store = await open_store(settings["store"], clock, name=settings["node_id"])
     engine = EngineSettings(

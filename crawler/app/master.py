@@ -44,10 +44,18 @@ from crawler.rates import Rates
 from crawler.rpc import server as rpc_server
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.rpc.greeting import Greeter
-from crawler.rpc.services import communicate, crawler_control, crawler_master, greeter
+from crawler.rpc.logs import Logs
+from crawler.rpc.services import (
+    communicate,
+    crawler_control,
+    crawler_logs,
+    crawler_master,
+    greeter,
+)
 from crawler.tasks import start_loop, until
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import collected
+from crawler.telemetry.recent import RECENT
 from crawler.web.app import build_app
 
 
@@ -79,6 +87,7 @@ async def run_master(config: MasterConfig) -> None:
             crawler_master(MasterService(router)),
             crawler_control(ControlService(router, master, feed, clock)),
             greeter(Greeter(), MASTER_SERVICE),
+            crawler_logs(Logs(RECENT), MASTER_SERVICE),
             *communicate(
                 TasksService(router, master, store),
                 HeartBeats(master, channels, healthy),

@@ -43,10 +43,12 @@ from crawler.rates import Rates
 from crawler.rpc import server as rpc_server
 from crawler.rpc.greeting import Greeter
 from crawler.rpc.lives import Lives
-from crawler.rpc.services import crawler_worker, greeter
+from crawler.rpc.logs import Logs
+from crawler.rpc.services import crawler_logs, crawler_worker, greeter
 from crawler.tasks import start_loop, until
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import collected
+from crawler.telemetry.recent import RECENT
 from crawler.web.app import build_worker_app
 from crawler.worker.report import EtcdWriter
 from crawler.worker.settings import SupervisorSettings
@@ -78,6 +80,7 @@ async def run_worker(config: WorkerConfig) -> None:
         services = (
             greeter(Greeter()),
             crawler_worker(Lives(supervisor.live, Trials(_hello(config)))),
+            crawler_logs(Logs(RECENT), WORKER_SERVICE),
         )
         rpc = await stack.enter_async_context(
             rpc_server.serve(str(config.grpc), services, access=access, rates=rates, pair=pair)

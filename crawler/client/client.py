@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -14,6 +15,8 @@ from crawler.client.results import (
     ITEMS,
     JOURNAL,
     LIVES,
+    LOG_ENTRY,
+    LOGS,
     NODES,
     PAGES,
     PLACEMENT,
@@ -27,6 +30,8 @@ from crawler.client.results import (
     Change,
     Export,
     LiveStatus,
+    LogEntry,
+    LogPage,
     NodeStatus,
     Placement,
     ResourcePage,
@@ -37,7 +42,7 @@ from crawler.client.results import (
 )
 from crawler.client.transport import Call, Identity, Patience, Transport
 from crawler.clock import Clock, SystemClock
-from crawler.errors import InvalidInput
+from crawler.errors import Exhausted, InvalidInput, OutcomeUnknown, Unavailable
 from crawler.model import (
     Event,
     ItemRecord,
@@ -52,6 +57,7 @@ from crawler.model import (
 
 DEFAULT_MASTER = "http://127.0.0.1:8081"
 PAGE_SIZE = 500
+RETRY_S = 1.0  # until a stream that broke off is taken up again
 
 Definition = Mapping[str, Any]
 
@@ -79,9 +85,10 @@ class Client:
         insecure: bool = False,
     ) -> None:
         urls = (masters,) if isinstance(masters, str) else masters
+        self._clock = clock or SystemClock()
         patience = Patience(timeout_s=timeout_s, retry_for_s=retry_for_s)
         self._transport = Transport(
-            urls, patience, clock or SystemClock(), Identity(token, authority, insecure)
+            urls, patience, self._clock, Identity(token, authority, insecure)
         )
 
     async def __aenter__(self) -> Self:
@@ -283,6 +290,37 @@ class Client:
         """How far its sinks have got: those of the latest run and those still behind, the latest
         run first."""
         return SINKS.read(await self._send("GET", _path(name, "/sinks"))).sinks
+
+    async def logs(self, name: str, since: str = "5m") -> LogPage:
+        """Log lines about it: those of so long ago (``90s``, ``5m``, ``2h``), or since so many Unix
+        seconds, as far as its nodes have kept them."""
+        return LOGS.read(await self._send("GET", _path(name, "/logs"), query={"since": since}))
+
+    async def follow_logs(self, name: str, since: str = "5m") -> AsyncIterator[LogEntry]:
+        """The same, and what comes, wherever it moves and whichever master dies. Raises `NotFound`
+        once it is deleted, `Exhausted` where lines were read too slowly, and `Unavailable` where no
+        master answers from the first."""
+        heard = False
+        while True:
+            call = Call("GET", _path(name, "/logs/follow"), {"since": since}, None)
+            try:
+                async with aclosing(self._transport.lines(call)) as lines:
+                    kind = ""
+                    async for line in lines:
+                        heard = True
+                        field, _, value = line.partition(": ")
+                        if field == "event":
+                            kind = value
+                        elif field == "data" and kind == "dropped":
+                            raise Exhausted(str(json.loads(value).get("message")))
+                        elif field == "data":
+                            entry = LOG_ENTRY.read(value.encode())
+                            since = repr(entry.at)
+                            yield entry
+            except (Unavailable, OutcomeUnknown):
+                if not heard:
+                    raise
+            await self._clock.sleep(RETRY_S)
 
     async def events(
         self, name: str, *, after: int = 0, page_size: int = PAGE_SIZE

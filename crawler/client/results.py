@@ -256,6 +256,23 @@ class NodePage:
 
 
 @dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of the log, as ``node`` has written it at Unix seconds."""
+
+    at: float
+    node: str
+    line: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Lines by time, and why some nodes did not tell theirs."""
+
+    lines: tuple[LogEntry, ...]
+    trouble: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class JournalPage:
     events: tuple[JournalRecord, ...]
     next: str
@@ -293,3 +310,5 @@ LIVES = Shape(LivePage)
 SINKS = Shape(SinkPage)
 NODES = Shape(NodePage)
 JOURNAL = Shape(JournalPage)
+LOGS = Shape(LogPage)
+LOG_ENTRY = Shape(LogEntry)

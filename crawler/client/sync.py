@@ -13,6 +13,8 @@ from crawler.client.results import (
     Change,
     Export,
     LiveStatus,
+    LogEntry,
+    LogPage,
     NodeStatus,
     Placement,
     ResourcePage,
@@ -215,6 +217,14 @@ class SyncClient:
     def live(self, name: str) -> tuple[LiveStatus, ...]:
         """See `Client.live`."""
         return self._run(self._client.live(name))
+
+    def logs(self, name: str, since: str = "5m") -> LogPage:
+        """See `Client.logs`."""
+        return self._run(self._client.logs(name, since))
+
+    def follow_logs(self, name: str, since: str = "5m") -> Iterator[LogEntry]:
+        """See `Client.follow_logs`."""
+        return self._each(self._client.follow_logs(name, since))
 
     def sinks(self, name: str) -> tuple[SinkRecord, ...]:
         """See `Client.sinks`."""

@@ -7,7 +7,7 @@ never to have been sent.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -20,6 +20,7 @@ from crawler.errors import InvalidInput, OutcomeUnknown, Refused, Unavailable
 from crawler.tls import client_context
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+SILENCE_S = 25.0  # of an answer that comes bit by bit: it has a heartbeat every 10 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Transport:
                 await self._clock.sleep(delay_s)
 
     async def _once(self, base: URL, call: Call) -> bytes:
-        url = URL(str(base).rstrip("/") + call.path, encoded=True).with_query(call.query)
+        url = self._url(base, call)
         headers = dict(self._identity.headers)
         if call.body is not None:
             headers["Content-Type"] = "application/json"
@@ -133,14 +134,45 @@ class Transport:
             raise from_answer(response.status, answer)
         return answer
 
-    def _session(self) -> aiohttp.ClientSession:
+    async def lines(self, call: Call) -> AsyncGenerator[str]:
+        """The lines of an answer that comes bit by bit, until it ends. Raises as `send`, but tries
+        only once: whoever listens knows where to go on. After a failure it is the next master's
+        turn."""
+        try:
+            async with (
+                self._session(endless=True) as session,
+                session.request(
+                    call.method,
+                    self._url(self._bases[self._current], call),
+                    headers=self._identity.headers,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                if response.status >= 300:
+                    raise from_answer(response.status, await _read(response))
+                async for line in response.content:
+                    yield line.decode("utf-8", "replace").rstrip("\n")
+        except (Unavailable, OutcomeUnknown):
+            self._current = (self._current + 1) % len(self._bases)
+            raise
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._current = (self._current + 1) % len(self._bases)
+            raise Unavailable(f"the answer broke off: {_words(error)}") from error
+
+    @staticmethod
+    def _url(base: URL, call: Call) -> URL:
+        return URL(str(base).rstrip("/") + call.path, encoded=True).with_query(call.query)
+
+    def _session(self, *, endless: bool = False) -> aiohttp.ClientSession:
         """For one try: its end waits until the connection is closed. One that were merely told to
         close, as with ``force_close``, would be left open by a loop that ends meanwhile."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._trust),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
-                total=self._patience.timeout_s, sock_connect=self._patience.connect_s
+                total=None if endless else self._patience.timeout_s,
+                sock_connect=self._patience.connect_s,
+                sock_read=SILENCE_S if endless else None,
             ),
             trust_env=False,
             middlewares=(_sent_once,),

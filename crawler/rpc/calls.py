@@ -28,10 +28,12 @@ from crawler.rpc.pb import (
     communicate_pb2_grpc,
     control_pb2_grpc,
     crawler_pb2_grpc,
+    logs_pb2_grpc,
     worker_pb2_grpc,
 )
 from crawler.rpc.pb import control_pb2 as control
 from crawler.rpc.pb import crawler_pb2 as crawler
+from crawler.rpc.pb import logs_pb2 as logs
 from crawler.rpc.pb import worker_pb2 as worker
 from crawler.telemetry.correlation import KEY as REQUEST_KEY
 from crawler.telemetry.correlation import current_id
@@ -276,6 +278,21 @@ class NodeCalls(Calls):
         request = health_pb2.HealthCheckRequest()
         found = await self._call(_health, request, timeout_s)
         return bool(found.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+class LogCalls(Calls):
+    """What any node has kept of what it logged."""
+
+    async def watch_logs(self, request: logs.LogsRequest) -> AsyncGenerator[logs.LogLine]:
+        """Lines until there are no more, or with ``follow`` until the node ends the stream."""
+        channel = self._channels.to(self._address)
+        await connected(channel, self._address, self._settings.connect_s)
+        stub: logs_pb2_grpc.CrawlerLogsAsyncStub = logs_pb2_grpc.CrawlerLogsStub(channel)
+        try:
+            async for line in stub.WatchLogs(request, metadata=(*self._metadata, *_identity())):
+                yield line
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
 
 
 class WorkerCalls(Calls):

@@ -34,6 +34,8 @@ from crawler.rpc.pb import (
     crawler_pb2_grpc,
     greeter_pb2,
     greeter_pb2_grpc,
+    logs_pb2,
+    logs_pb2_grpc,
     worker_pb2,
     worker_pb2_grpc,
 )
@@ -52,7 +54,7 @@ SECONDS = Histogram(
 )
 
 MAX_LOGGED = 200  # characters of one field
-_QUIET = ("Get", "List", "IsAlive", "AskAlive")
+_QUIET = ("Get", "List", "WatchLogs", "IsAlive", "AskAlive")
 _SECRET = frozenset({"sec_code", "token"})  # fields that no log may hold
 
 
@@ -116,6 +118,11 @@ def crawler_worker(servicer: worker_pb2_grpc.CrawlerWorkerServicer) -> Service:
     return Service(
         WORKER_SERVICE, worker_pb2.DESCRIPTOR.services_by_name["CrawlerWorker"], servicer
     )
+
+
+def crawler_logs(servicer: logs_pb2_grpc.CrawlerLogsServicer, owner: str) -> Service:
+    """The log lines that every node keeps."""
+    return Service(owner, logs_pb2.DESCRIPTOR.services_by_name["CrawlerLogs"], servicer)
 
 
 def greeter(servicer: greeter_pb2_grpc.GreeterServicer, owner: str = WORKER_SERVICE) -> Service:

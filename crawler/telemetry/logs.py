@@ -16,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from crawler.telemetry.metrics import LOG_LINES
+from crawler.telemetry.recent import Recent
 from crawler.telemetry.redaction import redact_field
 
 _ORDER = ("ts", "level", "logger", "msg")
@@ -35,12 +36,13 @@ def configure(
     *,
     stream: TextIO | None = None,
     fields: Mapping[str, str] | None = None,
+    recent: Recent | None = None,
 ) -> None:
     """Set up logging of this process; a later call replaces an earlier one.
 
     ``level``: debug, info, warning or error. ``format``: json, console, or auto (console with
     colour where ``stream``, by default standard error, is a terminal). ``fields`` are put on
-    every line, the node's name for instance.
+    every line, the node's name for instance. ``recent`` keeps those about crawls.
     """
     stream = stream or sys.stderr
     console = format == "console" or (format == "auto" and stream.isatty())
@@ -64,6 +66,10 @@ def configure(
     handler.setFormatter(_formatter(shared, console=console, colour=stream.isatty()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    if recent is not None:
+        keeping = _Keeping(recent)
+        keeping.setFormatter(_formatter(shared, console=False, colour=False))
+        root.handlers.append(keeping)
     root.setLevel(level.upper())
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(max(quiet, root.level))
@@ -89,6 +95,19 @@ def _formatter(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
+
+
+class _Keeping(logging.Handler):
+    """Keeps lines with the field ``resource``, as JSON and with secrets hidden like all others."""
+
+    def __init__(self, recent: Recent) -> None:
+        super().__init__()
+        self._recent = recent
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event: object = record.msg
+        if isinstance(event, dict) and isinstance(resource := event.get("resource"), str):
+            self._recent.add(resource, self.format(record), record.created)
 
 
 class _Constant:

@@ -20,7 +20,7 @@ from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, Refused
 from crawler.rates import Rates
 from crawler.rpc.calls import Channels, MasterCalls
-from crawler.telemetry.correlation import bind_id
+from crawler.telemetry.correlation import bind_id, current_id
 from crawler.telemetry.health import Health
 from crawler.web import docs, greeter, probe
 from crawler.web.definitions import Definitions
@@ -29,6 +29,7 @@ from crawler.web.errors import answer_error, answer_fault, answer_refusal
 from crawler.web.guard import SAFE, refusal
 from crawler.web.inquiries import Fingerprint, Inquiries, Stories
 from crawler.web.lives import Lives
+from crawler.web.logs import LogLines
 from crawler.web.nodes import Nodes
 from crawler.web.openapi import document
 from crawler.web.overview import Overview, Sums
@@ -87,7 +88,7 @@ def build_app(
     ``rates`` how often. ``workers`` opens channels to those of the cluster; ``fingerprint`` tells
     what the store keeps a page under."""
     access = access or Access()
-    happenings = Happenings(calls)
+    happenings, logs = Happenings(calls), LogLines(calls, workers)
     routes = (
         *_tagged("nodes", Overview(calls, store, health).routes()),
         *_tagged("resources", Resources(calls, store).routes()),
@@ -96,6 +97,7 @@ def build_app(
         *_tagged("results", Inquiries(calls, store, fingerprint).routes()),
         *_tagged("results", Downloads(calls, store).routes()),
         *_tagged("resources", Lives(calls, workers).routes()),
+        *_tagged("resources", logs.routes()),
         *_tagged("nodes", Nodes(calls).routes()),
         *_tagged("events", happenings.routes()),
     )
@@ -111,6 +113,7 @@ def build_app(
     app = _assemble(described, loopback, access, rates, definition_schema)
     Static().add_to(app.router)
     app.on_shutdown.append(happenings.close)
+    app.on_shutdown.append(logs.close)
     return app
 
 
@@ -168,7 +171,7 @@ async def _recorded(request: web.Request, handler: Handler) -> web.StreamRespons
     """One log line and one count per request. Reads and probes are told only when asked for.
 
     The request's id stands on every line from here on; one is made where the caller has none."""
-    request[REQUEST_ID] = bind_id(request.headers.get(REQUEST_ID, ""))
+    bind_id(request.headers.get(REQUEST_ID, ""))
     began = time.monotonic()
     response = await handler(request)
     elapsed_s = time.monotonic() - began
@@ -242,7 +245,8 @@ def _admitted(access: Access, rates: Rates, needs: Mapping[tuple[str, str], Role
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers[REQUEST_ID] = request[REQUEST_ID]
+    del request
+    response.headers[REQUEST_ID] = current_id()
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = "crawler"

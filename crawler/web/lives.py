@@ -38,13 +38,13 @@ class Lives:
         view = await self.calls.get_resource(control.NameRequest(name=asked.name))
         channels = self.workers()
         try:
-            parts = await asyncio.gather(*(_ask(channels, *each) for each in _owned(view)))
+            parts = await asyncio.gather(*(_ask(channels, *each) for each in owned_by(view)))
         finally:
             await channels.close()
         return Answer(LiveList(parts=tuple(parts)))
 
 
-def _owned(view: control.ResourceView) -> Iterator[tuple[int, str, str, str]]:
+def owned_by(view: control.ResourceView) -> Iterator[tuple[int, str, str, str]]:
     """The parts that somebody has: number, unit, node and address."""
     if not view.parts and view.assigned_node:
         yield 0, view.name, view.assigned_node, view.address

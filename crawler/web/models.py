@@ -151,6 +151,12 @@ class WatchQuery(Taken):
     since: str = Field("", max_length=100, description="an `id` of the stream; empty: from now on")
 
 
+class LogQuery(Taken):
+    since: str = Field(
+        "5m", max_length=40, description="only lines of so long ago (90s, 5m, 2h), or Unix seconds"
+    )
+
+
 class RunQuery(RecordQuery):
     limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT)
 
@@ -317,6 +323,19 @@ class Live(Given):
     node: str
     live: LiveRecord | None
     trouble: str
+
+
+class LogEntry(Given):
+    """One line as ``node`` has written it, at Unix seconds."""
+
+    at: float
+    node: str
+    line: dict[str, Any]
+
+
+class LogPage(Given):
+    lines: tuple[LogEntry, ...] = Field(description="by time, the last 10,000")
+    trouble: tuple[str, ...] = Field(description="nodes that did not tell theirs, and why")
 
 
 class LiveList(Given):

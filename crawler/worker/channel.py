@@ -109,6 +109,15 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A line of the log, as `crawler.telemetry.recent` keeps it."""
+
+    resource: str
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What the look of that number has shown."""
 
@@ -126,7 +135,7 @@ class Ended:
 
 
 Order = Hello | Start | Stop | Look | Drain
-Report = Beat | Started | Going | Counted | Seen | Ended
+Report = Beat | Started | Going | Counted | Said | Seen | Ended
 _TYPES: dict[str, type[Any]] = {
     each.__name__.lower(): each for each in (*get_args(Order), *get_args(Report))
 }

@@ -8,18 +8,19 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import structlog
 
 from crawler.engine.figures import REGISTRY
-from crawler.errors import CrawlerError, Fenced, OutcomeUnknown, Unavailable
+from crawler.errors import CrawlerError, Exhausted, Fenced, OutcomeUnknown, Unavailable
 from crawler.model import LiveRecord
 from crawler.tasks import start_loop
 from crawler.telemetry.correlation import bind_id
+from crawler.telemetry.recent import RECENT
 from crawler.telemetry.relay import Family, families_of
 from crawler.telemetry.sampling import look
 from crawler.worker.channel import (
@@ -34,6 +35,7 @@ from crawler.worker.channel import (
     Order,
     Outcome,
     Report,
+    Said,
     Seen,
     Start,
     Started,
@@ -108,16 +110,32 @@ async def _serve(
     try:
         async with asyncio.TaskGroup() as group:
             jobs = _Jobs(group, channel, board)
-            beating = start_loop(group, "beat", jobs.beat(hello.beat_s))
+            loops = (
+                start_loop(group, "beat", jobs.beat(hello.beat_s)),
+                start_loop(group, "log lines", _tell_lines(channel)),
+            )
             async with prepare(hello.settings) as crawl:
                 await jobs.obey(orders, crawl)
-            beating.cancel()
+            for loop in loops:
+                loop.cancel()
     except* CrawlerError as failed:
         log.error("child cannot work", errors=[str(each) for each in failed.exceptions])
         code = 1
     finally:
         board.close()
     return code
+
+
+async def _tell_lines(channel: Channel) -> NoReturn:
+    """Send the supervisor what is logged about crawls. Before one that is paused nothing piles up:
+    what the ring then loses is lost to it."""
+    since = 0.0
+    while True:
+        with suppress(Exhausted):
+            async for line in RECENT.watch(since=since, follow=True):
+                channel.send(Said(line.resource, line.text, line.at))
+                await channel.flush()
+                since = line.at
 
 
 def _die_with_parent() -> None:

@@ -20,6 +20,7 @@ from crawler.clock import Backoff, Clock
 from crawler.errors import Unavailable
 from crawler.model import LiveRecord, Resource
 from crawler.tasks import bounded
+from crawler.telemetry.recent import RECENT
 from crawler.telemetry.relay import Relay
 from crawler.worker.channel import (
     Beat,
@@ -30,6 +31,7 @@ from crawler.worker.channel import (
     Look,
     Outcome,
     Report,
+    Said,
     Seen,
     Start,
     Started,
@@ -286,6 +288,8 @@ class Seat:
         if isinstance(report, Beat):
             self._silent_s, self._beaten, self.active = 0.0, True, report.active
             self.up.set()
+        elif isinstance(report, Said):
+            RECENT.add(report.resource, report.text, report.at)
         elif isinstance(report, Counted):
             self._relay.hear(self, report.families)
         elif isinstance(report, Seen) and report.number in self._looks:

@@ -33,7 +33,13 @@ async def crawling(cluster: Cluster, small_shop: Site, pprof: int) -> Cluster:
     definition = {
         "start_urls": [small_shop.url + "/"],
         "download_delay": 0.2,
-        "rules": [{"match": small_shop.url + "/**", "follow": [{"css": "a"}], "item": {"t": "h1"}}],
+        "rules": [
+            {  # no h1 is a number, which is told of every page
+                "match": small_shop.url + "/**",
+                "follow": [{"css": "a"}],
+                "item": {"n": {"css": "h1", "type": "int"}},
+            }
+        ],
     }
     status, answer = await request("PUT", cluster.url("1") + "/crawler/resource/shop", definition)
     assert status == 200, answer
@@ -107,6 +113,12 @@ async def check_profiles(base: str, child: int) -> None:
 async def test_a_running_crawl_is_seen_through(crawling: Cluster, pprof: int) -> None:
     (child,) = crawling.workers["1"].children()
     await check_profiles(f"http://127.0.0.1:{pprof}", child)
+
+    status, page = await request("GET", crawling.url("2") + "/crawler/resource/shop/logs")
+    assert (status, page["trouble"]) == (200, [])
+    said = {(each["node"].rpartition(".")[2], each["line"]["msg"]) for each in page["lines"]}
+    assert {("worker-1", "started"), ("worker-1", "page read with errors")} <= said
+    assert "decided" in {msg for node, msg in said if node.startswith("master")}
 
     async def told() -> Mapping[str, str] | None:
         found = await figures(crawling)

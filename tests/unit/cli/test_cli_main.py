@@ -37,8 +37,8 @@ def test_every_command_is_there(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["bogus"], "No such command 'bogus'. (see crawler --help)"),
-        (["ls", "--bogus"], "No such option: --bogus (see crawler ls --help)"),
+        (["unheard"], "No such command 'unheard'. (see crawler --help)"),
+        (["ls", "--unheard"], "No such option: --unheard (see crawler ls --help)"),
         (["apply"], "Missing argument 'FILE|URL'"),
         (["master", "--id=a-b"], "--id: 1 to 64 letters"),
         (["master", "--http=0.0.0.0:8081"], "--insecure"),

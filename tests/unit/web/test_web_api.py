@@ -115,6 +115,7 @@ async def test_put_tells_what_it_did(cluster: FakeCluster, http: aiohttp.ClientS
             assert body["assigned_node"] == "go.micro.server.worker-2"
             assert body["address"] == "192.168.0.107:9089"
             told.append((body["created"], body["changed"]))
+            assert response.headers["X-Request-Id"] == "k-1"
     assert told == [(True, False), (False, False), (False, True)]
     assert cluster.master.request_ids == ["k-1"] * 3
 

@@ -28,6 +28,8 @@ PATHS = {
     "/crawler/resource/{name}/stop": {"post"},
     "/crawler/resource/{name}/start": {"post"},
     "/crawler/resource/{name}/live": {"get"},
+    "/crawler/resource/{name}/logs": {"get"},
+    "/crawler/resource/{name}/logs/follow": {"get"},
     "/crawler/resource/{name}/retry": {"post"},
     "/crawler/resource/{name}/items": {"get"},
     "/crawler/resource/{name}/items.csv": {"get"},
