@@ -25,6 +25,7 @@ from crawler.store import open_store
 from crawler.store.contract import Job
 from crawler.telemetry import logs
 from crawler.telemetry.recent import RECENT
+from crawler.telemetry.traces import PAGE_SHARE, send_spans
 from crawler.worker.child import CrawlJob, JobReport, Parsing, serve_child
 from crawler.worker.order import JobOrder
 
@@ -83,8 +84,10 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
         ).run()
 
     try:
-        async with browser:
-            yield crawl
+        node = settings["node"]
+        with send_spans(settings["traces"], "crawler-worker", node, share=PAGE_SHARE):
+            async with browser:
+                yield crawl
     finally:
         await store.close()
 

@@ -56,6 +56,7 @@ from crawler.tasks import start_loop, until
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import collected
 from crawler.telemetry.recent import RECENT
+from crawler.telemetry.traces import send_spans
 from crawler.web.app import build_app
 
 
@@ -64,6 +65,7 @@ async def run_master(config: MasterConfig) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
+        stack.enter_context(send_spans(config.traces, "crawler-master", config.id))
         store = await open_node_store(stack, config, MASTER_SERVICE, clock, stop)
         etcd = open_etcd(stack, config, clock)
         keyring = Keyring(config.secret, clock)

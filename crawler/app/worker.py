@@ -49,6 +49,7 @@ from crawler.tasks import start_loop, until
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import collected
 from crawler.telemetry.recent import RECENT
+from crawler.telemetry.traces import send_spans
 from crawler.web.app import build_worker_app
 from crawler.worker.report import EtcdWriter
 from crawler.worker.settings import SupervisorSettings
@@ -66,6 +67,7 @@ async def run_worker(config: WorkerConfig) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
+        stack.enter_context(send_spans(config.traces, "crawler-worker", config.id))
         store = await open_node_store(stack, config, WORKER_SERVICE, clock, stop)
         settings = SupervisorSettings(
             processes=config.processes, outage_policy=config.outage_policy
@@ -167,6 +169,7 @@ def _hello(config: WorkerConfig) -> Mapping[str, Any]:
         "proxy_pools": config.proxy_pools,
         "files": str(config.files),
         "browser": config.browser,
+        "traces": config.traces,
         "log_level": config.log_level,
         "log_format": config.log_format,
         "node": f"worker-{config.id}",

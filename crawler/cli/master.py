@@ -12,6 +12,7 @@ def master(
     http: options.Http = None,
     grpc: options.Grpc = None,
     pprof: options.Pprof = None,
+    traces: options.Traces = None,
     config: options.Config = None,
     etcd: options.Etcd = None,
     etcd_user: options.EtcdUser = None,

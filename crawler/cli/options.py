@@ -50,6 +50,10 @@ Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="se
 Id = Annotated[str | None, typer.Option("--id", help="one per master or worker  [default: 1]")]
 Http = Annotated[str | None, typer.Option("--http", metavar="[HOST]:PORT", help="HTTP address")]
 Grpc = Annotated[str | None, typer.Option("--grpc", metavar="[HOST]:PORT", help="gRPC address")]
+Traces = Annotated[
+    str | None,
+    typer.Option("--traces", metavar="URL", help="send spans to this OTLP collector, by HTTP"),
+]
 Pprof = Annotated[
     str | None,
     typer.Option("--pprof", metavar="[HOST]:PORT", help="what it is doing, at /debug/ there"),

@@ -51,6 +51,16 @@ def listen(text: str) -> Listen:
     return Listen(host, number, implicit)
 
 
+def collector(text: str) -> str | None:
+    """The URL of an OTLP collector, as it is asked: ``http://127.0.0.1:4318/v1/traces``."""
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path.strip("/"):
+        raise ValueError("a URL like http://127.0.0.1:4318/v1/traces")
+    return text
+
+
 def optional_listen(text: str) -> Listen | None:
     """The same; an empty text is None."""
     return listen(text) if text else None

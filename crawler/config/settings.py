@@ -19,6 +19,7 @@ class NodeConfig:
     http: Listen
     grpc: Listen
     pprof: Listen | None
+    traces: str | None  # URL of an OTLP collector; None: no spans are recorded
     etcd: tuple[str, ...]  # http://host:port or https://host:port
     etcd_user: str | None
     etcd_password: str | None = field(repr=False)

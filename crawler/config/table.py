@@ -54,6 +54,7 @@ _NODE = {
     "http": Setting(str, checks.listen),
     "grpc": Setting(str, checks.listen),
     "pprof": Setting(str, checks.optional_listen),
+    "traces": Setting(str, checks.collector),
 }
 CRAWLING = {
     "processes": Setting(int, checks.between(1, 256)),
@@ -117,7 +118,16 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
             "tokens": None,
         }  # fmt: skip
     absent = (
-        *("etcd_user", "etcd_password", "etcd_ca", "etcd_cert", "etcd_key", "pprof", "tokens"),
+        *(
+            "etcd_user",
+            "etcd_password",
+            "etcd_ca",
+            "etcd_cert",
+            "etcd_key",
+            "pprof",
+            "traces",
+            "tokens",
+        ),
         *("tls_ca", "tls_cert", "tls_key", "secret"),
     )
     node: dict[str, object] = logs | dict.fromkeys((*absent, "advertise", "podip")) | {

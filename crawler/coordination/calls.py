@@ -17,6 +17,7 @@ from crawler.coordination.endpoints import Endpoint, EtcdSettings, open_endpoint
 from crawler.coordination.pb import etcd_pb2 as pb
 from crawler.coordination.verdicts import Verdict, details_of, judge, to_error
 from crawler.errors import CrawlerError, EtcdUnavailable, Misconfigured, OutcomeUnknown
+from crawler.telemetry.traces import span
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +90,7 @@ class Calls:
         """
         lost: list[OutcomeUnknown] = []
         try:
-            with SECONDS.time():
+            with SECONDS.time(), span("etcd"):
                 return await self._attempts(send, repeat, timeout_s, lost)
         except CrawlerError as error:
             FAILURES.inc()

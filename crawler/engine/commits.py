@@ -17,6 +17,7 @@ from crawler.engine.settings import EngineSettings
 from crawler.errors import OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit
 from crawler.model import PageState, Progress, Visit
+from crawler.telemetry.traces import span
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +140,7 @@ class Commits:
         self._sent_at = self._clock.elapsed()
         try:
             await hit("engine.before_commit")
-            with figures.COMMIT.time():
+            with figures.COMMIT.time(), span("commit", pages=len(visits)):
                 progress = await self._frontier.commit(visits)
             await hit("engine.after_commit")
         except (StoreUnavailable, OutcomeUnknown) as error:

@@ -33,6 +33,7 @@ from crawler.engine.walls import Book, CookieWall
 from crawler.errors import FetchFailed
 from crawler.failpoint import hit
 from crawler.model import Before, PageState, Request, Visit
+from crawler.telemetry.traces import span
 
 log = structlog.get_logger(__name__)
 
@@ -132,11 +133,16 @@ class Pages:
         return recrawl.known_of(request, self._manners.depth_limit)
 
     async def visit(self, request: Request, book: Book) -> Outcome:
+        """Fetch and read one page, recorded as one."""
+        with span("page", url=request.url):
+            return await self._visit(request, book)
+
+    async def _visit(self, request: Request, book: Book) -> Outcome:
         """Fetch and read one page. Whatever goes wrong with the page is in the visit. A redirect
         that is followed at once waits for the start that ``book`` gives it."""
         asked = self._clock.elapsed()
         try:
-            with figures.FETCH.time():
+            with figures.FETCH.time(), span("fetch", url=request.url):
                 page = await self._get(request, book)
         except FetchFailed as failure:
             latency_s = self._clock.elapsed() - asked

@@ -24,6 +24,7 @@ from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed, InvalidInput
 from crawler.failpoint import hit_sync
 from crawler.model import Imprint, PageState, Request, Visit
+from crawler.telemetry.traces import span
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +94,7 @@ class Reader:
 
     def read(self, request: Request, page: Page) -> Visit:
         """The visit of a page that was fetched. Raises `FetchFailed` where it cannot be read."""
-        with figures.EXTRACT.time():
+        with figures.EXTRACT.time(), span("extract", url=page.url):
             extraction = self._extract(request, page)
         said = list(extraction.errors)
         besides: tuple[FoundLink, ...] = ()

@@ -37,6 +37,8 @@ from crawler.rpc.pb import logs_pb2 as logs
 from crawler.rpc.pb import worker_pb2 as worker
 from crawler.telemetry.correlation import KEY as REQUEST_KEY
 from crawler.telemetry.correlation import current_id
+from crawler.telemetry.traces import KEY as TRACE_KEY
+from crawler.telemetry.traces import traceparent
 from crawler.tls import Pair
 
 Q = TypeVar("Q", bound=Message)
@@ -317,7 +319,7 @@ class WorkerCalls(Calls):
 def _identity() -> tuple[tuple[str, str], ...]:
     """The caller for whose sake this call is made, and the id of its request; the other side looks
     at its token again."""
-    marks = ((KEY, acting_for.get()), (REQUEST_KEY, current_id()))
+    marks = ((KEY, acting_for.get()), (REQUEST_KEY, current_id()), (TRACE_KEY, traceparent()))
     return tuple((key, value) for key, value in marks if value)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 from crawler.telemetry.correlation import KEY as REQUEST_KEY
+from crawler.telemetry.traces import KEY as TRACE_KEY
 
 HOP_KEY = "crawler-hop"
 MARK_KEY = "crawler-mark"  # of the master that has counted the call already
@@ -25,8 +26,17 @@ def hops(context: Context) -> int:
 
 def request_id_of(context: Context) -> str:
     """The id that the call came with; "" for none."""
+    return _metadata(context, REQUEST_KEY)
+
+
+def traceparent_of(context: Context) -> str:
+    """The span that the call is part of; "" for none."""
+    return _metadata(context, TRACE_KEY)
+
+
+def _metadata(context: Context, wanted: str) -> str:
     for key, value in context.invocation_metadata() or ():
-        if key == REQUEST_KEY:
+        if key == wanted:
             return value.decode("ascii", "replace") if isinstance(value, bytes) else value
     return ""
 

@@ -24,7 +24,7 @@ from prometheus_client import Counter, Histogram
 from crawler.errors import CrawlerError, InvalidInput
 from crawler.model import MASTER_SERVICE, WORKER_SERVICE
 from crawler.rpc.errors import to_status
-from crawler.rpc.incoming import Context, hops, request_id_of
+from crawler.rpc.incoming import Context, hops, request_id_of, traceparent_of
 from crawler.rpc.pb import (
     communicate_pb2,
     communicate_pb2_grpc,
@@ -40,6 +40,7 @@ from crawler.rpc.pb import (
     worker_pb2_grpc,
 )
 from crawler.telemetry.correlation import bind_id
+from crawler.telemetry.traces import span
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +140,8 @@ def _received(behaviour: Behaviour, owner: str, method: MethodDescriptor) -> Beh
 
     async def answer(raw: bytes, context: Context) -> Message:
         async with _answered(context, method):
-            with SECONDS.labels(method=_name(method)).time():
+            name = _name(method)
+            with SECONDS.labels(method=name).time(), span(name, traceparent_of(context)):
                 return await behaviour(_take(raw, context, owner, method), context)
         raise AssertionError("aborting raises")
 

@@ -22,6 +22,8 @@ from crawler.rates import Rates
 from crawler.rpc.calls import Channels, MasterCalls
 from crawler.telemetry.correlation import bind_id, current_id
 from crawler.telemetry.health import Health
+from crawler.telemetry.traces import KEY as TRACE
+from crawler.telemetry.traces import span
 from crawler.web import docs, greeter, probe
 from crawler.web.definitions import Definitions
 from crawler.web.downloads import Downloads
@@ -55,6 +57,7 @@ SECONDS = Histogram(
 # What a browser needs before anybody has signed in, and signing in itself.
 OPEN = {("GET", "/"), ("GET", FILES), ("POST", SESSION), ("DELETE", SESSION)}
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 # The calls of the Go original.
 ORIGINAL = frozenset((method, "/crawler/resource") for method in ("POST", "DELETE"))
 HEADERS = {
@@ -173,7 +176,10 @@ async def _recorded(request: web.Request, handler: Handler) -> web.StreamRespons
     The request's id stands on every line from here on; one is made where the caller has none."""
     bind_id(request.headers.get(REQUEST_ID, ""))
     began = time.monotonic()
-    response = await handler(request)
+    verb = request.method if request.method in METHODS else "other"
+    parent = request.headers.get(TRACE, "")
+    with span(f"HTTP {verb}", parent, path=request.path[:300]):
+        response = await handler(request)
     elapsed_s = time.monotonic() - began
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"

@@ -9,11 +9,14 @@ from itertools import pairwise
 
 import pytest
 import structlog
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from crawler.engine.fetch import Page
+from crawler.engine.figures import REGISTRY
 from crawler.engine.settings import EngineSettings
 from crawler.errors import Fenced, FetchFailed, OutcomeUnknown, StoreUnavailable
 from crawler.model import PageState
+from crawler.telemetry.traces import record_spans
 from tests.unit.engine.site import Answer, Link, page, redirect, status
 from tests.unit.engine.virtual import run
 from tests.unit.engine.world import FAST, A, World, definition, done, shortest_gap, text, tree
@@ -35,6 +38,21 @@ def test_pages_are_named_while_they_are_parsed() -> None:
     assert len(world.parsed) == 6
     assert world.parsed[1::2] == [None] * 3
     assert set(world.parsed[::2]) == set(world.run.rows)
+
+
+def test_pages_are_counted_and_recorded() -> None:
+    counted = REGISTRY.get_sample_value("crawler_pages_total", {"state": "done"}) or 0.0
+    exporter = InMemorySpanExporter()
+    with record_spans(exporter, "crawler-worker", "1"):
+        run(World(tree(3), **FAST).crawl().run())
+    assert REGISTRY.get_sample_value("crawler_pages_total", {"state": "done"}) == counted + 3
+    spans = exporter.get_finished_spans()
+    pages = {each.context.span_id for each in spans if each.name == "page" and each.context}
+    assert len(pages) == 3
+    for name in ("fetch", "extract"):
+        within = [each.parent for each in spans if each.name == name]
+        assert {each.span_id for each in within if each} == pages
+    assert "commit" in {each.name for each in spans}
 
 
 def test_a_finished_run_is_not_crawled_again() -> None:
