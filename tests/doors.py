@@ -25,7 +25,7 @@ async def routes_of(url: str, token: str) -> list[tuple[str, str]]:
     described = [
         (method.upper(), path) for path, each in document["paths"].items() for method in each
     ]
-    plain = ("/openapi.json", "/docs", "/docs.css", "/metrics")
+    plain = ("/openapi.json", "/docs", "/docs.css", "/metrics", "/health")
     return [*described, *(("GET", path) for path in plain)]
 
 

@@ -15,14 +15,18 @@ from crawler.app.node import (
     open_etcd,
     open_node_store,
     open_pair,
-    say_leader,
     serve_http,
     stop_signal,
     warn_of_login,
-    watch_etcd,
-    watch_store,
 )
 from crawler.app.sessions import in_sessions
+from crawler.app.vitals import (
+    watch_crawls,
+    watch_etcd,
+    watch_leader,
+    watch_store,
+    watch_workers,
+)
 from crawler.clock import SystemClock
 from crawler.config import Listen, MasterConfig
 from crawler.coordination.catalog import Catalog
@@ -140,6 +144,8 @@ async def run_master(config: MasterConfig) -> None:
 
         watch_store(health, store)
         watch_etcd(health, etcd)
-        health.add("leader", lambda: say_leader(catalog))
+        watch_leader(health, catalog)
+        watch_workers(health, catalog)
+        watch_crawls(health, catalog)
         work = in_sessions(etcd, config.ttl_s, clock, catalog, store.id, lead)
         await until(stop, work, node.id)

@@ -15,16 +15,14 @@ from crawler.access import Access
 from crawler.clock import Backoff, Clock
 from crawler.config import Listen, NodeConfig
 from crawler.coordination.addresses import advertise_address
-from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from crawler.coordination.registry import native_metadata, node_id
 from crawler.coordination.versions import keeps_strangers_out, read_version
-from crawler.errors import EtcdUnavailable, StoreUnavailable
+from crawler.errors import StoreUnavailable
 from crawler.model import Node
 from crawler.store import open_store
 from crawler.store.contract import Store
 from crawler.tasks import on_signals
-from crawler.telemetry.health import Health
 from crawler.telemetry.profile import Children, serve_profiles
 from crawler.tls import Pair, read_pair, server_context
 from crawler.web import server as web_server
@@ -143,26 +141,3 @@ def describe_node(
     metadata = native_metadata(__version__, http=reached(http))
     metadata["started"] = f"{clock.wall():.0f}"
     return Node(node_id(service, config.id), service, reached(grpc), metadata)
-
-
-def watch_store(health: Health, store: Store) -> None:
-    async def store_answers() -> str:
-        await store.check()
-        return "the store answers"
-
-    health.add("store", store_answers)
-
-
-def watch_etcd(health: Health, etcd: Etcd) -> None:
-    async def etcd_answers() -> str:
-        status = await etcd.status()
-        return f"etcd {status.version} answers"
-
-    health.add("etcd", etcd_answers)
-
-
-async def say_leader(catalog: Catalog) -> str:
-    leader = catalog.leader
-    if leader is None:
-        raise EtcdUnavailable("no master leads")
-    return f"{leader.value} leads"

@@ -22,11 +22,10 @@ from crawler.app.node import (
     serve_http,
     stop_signal,
     warn_of_login,
-    watch_etcd,
-    watch_store,
 )
 from crawler.app.sessions import in_sessions
 from crawler.app.trials import Trials
+from crawler.app.vitals import watch_children, watch_etcd, watch_store
 from crawler.clock import Clock, SystemClock
 from crawler.config import Listen, WorkerConfig
 from crawler.coordination.catalog import Catalog
@@ -94,6 +93,7 @@ async def run_worker(config: WorkerConfig) -> None:
             config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
         )
         watch_store(health, store)
+        watch_children(health, supervisor)
         post = await stack.enter_async_context(
             open_post(
                 config.allow_private,

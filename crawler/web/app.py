@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
@@ -113,7 +113,7 @@ def build_app(
         *_tagged("console", Sessions(access).routes()),
     )
     described = (*keyed, *unkeyed, *probes)
-    app = _assemble(described, loopback, access, rates, definition_schema)
+    app = _assemble(described, health, loopback, access, rates, definition_schema)
     Static().add_to(app.router)
     app.on_shutdown.append(happenings.close)
     app.on_shutdown.append(logs.close)
@@ -126,7 +126,7 @@ def build_worker_app(
     """A worker's API: its greeting and its probes."""
     access = access or Access()
     routes = _tagged("probes", (*greeter.routes(), *probe.Probes(health, access).routes()))
-    return _assemble(routes, loopback, access, rates or Rates(SystemClock()), None)
+    return _assemble(routes, health, loopback, access, rates or Rates(SystemClock()), None)
 
 
 def _tagged(tag: str, routes: Iterable[AnyRoute]) -> tuple[AnyRoute, ...]:
@@ -135,6 +135,7 @@ def _tagged(tag: str, routes: Iterable[AnyRoute]) -> tuple[AnyRoute, ...]:
 
 def _assemble(
     routes: Sequence[AnyRoute],
+    health: Health,
     loopback: bool,
     access: Access,
     rates: Rates,
@@ -165,6 +166,7 @@ def _assemble(
     app.router.add_get("/docs", browsable)
     app.router.add_get("/docs.css", docs.style)
     app.router.add_get("/metrics", probe.metrics)
+    app.router.add_get("/health", partial(probe.in_words, health))
     app.on_response_prepare.append(_add_headers)
     return app
 

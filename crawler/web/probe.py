@@ -44,6 +44,14 @@ class Probes:
         return Answer(Ready(ok=report.ok, checks=checks), 200 if report.ok else 503)
 
 
+async def in_words(health: Health, request: web.Request) -> web.Response:
+    """For people: what is wrong with this node and what it sees, and what to do about it; 503 while
+    it is not ready."""
+    del request
+    report = await health.report(everything=True)
+    return web.Response(text=report.as_text(), status=200 if report.ok else 503)
+
+
 async def metrics(request: web.Request) -> web.Response:
     """All figures of this process in the Prometheus text format."""
     del request

@@ -114,6 +114,13 @@ async def test_a_running_crawl_is_seen_through(crawling: Cluster, pprof: int) ->
     (child,) = crawling.workers["1"].children()
     await check_profiles(f"http://127.0.0.1:{pprof}", child)
 
+    for base in crawling.doors[0]:
+        async with aiohttp.ClientSession() as http, http.get(base + "/health") as answer:
+            assert answer.status == 200
+            assert (await answer.text()).startswith(
+                "all is well\n\nok     store: the store answers"
+            )
+
     status, page = await request("GET", crawling.url("2") + "/crawler/resource/shop/logs")
     assert (status, page["trouble"]) == (200, [])
     said = {(each["node"].rpartition(".")[2], each["line"]["msg"]) for each in page["lines"]}

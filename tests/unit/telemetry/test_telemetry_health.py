@@ -63,3 +63,21 @@ async def test_a_fault_is_not_hidden() -> None:
     health.add("x", faulty)
     with pytest.raises(KeyError):
         await health.report()
+
+
+async def test_what_is_noted_makes_nobody_unready() -> None:
+    health = Health()
+    health.add("store", well, "mend it")
+    health.note("crawls", ill, "crawler show NAME says why")
+    assert (await health.report()).checks == (Check("store", True, "all is well"),)
+    report = await health.report(everything=True)
+    assert report.ok
+    assert report.as_text().splitlines()[2:4] == [
+        "WRONG  crawls: the disk is full",
+        "       crawler show NAME says why",
+    ]
+    assert Check("crawls", False, "the disk is full", "crawler show NAME says why", False) in (
+        report.checks
+    )
+    health.remove("crawls")
+    assert (await health.report(everything=True)).as_text().startswith("all is well\n")

@@ -395,6 +395,22 @@ async def test_probes(cluster: FakeCluster, http: aiohttp.ClientSession) -> None
         status, body = await answer(response)
     assert status == 503
     assert body["checks"]["store"] == {"ok": False, "words": "disk is full"}
+    cluster.health.note("crawls", unwell, "crawler show NAME")
+    async with http.get("/readyz") as response:
+        assert "crawls" not in (await response.json())["checks"]
+    async with http.get("/health") as response:
+        assert (response.status, response.content_type) == (503, "text/plain")
+        assert (await response.text()).splitlines() == [
+            "not well, for 2 reason(s)",
+            "",
+            "WRONG  store: disk is full",
+            "WRONG  crawls: disk is full",
+            "       crawler show NAME",
+            "ok     etcd: 3 members",
+        ]
+    cluster.health.remove("store")
+    async with http.get("/health") as response:
+        assert response.status == 200
     async with http.get("/metrics") as response:
         assert 'route="/readyz"' in await response.text()
 
