@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import Counter
 
 import pytest
 
@@ -105,35 +103,6 @@ async def test_who_waits_longest_comes_first(store: Store, clock: SetClock) -> N
                 if (await ask(crawls[name])).held and order[-1] != name:
                     order.append(name)
     assert order == ["a", "b", "c", "d", "a", "b", "c", "d"]
-
-
-async def test_a_long_line_asks_seldom(store: Store, clock: SetClock) -> None:
-    """Each asks again when it was told to, for half a minute; then the line moves up in order."""
-    names = [f"crawl {n:03}" for n in range(100)]
-    crawls = {name: store.budgets(name) for name in names}
-    holder = store.budgets("holder")
-    asked: Counter[str] = Counter()
-    due = [(clock.now + at / 100, name) for at, name in enumerate(names)]
-    order: list[str] = []
-    begun = clock.now
-    while len(order) < 10:
-        at, name = heapq.heappop(due)
-        clock.now = max(clock.now, at)
-        if clock.now < begun + 30.0:
-            assert (await ask(holder)).held
-        else:
-            await holder.release({HOST: 0.0})
-        grant = await ask(crawls[name])
-        asked[name] += 1
-        if grant.held:
-            order.append(name)
-            await crawls[name].release({HOST: 0.0})
-        else:
-            heapq.heappush(due, (clock.now + grant.left_s, name))
-    assert order == names[:10]
-    assert clock.now - begun < 30.0 + 10 * 0.5 + 0.1
-    assert sum(asked.values()) < 700  # asked twice a second each, it would be some 6,500
-    assert asked[names[0]] > 50, "the first asks as often as ever"
 
 
 async def test_who_gives_up_waiting_leaves_the_line(store: Store, clock: SetClock) -> None:

@@ -9,7 +9,6 @@ import pytest
 from crawler.errors import Conflict, NotFound
 from crawler.model import Event, Failures, Item, Keep, PageState, Visit
 from crawler.store.contract import Store
-from crawler.store.keeping import REMEMBERED
 from tests.contract.backends import Opener
 from tests.contract.rows import CLUSTER, NOON, RESOURCE, all_pages, done, job, request, stamp
 
@@ -154,17 +153,6 @@ async def test_a_due_time_whose_run_is_gone_begins_no_other(store: Store) -> Non
         await store.claim(stamp(120), replace(job(run=4), due=DUE + 1))
     await store.claim(stamp(121), replace(job(run=4), due=DUE + 4))
     assert await kept(store) == [3, 4]
-
-
-async def test_not_even_numbers_are_kept_for_ever(store: Store) -> None:
-    await store.open_epoch(CLUSTER, 10)
-    for run in range(1, REMEMBERED + 8):
-        frontier = await store.claim(stamp(10 + run), replace(job(run=run), due=DUE + run))
-        await frontier.finish("stopped", limit=True)
-    await trim_all(store, Keep(runs=2))
-    assert await kept(store) == [REMEMBERED + 6, REMEMBERED + 7]
-    holders = [(await store.due_runs({RESOURCE: DUE + run}))[RESOURCE][0] for run in (4, 5, 6)]
-    assert holders == [0, 0, 6]
 
 
 @pytest.mark.parametrize("limit", [1, 4, MUCH])

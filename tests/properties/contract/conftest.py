@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contract.conftest import backend, pytest_generate_tests
+from tests.contract.conftest import backend, clock, open_another, pytest_generate_tests, store
 
-__all__ = ["backend", "pytest_generate_tests"]
+__all__ = ["backend", "clock", "open_another", "pytest_generate_tests", "store"]
