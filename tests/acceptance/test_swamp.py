@@ -75,13 +75,13 @@ async def pages(cluster: Cluster, name: str, limit_s: float) -> dict[str, Mappin
 
     await eventually(over, f"end of {name}", limit_s)
     found: dict[str, Mapping[str, Any]] = {}
-    after = ""
+    cursor = ""
     while True:
-        asked = urlencode({"limit": 1000, "after": after})
+        asked = urlencode({"limit": 1000, "cursor": cursor})
         _, answer = await request("GET", f"{cluster.url('1')}{RESOURCE}/{name}/pages?{asked}")
         found |= {page["url"]: page for page in answer["pages"]}
-        after = answer["next"]
-        if not after:
+        cursor = answer["next"]
+        if not cursor:
             return found
 
 
