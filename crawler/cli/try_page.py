@@ -79,8 +79,10 @@ class Extraction(Protocol):
 
 
 def try_page(
-    source: Annotated[str, typer.Argument(metavar="FILE", help="a definition or a spider.py")],
-    url: Annotated[str, typer.Argument(metavar="URL", help="a page")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="a definition, a spider.py, or the page alone")
+    ],
+    url: Annotated[str | None, typer.Argument(metavar="URL", help="a page")] = None,
     rule: Annotated[
         str | None,
         typer.Option("--rule", help="the rule or callback that a link would have sent it to"),
@@ -95,7 +97,10 @@ def try_page(
     spider: options.Spider = None,
     json_: options.Json = False,
 ) -> None:
-    """Fetch one page and show what each field of its rule yields, or the callback of a spider."""
+    """Fetch one page and show what each field of its rule yields, or the callback of a spider.
+
+    A page alone is read as `crawler run` reads pages without rules.
+    """
     import uvloop
 
     from crawler.address import loopback_hosts
@@ -107,6 +112,9 @@ def try_page(
 
     definition, loaded = read_crawl(source, spider, settings or ())
     logs.configure("error")
+    if url is None and not source.startswith(("http:", "https:")):
+        raise InvalidInput(f"URL: which page? crawler try {source} URL")
+    url = url or source
     hosts = loopback_hosts([host_of(url)])
     networks = read_networks(allow_private or ())
     found = uvloop.run(

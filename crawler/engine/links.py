@@ -111,7 +111,7 @@ class LinkFilter:
         for link in links:
             if link.method != "GET":
                 self._take_other(found, page, rule, link, here)
-            elif _spelled(link.url) not in settled:
+            elif link.url not in settled:
                 self._take(found, page, rule, link)
         return found
 
@@ -142,8 +142,8 @@ class LinkFilter:
 
     def _take(self, found: Found, page: Request, rule: str | None, link: Link) -> None:
         url = self._permitted(link)
-        if url is None or _spelled(url) in self._settled:
-            self._settled.add(_spelled(link.url))
+        if url is None or url in self._settled:
+            self._settled.add(link.url)
             return
         mark = fingerprint("GET", url)
         listed = is_sitemap(page.rule)
@@ -155,9 +155,9 @@ class LinkFilter:
         if refusal:
             found.excluded.append((request, refusal))
             return
-        self._settled.add(_spelled(url))
+        self._settled.add(url)
         if link.url != url:
-            self._settled.add(_spelled(link.url))
+            self._settled.add(link.url)
         found.links.append(request)
 
     def _take_other(
@@ -213,7 +213,7 @@ class LinkFilter:
         if mark in self._trapped:
             return None
         place = mark if plain else fingerprint("GET", url)
-        if place != mark and (_spelled(url) in self._settled or place in self._sound):
+        if place != mark and (url in self._settled or place in self._sound):
             return ""
         trap = self._judge(url)
         if trap:
@@ -256,15 +256,11 @@ class LinkFilter:
         )
 
 
-def _spelled(url: str) -> bytes:
-    return url.encode("utf-8", "surrogatepass")
-
-
-def _key(method: str, url: str, body: bytes | None) -> bytes:
+def _key(method: str, url: str, body: bytes | None) -> str:
     """Under which a request is settled."""
     if method == "GET" and body is None:
-        return _spelled(url)
-    return fingerprint(method, url, body)
+        return url
+    return fingerprint(method, url, body).hex()
 
 
 def _sent(page: Request, link: Link) -> tuple[str, bytes | None]:

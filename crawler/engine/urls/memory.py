@@ -10,16 +10,16 @@ from xxhash import xxh3_128_intdigest
 
 T = TypeVar("T")
 
-_WAYS = 4  # places where a value may be; the one that came first makes room
+_WAYS = 4  # places where a text may be; the one that came first makes room
 _PLACES = Struct(f"{_WAYS}Q")
 _SLOTS = 1 << 22
 
 
 class Memory:
-    """What all crawls of a process have seen, 8 bytes for each value: 32 MiB for four millions.
+    """What all crawls of a process have seen, 8 bytes for each text: 32 MiB for four millions.
 
-    A set-associative cache: 20 bits of a value's hash say where it may be, 64 others are kept.
-    With all slots taken, one in 10**18 values that were never seen passes for one that was.
+    A set-associative cache: 20 bits of a text's hash say where it may be, 64 others are kept.
+    With all slots taken, one in 10**18 texts that were never seen passes for one that was.
     """
 
     def __init__(self, slots: int = _SLOTS) -> None:
@@ -35,7 +35,7 @@ class Memory:
 
 
 class Seen:
-    """A set of byte strings that forgets, in the room of a `Memory`."""
+    """A set of texts that forgets, in the room of a `Memory`."""
 
     __slots__ = ("_last", "_room", "_seed")
 
@@ -44,14 +44,14 @@ class Seen:
         self._last = memory.last
         self._seed = seed
 
-    def __contains__(self, value: bytes) -> bool:
-        mark = xxh3_128_intdigest(value, self._seed)
+    def __contains__(self, text: str) -> bool:
+        mark = xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self._seed)
         held = _PLACES.unpack_from(self._room, (mark & self._last) * _PLACES.size)
         return (mark >> 64 or 1) in held
 
-    def add(self, value: bytes) -> None:
-        """Remember a value."""
-        mark = xxh3_128_intdigest(value, self._seed)
+    def add(self, text: str) -> None:
+        """Remember a text."""
+        mark = xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self._seed)
         at, kept = (mark & self._last) * _PLACES.size, mark >> 64 or 1  # 0: nothing is there
         held = _PLACES.unpack_from(self._room, at)
         if kept not in held:

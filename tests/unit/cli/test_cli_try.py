@@ -130,3 +130,17 @@ def test_what_is_not_there_is_told(
     file.write_text(RULES.format(origin=origin))
     assert run_command(["try", str(file), f"{origin}/news", option]) == 2
     assert capsys.readouterr().err == f"crawler: {said}\n"
+
+
+def test_a_page_alone_is_read_without_rules(
+    origin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["try", f"{origin}/news"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("rule page: 1 items, 1 links\n")
+    assert f"→ {origin}/news2" in shown
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES.format(origin=origin))
+    assert run_command(["try", str(file)]) == 2
+    said = f"crawler: URL: which page? crawler try {file} URL\n"
+    assert capsys.readouterr().err == said

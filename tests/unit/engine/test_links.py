@@ -151,16 +151,16 @@ def test_an_item_that_goes_on_does_not_make_its_url_known() -> None:
     assert known.sort(request(f"{A}/"), None, links(f"{A}/x")).links
 
 
-def test_a_memory_takes_new_values_for_old_ones_never_others() -> None:
+def test_a_memory_forgets_old_texts_for_new_ones_and_makes_none_up() -> None:
     memory = Memory(slots=1024)
     seen, other = memory.view(), memory.view()
-    values = [b"%d" % n for n in range(4000)]
-    for value in values:
-        assert value not in seen
-        seen.add(value)
-        assert value in seen
-    assert 900 < sum(value in seen for value in values) <= 1024
-    assert not any(value in other for value in values)
+    texts = [*map(str, range(4000)), "ü", "\udc80"]
+    for text in texts:
+        assert text not in seen
+        seen.add(text)
+        assert text in seen
+    assert 900 < sum(text in seen for text in texts) <= 1024
+    assert not any(text in other for text in texts)
 
 
 def test_recent_remembers_what_is_used_and_stays_small() -> None:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/gocolly/colly/v2"
@@ -49,7 +50,8 @@ func main() {
 		}
 	})
 	collector.OnHTML("a.more", func(link *colly.HTMLElement) {
-		_ = link.Request.Visit(link.Attr("href")) // an error says that it was visited
+		url, _, _ := strings.Cut(link.Attr("href"), "#") // colly takes it for another page
+		_ = link.Request.Visit(url)                      // an error says that it was visited
 	})
 	if err := collector.Visit(os.Args[1]); err != nil {
 		log.Fatal(err)
