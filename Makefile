@@ -48,7 +48,7 @@ properties: $(STAMP) ## the longer tests that need pip only: properties, hostile
 
 test: setup system check unit properties ## every test, as CI runs them
 	$(BIN)/pytest -q -n auto --store=postgresql tests/contract tests/properties/contract
-	$(BIN)/pytest -n 2 --dist=loadfile tests/integration tests/acceptance
+	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder tests/acceptance tests/integration
 
 chaos: setup system ## random faults and their verdict: make chaos SEED=7 MINUTES=10
 	$(BIN)/python -m tests.acceptance.nemesis $(SEED) $(MINUTES)
