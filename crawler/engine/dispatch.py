@@ -241,6 +241,7 @@ class Dispatcher:
         now = self._clock.elapsed()
         if outcome.pause_s:
             self._lanes.pause(lane, now + outcome.pause_s, now)
+            self.keeper.poke()
         self._lanes.adapt(lane, outcome.latency_s, now, good=outcome.good)
         self._lanes.locate(lane, outcome.address)
         self.commits.add(outcome.visit)

@@ -67,6 +67,7 @@ class TurnKeeper:
         self._clock = clock
         self._changed = changed
         self._ask_at: dict[str, float] = {}
+        self._told: dict[str, float] = {}  # until when the store knows that a host must wait
         self._wake = asyncio.Event()
         self._calm = Backoff().delays()
 
@@ -81,11 +82,17 @@ class TurnKeeper:
             if _must_give(lane, now):
                 give.append(lane)
                 continue
-            due = _due_at(lane, self._ask_at.get(lane.host, 0.0))
+            ask_at = 0.0 if self._must_tell(lane) else self._ask_at.get(lane.host, 0.0)
+            due = _due_at(lane, ask_at)
             if due <= now and lane.busy:
                 ask.append(lane)
             next_at = min(next_at, due)
         return Plan(tuple(ask), tuple(give), next_at)
+
+    def _must_tell(self, lane: Lane) -> bool:
+        """Whether the host asked to be left alone, and only this process knows, which may die."""
+        paused_until = lane.pace.paused_until
+        return lane.pace.turn is not None and paused_until > self._told.get(lane.host, 0.0)
 
     async def run(self) -> NoReturn:
         """Until cancelled. Raises `Fenced` if the store says so."""
@@ -127,7 +134,9 @@ class TurnKeeper:
             return
         asked = self._clock.elapsed()
         told = {lane.host: _wait_s(lane, asked) for lane in lanes}
+        known = {lane.host: lane.pace.earliest for lane in lanes}
         grants = await self._turns.reserve(told)
+        self._told.update(known)
         for lane in lanes:
             self._apply(lane, grants[lane.host], asked, told[lane.host])
 
@@ -171,3 +180,4 @@ class TurnKeeper:
             if max(lane.pace.earliest, since) <= now:
                 self._lanes.drop(lane)
                 self._ask_at.pop(lane.host, None)
+                self._told.pop(lane.host, None)

@@ -72,6 +72,27 @@ def test_a_turn_is_taken_renewed_and_given_back_when_idle() -> None:
     run(scenario())
 
 
+def test_a_host_that_asks_to_be_left_alone_is_known_of_at_once() -> None:
+    """Whoever goes on after a kill -9 must know, too."""
+
+    async def scenario() -> None:
+        book = HostBook(VirtualClock())
+        player = Player(book, "one")
+        player.add("x", "y")
+        await asyncio.sleep(0.01)
+        assert player.start()
+        lane = player.lanes.get(HOST)
+        assert lane is not None
+        until = book.clock.elapsed() + 30.0
+        player.lanes.pause(lane, until, book.clock.elapsed())
+        player.keeper.poke()
+        await asyncio.sleep(0.01)
+        assert book.hosts[HOST].not_before == pytest.approx(until)
+        player.job.cancel()
+
+    run(scenario())
+
+
 def test_a_wanted_host_is_handed_over_after_a_slice() -> None:
     async def scenario() -> None:
         book = HostBook(VirtualClock())
