@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import brotli
@@ -58,7 +59,7 @@ class _Plain:
         return None
 
 
-class _Inflating:
+class _Inflating(ABC):
     """The caps of every coding that makes bodies smaller: in size, and in how far they grow."""
 
     def __init__(self, limit: int, truncate: bool) -> None:
@@ -105,13 +106,13 @@ class _Inflating:
             return b""
         return data if data.startswith(magic) else b""
 
+    @abstractmethod
     def _complete(self) -> bool:
         """Whether the body may end here."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _step(self, data: bytes) -> tuple[bytes, bytes]:
         """Decode about `_STEP` bytes; also what is left of ``data``."""
-        raise NotImplementedError
 
 
 class _Zlib(_Inflating):
