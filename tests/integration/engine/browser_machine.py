@@ -173,16 +173,27 @@ class Wire:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
         self._socket.setblocking(False)
 
-    def take(self) -> dict[str, int]:
-        """Since the last look: datagrams of UDP anywhere, and what left the machine."""
-        seen = {"datagrams": 0, "left": 0}
+    def take(self) -> dict[str, list[str]]:
+        """Since the last look: datagrams of UDP anywhere, and what left the machine, by whither."""
+        seen: dict[str, list[str]] = {"datagrams": [], "left": []}
         with suppress(BlockingIOError):
             while True:
-                packet, (device, protocol, *_) = self._socket.recvfrom(100)
-                if protocol in (0x0800, 0x86DD):
-                    upper = packet[9] if protocol == 0x0800 else packet[6]
-                    seen["datagrams"] += upper == socket.IPPROTO_UDP
-                    seen["left"] += device == DEVICE
+                packet, (device, protocol, *_) = self._socket.recvfrom(1500)
+                if protocol not in (0x0800, 0x86DD):
+                    continue
+                four = protocol == 0x0800
+                upper = packet[9] if four else packet[6]
+                source, target = (
+                    (packet[12:16], packet[16:20]) if four else (packet[8:24], packet[24:40])
+                )
+                body = packet[(packet[0] & 15) * 4 if four else 40 :]
+                family = socket.AF_INET if four else socket.AF_INET6
+                way = " to ".join(socket.inet_ntop(family, each) for each in (source, target))
+                told = f"{device} {upper} {way} {body!r}"
+                if upper == socket.IPPROTO_UDP:
+                    seen["datagrams"].append(told)
+                if device == DEVICE:
+                    seen["left"].append(told)
         return seen
 
 

@@ -49,6 +49,6 @@ def test_a_page_reaches_public_addresses_through_the_guard_and_nothing_else(
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert [item["done"] for item in told["items"]] == ["reached"]
-    assert told["within"] == {"caught": [], "datagrams": 0, "left": 0}
+    assert told["within"] == {"caught": [], "datagrams": [], "left": []}
     assert set(told["without"]["caught"]) >= WAYS
-    assert told["without"]["datagrams"] > 0
+    assert told["without"]["datagrams"]
