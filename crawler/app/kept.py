@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,15 +72,16 @@ async def kept_export(url: str, name: str, since: str, run: int | None) -> Kept:
         return Kept(resource.id, plan.stretches, plan.cursor, definition)
 
 
-async def exported(url: str, kept: Kept) -> AsyncIterator[Sequence[ItemRecord]]:
-    """Its items, in order, some at a time: to step out of a loop for each would take longest."""
+async def exported(url: str, kept: Kept) -> AsyncIterator[ItemRecord]:
+    """Its items, in order."""
     async with open_kept(url) as store:
         for each in kept.stretches:
             after = each.after
             while batch := await store.items(
                 kept.resource_id, run=each.run, after=after, until=each.until, limit=_BATCH
             ):
-                yield batch
+                for item in batch:
+                    yield item
                 after = batch[-1].seq
 
 

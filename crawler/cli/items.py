@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from typing import Annotated, Any
 
 import typer
@@ -98,4 +97,4 @@ def _found(
     url = read_store(store)
     kept = asyncio.run(kept_export(url, name, since, run))
     with closing(drawn(exported(url, kept))) as found:
-        yield Found(chain.from_iterable(found), kept.cursor, kept.definition)
+        yield Found(found, kept.cursor, kept.definition)

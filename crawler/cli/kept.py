@@ -8,12 +8,19 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_AT_ONCE = 500  # to step into the loop takes longer than most values do
+
 
 def drawn(source: AsyncIterator[T]) -> Generator[T, None, None]:
-    """The same values, one at a time; what the source holds open is closed with the iterator."""
+    """The same values; what the source holds open is closed with the iterator."""
 
-    async def following() -> T:
-        return await anext(source)
+    async def following() -> list[T]:
+        values = []
+        async for value in source:
+            values.append(value)
+            if len(values) == _AT_ONCE:
+                break
+        return values
 
     async def close() -> None:
         ended = getattr(source, "aclose", None)
@@ -22,11 +29,7 @@ def drawn(source: AsyncIterator[T]) -> Generator[T, None, None]:
 
     with asyncio.Runner() as runner:
         try:
-            while True:
-                try:
-                    value = runner.run(following())
-                except StopAsyncIteration:
-                    return
-                yield value
+            while values := runner.run(following()):
+                yield from values
         finally:
             runner.run(close())

@@ -98,27 +98,31 @@ def _options(
 
 
 @cache
-def build() -> Callable[..., Any]:
-    """The command with all its subcommands."""
+def build(only: str | None = None) -> Callable[..., Any]:
+    """The command with all its subcommands, or with the ``only`` one that is asked for: to work
+    out what options each of them has takes longer than most of them run."""
     commands = typer.Typer(
         name="crawler",
         help=HELP,
         epilog=exits.TABLE,
         callback=_options,
-        no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     for name, command in _COMMANDS.items():
-        commands.command(name)(command)
+        if only is None or name == only:
+            commands.command(name)(command)
     return typer.main.get_command(commands)
 
 
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; a failure of ours is one line on stderr."""
+    first = arguments[0] if arguments else ""
     try:
-        code = build()(args=list(arguments), prog_name="crawler", standalone_mode=False)
+        code = build(first if first in _COMMANDS else None)(
+            args=list(arguments), prog_name="crawler", standalone_mode=False
+        )
     except typer.TyperException as error:
         words = next((f"{word} " for word in arguments if word in _COMMANDS), "")
         print(f"crawler: {error.format_message()} (see crawler {words}--help)", file=sys.stderr)

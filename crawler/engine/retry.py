@@ -39,6 +39,8 @@ def retry_after_s(value: str, date: str) -> float | None:
     the server, and ours may show anything.
     """
     text = value.strip()
+    if not text:
+        return None
     if text.isascii() and text.isdecimal() and len(text) < 12:
         return float(text)
     until, now = _unix(text), _unix(date)

@@ -18,7 +18,7 @@ from crawler.definition.selectors import (
 )
 from crawler.engine.extract.page import Located, storable
 from crawler.engine.extract.text import readable_text
-from crawler.engine.extract.values import as_text, convert, link_of
+from crawler.engine.extract.values import as_text, convert, links_of
 
 MAX_VALUES: Final = 10_000  # of one field with many = true
 # Of the texts of one item. Elements within elements have the same text again and again, so that a
@@ -108,7 +108,7 @@ class LinkField:
         """``value`` is the list of references within ``scope``, as the page spells them."""
         found, problem = evaluate(self.source, page, scope, {})
         may_follow = page.followed(found)
-        links = [link for entry in may_follow if (link := link_of(entry)) is not None]
+        links = links_of(may_follow)
         if self.from_source:
             links = [html.unescape(link) for link in links]
         if may_follow and not links:

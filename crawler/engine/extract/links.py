@@ -35,7 +35,6 @@ class Links:
 
     def __init__(self, page: Located) -> None:
         self._page = page
-        self._seen: dict[str, str | None] = {}  # reference -> URL, for those resolved already
         self._links: dict[str, Link] = {}
         self._others: dict[tuple[str, str, bytes | None], Link] = {}  # all but plain GETs
         self._refused = 0
@@ -47,12 +46,11 @@ class Links:
     ) -> str:
         """Add what references lead to, with the other parts of ``like``; the first URL of them
         ("": none) is returned. ``load``: characters that each of them carries and sends."""
-        seen, links, first = self._seen, self._links, ""
+        resolve, links, first = self._page.resolve, self._links, ""
         _, to, priority, carry, is_next, method, body = like
+        make = tuple.__new__  # a third of what `Link` itself takes
         for reference in dict.fromkeys(references):
-            url = seen.get(reference, "")
-            if url == "":  # not resolved yet
-                url = seen[reference] = self._page.resolve(reference)
+            url = resolve(reference)
             if url is None:
                 continue
             if len(url) > MAX_URL_CHARS or (len(links) >= MAX_LINKS and url not in links):
@@ -64,7 +62,7 @@ class Links:
             if method != "GET":
                 self._others.setdefault((method, url, body), like._replace(url=url))
             elif url not in links:
-                links[url] = Link(url, to, priority, carry, is_next)
+                links[url] = make(Link, (url, to, priority, carry, is_next, "GET", None))
             if only_first:
                 break
         return first

@@ -9,23 +9,25 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-import ada_url
 import turbohtml
 import turbohtml.detect  # which also registers the whatwg-* codecs that `Page.source` decodes with
 
 from crawler.engine.charset import declared_in_xml
 from crawler.engine.extract.directives import canonical_reference, is_marked, marks_links
+from crawler.engine.extract.references import (
+    folder_of,
+    is_steady,
+    join,
+    leads_to,
+    remembered,
+    root_of,
+)
 from crawler.engine.urls.legacy import with_query_in
 
 _MAX_JSONLD: Final = 1_000
 _MAX_DEPTH: Final = 32
 # Empty lists, the smallest values, take 56 bytes each.
 MAX_JSON_VALUES: Final = 2_000_000
-# References that mean the same wherever they are resolved but for the part that is put before.
-_ROOTED: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
-_RELATIVE: Final = re.compile(r"[A-Za-z0-9_][!-9;-\[\]-~]*")  # no colon: it has no scheme
-_ABSOLUTE: Final = re.compile(r"https?://[A-Za-z0-9.:-]+(?:[/?][!-\[\]-~]*)?")
-_ORIGIN: Final = re.compile(r"(https?://[^/?#]+)(/(?:[^?#]*/)?)")
 _FALLBACK: Final = "windows-1252"
 _SAYS_SO: Final = "meta[charset], meta[http-equiv][content*=charset]"
 _GUESSED_BY: Final = 1 << 14  # octets: guessing costs more than parsing
@@ -44,9 +46,8 @@ class Located:
         self.root = root
         self.left_alone = 0
         self.base = base if base.startswith(("http://", "https://")) else url
-        origin = _ORIGIN.match(self.base)
-        self._origin = origin[1] if origin else ""
-        self._folder = origin[0] if origin else ""
+        self._folder = folder_of(self.base)
+        self._root = root_of(self._folder)
 
     @property
     def source(self) -> bytes:
@@ -70,28 +71,17 @@ class Located:
     def resolve(self, reference: str) -> str | None:
         """The absolute URL without fragment that a reference leads to, not yet canonical; None
         for the page itself, for other schemes than http and https, and for what is no URL."""
-        reference = reference.strip(" \t\r\n\f")
-        target = reference.partition("#")[0]
-        if not target:
-            return None
-        if self._origin and "./" not in target:
-            if _ROOTED.fullmatch(target):
-                return self._origin + target
-            if _RELATIVE.fullmatch(target):
-                return self._folder + target
-        if _ABSOLUTE.fullmatch(target):
-            return target
-        url = self.join(reference)  # whole: blanks before the fragment are part of the URL
-        if url is None or not url.startswith(("http://", "https://")):
-            return None
-        return url.partition("#")[0]
+        if self._folder and is_steady(reference):
+            return remembered(self._root if reference[0] == "/" else self._folder, reference)
+        return leads_to(self.base, self._folder, self._spelled(reference))
 
     def join(self, reference: str) -> str | None:
         """The absolute URL of any scheme for a reference; None for what is no URL."""
-        try:
-            return ada_url.join_url(self.base, reference)
-        except ValueError:
-            return None
+        return join(self.base, self._spelled(reference))
+
+    def _spelled(self, reference: str) -> str:
+        """The reference as parsers of URLs understand it."""
+        return reference
 
 
 class Page(Located):
@@ -112,11 +102,10 @@ class Page(Located):
         super().__init__(url, self.document.base_url(url), self.document)
         self._looks_at_marks = obeys_nofollow and marks_links(self.document)
 
-    def join(self, reference: str) -> str | None:
-        """The absolute URL of any scheme for a reference; None for what is no URL."""
-        if not reference.isascii():
-            reference = with_query_in(self.document.encoding or "utf-8", reference)
-        return super().join(reference)
+    def _spelled(self, reference: str) -> str:
+        if reference.isascii():
+            return reference
+        return with_query_in(self.document.encoding or "utf-8", reference)
 
     @cached_property
     def source(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import turbohtml
@@ -46,6 +46,17 @@ def as_text(found: Any) -> str:
     if isinstance(found, turbohtml.Element):
         return readable_text(found)
     return "" if found is None else as_json(found)
+
+
+def links_of(found: Sequence[Any]) -> list[str]:
+    """The references that any of these hold."""
+    try:
+        references = [element.attr("href") for element in found]
+    except AttributeError:  # text is among them
+        references = [None]
+    if None in references:
+        references = [link_of(entry) for entry in found]
+    return [reference for reference in references if reference is not None]
 
 
 def link_of(found: Any) -> str | None:

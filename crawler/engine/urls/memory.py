@@ -13,6 +13,8 @@ T = TypeVar("T")
 _WAYS = 4  # places where a text may be; the one that came first makes room
 _PLACES = Struct(f"{_WAYS}Q")
 _SLOTS = 1 << 22
+_SHARE = 256  # for each so many slots one text is kept whole, for a quicker answer
+_SHORT = 256  # characters of such a text
 
 
 class Memory:
@@ -26,6 +28,8 @@ class Memory:
         """``slots``: a power of two. They take memory once they are used."""
         self.room = mmap.mmap(-1, 8 * slots, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.last = slots // _WAYS - 1
+        self.recent: dict[str, int] = {}  # texts that were found of late, and in which set
+        self.most_recent = slots // _SHARE
         self._views = 0
 
     def view(self) -> Seen:
@@ -37,17 +41,27 @@ class Memory:
 class Seen:
     """A set of texts that forgets, in the room of a `Memory`."""
 
-    __slots__ = ("_last", "_room", "_seed")
+    __slots__ = ("_last", "_most_recent", "_recent", "_room", "_seed")
 
     def __init__(self, memory: Memory, seed: int) -> None:
         self._room = memory.room
         self._last = memory.last
+        self._recent = memory.recent
+        self._most_recent = memory.most_recent
         self._seed = seed
 
     def __contains__(self, text: str) -> bool:
+        if self._recent.get(text) == self._seed:
+            return True
         mark = xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self._seed)
         held = _PLACES.unpack_from(self._room, (mark & self._last) * _PLACES.size)
-        return (mark >> 64 or 1) in held
+        if (mark >> 64 or 1) not in held:
+            return False
+        if len(text) <= _SHORT:
+            if len(self._recent) >= self._most_recent:
+                self._recent.clear()
+            self._recent[text] = self._seed
+        return True
 
     def add(self, text: str) -> None:
         """Remember a text."""

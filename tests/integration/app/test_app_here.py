@@ -240,7 +240,7 @@ async def test_an_export_goes_on_into_the_next_run(site: str, tmp_path: Path) ->
 
     async def urls(since: str) -> tuple[list[str], str]:
         kept = await kept_export(url, here.LOCAL, since, None)
-        return [each.url async for batch in exported(url, kept) for each in batch], kept.cursor
+        return [each.url async for each in exported(url, kept)], kept.cursor
 
     await here.crawl_here(crawl_of(site, "/category/lamps"), tmp_path, hosts=host(site))
     first, cursor = await urls("")

@@ -16,13 +16,31 @@ from crawler.engine.urls import canonical
     [
         *("/q", "//c.example/q", "/./q", "/../q#f", "q", "./q", ".", "q/./r", "?q", "\\q", "q\nr"),
         *("../q", "../../q", "../../../q", "..", "../", "..//q", "../?q", "../q/../r", "../q:r"),
+        *(
+            "/q?r",
+            "http://c.example",
+            "https://c.example/q?r",
+            "//c.example/q",
+            "%2e%2e/q",
+            "\t?q",
+            "q#f",
+        ),
         *("../a b", "../" * 1000 + "q", "../%2e%2e/q", "../.q", "http:q", "https:q", "\u00fc"),
     ],
 )
 def test_a_reference_leads_where_the_standard_says(url: str, reference: str) -> None:
-    found = Page(b"", canonical(url)).resolve(reference)
-    assert found is not None
-    assert canonical(found) == canonical(reference, canonical(url))
+    page = canonical(url)
+    for base in (page, canonical("other?p", page), canonical("/", page), page):
+        found = Page(b"", base).resolve(reference)
+        assert found is not None
+        assert canonical(found) == canonical(reference, base)
+
+
+def test_the_query_alone_is_that_of_the_page_however_it_is_written() -> None:
+    for path in ("x", "y?z"):
+        for reference in ("?q", " ?q", "http:?q", "HTTP:?q", "\t?q"):
+            found = Page(b"", f"http://a.example/{path}").resolve(reference)
+            assert found == f"http://a.example/{path[0]}?q"
 
 
 def test_blanks_before_a_fragment_are_part_of_the_url() -> None:
