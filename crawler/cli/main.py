@@ -121,7 +121,7 @@ def run_command(arguments: Sequence[str]) -> int:
     first = arguments[0] if arguments else ""
     try:
         code = build(first if first in _COMMANDS else None)(
-            args=list(arguments), prog_name="crawler", standalone_mode=False
+            args=list(arguments) or ["--help"], prog_name="crawler", standalone_mode=False
         )
     except typer.TyperException as error:
         words = next((f"{word} " for word in arguments if word in _COMMANDS), "")
