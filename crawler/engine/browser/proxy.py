@@ -173,7 +173,7 @@ class BrowserProxy:
     ) -> None:
         method, _, rest = head.first.decode("latin-1").partition(" ")
         target = rest.rpartition(" ")[0]
-        if target == OWN_URL:
+        if target.startswith(OWN_URL):  # also for the icon that the browser wants of every site
             writer.write(own_answer(200, ""))
             return
         if holder.spent:

@@ -102,6 +102,12 @@ async def test_nobody_without_a_pass_is_served() -> None:
         assert status(await asked(proxy, f"GET {OWN_URL}", holder=holder)) == 200
 
 
+async def test_its_own_name_is_looked_up_by_nobody() -> None:
+    async with proxying() as (proxy, holder):
+        answer = await asked(proxy, f"GET {OWN_URL}favicon.ico", holder=holder)
+    assert status(answer) == 200
+
+
 @pytest.mark.parametrize(
     "host",
     [
