@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.chaos.verdict import Judgement
 from tests.acceptance.nemesis.trial import try_out
 
-LENGTH_S = 60.0
+LENGTH_S = 30.0
 
 
 @pytest.mark.timeout(600)

@@ -24,7 +24,7 @@ from tests.acceptance.meter import Hit
 from tests.acceptance.truth import show
 from tests.ports import free_port
 
-PAGES = 12  # of each host
+PAGES = 8  # of each host
 DELAY_S = 0.4
 LIMIT: Mapping[str, Any] = {"events": 2, "per": 1.6, "burst": 2}
 IN_A_ROW = 5
@@ -141,7 +141,7 @@ async def test_a_host_is_never_asked_more_than_is_allowed(
     await _refused(site)
     cluster.workers["1"].kill_group()
     if workers > 1:
-        await _asked(site, 45)
+        await _asked(site, 30)
     cluster.start_worker("1")
     await _over(cluster)
     by_host = site.hits()

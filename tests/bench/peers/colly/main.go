@@ -28,6 +28,8 @@ func main() {
 	out := bufio.NewWriter(file)
 	encoder := json.NewEncoder(out)
 	var lock sync.Mutex
+	var seen sync.Map
+	seen.Store(os.Args[1], true)
 
 	collector := colly.NewCollector(colly.Async(true))
 	collector.IgnoreRobotsTxt = false
@@ -51,7 +53,11 @@ func main() {
 	})
 	collector.OnHTML("a.more", func(link *colly.HTMLElement) {
 		url, _, _ := strings.Cut(link.Attr("href"), "#") // colly takes it for another page
-		_ = link.Request.Visit(url)                      // an error says that it was visited
+		url = link.Request.AbsoluteURL(url)
+		// Its own check is not atomic, and lets pages through twice.
+		if _, known := seen.LoadOrStore(url, true); !known {
+			_ = link.Request.Visit(url) // an error says that it may not be visited
+		}
 	})
 	if err := collector.Visit(os.Args[1]); err != nil {
 		log.Fatal(err)
