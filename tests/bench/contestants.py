@@ -27,12 +27,14 @@ _FIELDS = {
 class Contestant:
     """``command`` makes the command line that crawls the site from a fresh directory and leaves
     the items in ``items.jsonl`` there. ``ended``: what it logs when it is done, where it does not
-    end by itself; ``export`` then makes the command that writes the items."""
+    end by itself; ``export`` then makes the command that writes the items. ``repeats``: it is known
+    to fetch some pages twice."""
 
     name: str
     command: Callable[[Site, Path], Sequence[str]]
     ended: str = ""
     export: Callable[[Path], Sequence[str]] | None = None
+    repeats: bool = False
 
 
 def definition(start_urls: Sequence[str], hosts: Sequence[str]) -> str:
@@ -101,28 +103,35 @@ def scripted(name: str, python: Path, script: str) -> Contestant:
     return Contestant(name, command)
 
 
-def colly(home: Path) -> Contestant | None:
-    """Built with the Go that is on PATH; None without one."""
+def colly(home: Path) -> list[Contestant]:
+    """Built with the Go that is on PATH; none without one. Colly looks whether a URL was visited
+    and notes that it was in two steps, between which another of its threads may do the same."""
     go = shutil.which("go")
     if go is None:
-        return None
+        return []
     binary = home / "colly"
     build = [go, "build", "-mod=mod", f"-modfile={home / 'go.mod'}", "-o", str(binary), "."]
     shutil.copy(PEERS / "colly" / "go.mod", home / "go.mod")
     subprocess.run(build, cwd=PEERS / "colly", check=True)
 
-    def command(site: Site, home: Path) -> list[str]:
-        return [str(binary), site.urls[0], str(home / "items.jsonl"), *site.addresses]
+    def command(*options: str) -> Callable[[Site, Path], Sequence[str]]:
+        def made(site: Site, home: Path) -> list[str]:
+            items = str(home / "items.jsonl")
+            return [str(binary), *options, site.urls[0], items, *site.addresses]
 
-    return Contestant("colly", command)
+        return made
+
+    return [
+        Contestant("colly", command(), repeats=True),
+        Contestant("colly, own seen-set", command("-own")),
+    ]
 
 
 def peers(python: Path, home: Path) -> list[Contestant]:
     """All others. ``python``: of the virtual environment that has them."""
-    found = [
+    return [
         scripted("scrapy", python, "scrapy_default.py"),
         scripted("scrapy, own seen-set", python, "scrapy_seen.py"),
         scripted("crawlee parsel", python, "crawlee_parsel.py"),
+        *colly(home),
     ]
-    built = colly(home)
-    return found if built is None else [*found, built]

@@ -15,8 +15,8 @@ import turbohtml.detect  # which also registers the whatwg-* codecs that `Page.s
 from crawler.engine.charset import declared_in_xml
 from crawler.engine.extract.directives import canonical_reference, is_marked, marks_links
 from crawler.engine.extract.references import (
+    MAX_REMEMBERED,
     folder_of,
-    is_steady,
     join,
     leads_to,
     remembered,
@@ -71,8 +71,10 @@ class Located:
     def resolve(self, reference: str) -> str | None:
         """The absolute URL without fragment that a reference leads to, not yet canonical; None
         for the page itself, for other schemes than http and https, and for what is no URL."""
-        if self._folder and is_steady(reference):
-            return remembered(self._root if reference[0] == "/" else self._folder, reference)
+        if len(reference) <= MAX_REMEMBERED:
+            folder = self._root if reference[:1] == "/" else self._folder
+            if (url := remembered(folder, reference)) != "":
+                return url
         return leads_to(self.base, self._folder, self._spelled(reference))
 
     def join(self, reference: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Final
 import ada_url
 
 _REMEMBERED: Final = 1 << 15  # of all crawls of the process; about 10 MB
-_LONGEST: Final = 256  # characters of a reference that is remembered
+MAX_REMEMBERED: Final = 256  # characters of a reference that is remembered
 # What a reference begins with that means the same on all pages of a folder: others may mean the
 # page itself, with another query or fragment.
 _STEADY: Final = frozenset(string.ascii_letters + string.digits + "/._-~%")
@@ -33,22 +33,20 @@ def root_of(folder: str) -> str:
     return folder[: folder.index("/", 8) + 1] if folder else ""
 
 
-def is_steady(reference: str) -> bool:
-    """Whether a reference means the same on all pages of a folder, in whatever encoding they are,
-    and is worth remembering."""
+@lru_cache(maxsize=_REMEMBERED)
+def remembered(folder: str, reference: str) -> str | None:
+    """`leads_to` from any page of the folder; of what begins with a slash, from any page of the
+    site, of which ``folder`` is then the root. "" where it depends on the page."""
+    return leads_to(folder, folder, reference) if folder and _is_steady(reference) else ""
+
+
+def _is_steady(reference: str) -> bool:
+    """Whether it means the same on all pages of a folder, in whatever encoding they are."""
     return (
         reference[:1] in _STEADY
-        and len(reference) <= _LONGEST
         and (":" not in reference or reference.startswith(_HTTP))
         and reference.isascii()
     )
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def remembered(folder: str, reference: str) -> str | None:
-    """`leads_to` of a reference that `is_steady`, from any page of the folder; of one that begins
-    with a slash, from any page of the site, of which ``folder`` is then the root."""
-    return leads_to(folder, folder, reference)
 
 
 def leads_to(base: str, folder: str, reference: str) -> str | None:

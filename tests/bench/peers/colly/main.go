@@ -1,9 +1,10 @@
-// Colly: colly START_URL ITEMS.jsonl DOMAIN...
+// Colly: colly [-own] START_URL ITEMS.jsonl DOMAIN...; with -own it is asked about new URLs only.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"log"
 	"os"
 	"strings"
@@ -21,7 +22,9 @@ type item struct {
 }
 
 func main() {
-	file, err := os.Create(os.Args[2])
+	own := flag.Bool("own", false, "keep a set of the URLs that were seen")
+	flag.Parse()
+	file, err := os.Create(flag.Arg(1))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -29,7 +32,7 @@ func main() {
 	encoder := json.NewEncoder(out)
 	var lock sync.Mutex
 	var seen sync.Map
-	seen.Store(os.Args[1], true)
+	seen.Store(flag.Arg(0), true)
 
 	collector := colly.NewCollector(colly.Async(true))
 	collector.IgnoreRobotsTxt = false
@@ -54,12 +57,14 @@ func main() {
 	collector.OnHTML("a.more", func(link *colly.HTMLElement) {
 		url, _, _ := strings.Cut(link.Attr("href"), "#") // colly takes it for another page
 		url = link.Request.AbsoluteURL(url)
-		// Its own check is not atomic, and lets pages through twice.
-		if _, known := seen.LoadOrStore(url, true); !known {
-			_ = link.Request.Visit(url) // an error says that it may not be visited
+		if *own {
+			if _, known := seen.LoadOrStore(url, true); known {
+				return
+			}
 		}
+		_ = link.Request.Visit(url) // an error says that it was visited
 	})
-	if err := collector.Visit(os.Args[1]); err != nil {
+	if err := collector.Visit(flag.Arg(0)); err != nil {
 		log.Fatal(err)
 	}
 	collector.Wait()
