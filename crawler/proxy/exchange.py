@@ -22,7 +22,7 @@ from crawler.proxy.hosts import Hosts
 from crawler.proxy.marks import Sealing, mark
 from crawler.proxy.messages import Client, Request
 from crawler.proxy.notes import Note, Result
-from crawler.proxy.origin import Origin, Reply
+from crawler.proxy.origin import Origin, Reply, repeatable
 from crawler.proxy.peers import Peer, Peers
 from crawler.proxy.refusals import Refusal, unreachable
 from crawler.proxy.replies import Replies
@@ -32,7 +32,6 @@ log = structlog.get_logger(__name__)
 _FAILING = frozenset({500, 502, 503, 504})  # RFC 5861, 4
 _BUSY = frozenset({429, 503})
 _UNSENT = frozenset({"connection failed", "connect timeout"})
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 _CONDITIONS = frozenset({
     "if-none-match", "if-modified-since", "if-range", "range",
 })  # fmt: skip
@@ -109,7 +108,7 @@ class Exchange:
             unsent = failure.reason in _UNSENT or failure.reason == "peer does not know us"
             if client.started:
                 raise
-            if not unsent and (request.method not in _REPEATABLE or request.body is not None):
+            if not unsent and not repeatable(request):
                 raise unreachable(request.host, failure.reason) from failure
             return False
         return True

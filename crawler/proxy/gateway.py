@@ -78,10 +78,10 @@ class Gateway:
                 "http_request_denied",
             )
         note = Note(fwd=_why(request, stored))
-        if not _collapsible(request):
-            await self._ask(request, stored, client, note)
-        elif self._flights.under_way(request.url):
+        if self._flights.under_way(request.url) and "no-cache" not in wishes(request.fields):
             await self._follow(request, stored, client, note)
+        elif not _leads(request):
+            await self._ask(request, stored, client, note)
         else:
             with self._flights.lead(request.url) as landed:
                 await self._ask(request, stored, client, note, landed.set)
@@ -150,11 +150,10 @@ def _why(request: Request, stored: Stored | None) -> str:
     return "request" if "no-cache" in wishes(request.fields) else "stale"
 
 
-def _collapsible(request: Request) -> bool:
-    """Whether the answer to somebody else's request could be that to this one."""
-    asked = wishes(request.fields)
+def _leads(request: Request) -> bool:
+    """Whether the answer to this request could be that to others, too."""
     alone = "authorization" in request.fields or "range" in request.fields
-    return request.method == "GET" and not alone and "no-cache" not in asked
+    return request.method == "GET" and not alone and "no-store" not in wishes(request.fields)
 
 
 def _unconditional(fields: Fields) -> Fields:

@@ -22,6 +22,7 @@ from crawler.proxy.hops import PEER, TARGET, end_to_end
 from crawler.proxy.messages import Request
 from crawler.proxy.peers import Peer
 
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_ANSWER_BYTES = 1 << 30
 _CONNECT_S = 20.0
 _PEER_CONNECT_S = 2.0
@@ -58,6 +59,13 @@ class Origin:
             keepalive_timeout=_KEEPALIVE_S,
         )
         self._outwards = await self._open(outwards)
+        once_only = aiohttp.TCPConnector(
+            limit=0,
+            socket_factory=self._guard.open_socket,
+            ttl_dns_cache=_DNS_TTL_S,
+            force_close=True,
+        )
+        self._unsafe = await self._open(once_only)
         self._inwards = await self._open(
             aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S)
         )
@@ -78,7 +86,8 @@ class Origin:
     @asynccontextmanager
     async def ask(self, request: Request, fields: Fields) -> AsyncGenerator[Reply, None]:
         """The answer of the origin, while the block lasts. Raises `FetchFailed`."""
-        async with _sent(self._outwards, request, request.url, fields, _CONNECT_S) as reply:
+        session = self._outwards if repeatable(request) else self._unsafe
+        async with _sent(session, request, request.url, fields, _CONNECT_S) as reply:
             yield reply
 
     @asynccontextmanager
@@ -93,6 +102,12 @@ class Origin:
             self._inwards, request, url, marked, _PEER_CONNECT_S, tls=self._tls
         ) as reply:
             yield reply
+
+
+def repeatable(request: Request) -> bool:
+    """Whether it may be sent again where a connection that was kept turns out to be closed. Others
+    get a fresh connection (RFC 9112, 9.3.1)."""
+    return request.method in _REPEATABLE and request.body is None
 
 
 @asynccontextmanager
@@ -116,7 +131,7 @@ async def _sent(
             skip_auto_headers=_OWN_HEADERS,
             allow_redirects=False,
             timeout=timeout,
-            middlewares=(once(),),
+            middlewares=() if repeatable(request) else (once(),),
             ssl=tls or True,
         ) as answer:
             pairs = tuple(
