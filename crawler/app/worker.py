@@ -7,12 +7,14 @@ import shlex
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
 
 import structlog
 
 from crawler.app.alone import follow_files, hold_store, read_definitions
+from crawler.app.neighbours import announced, follow_neighbours, worker_proxy
 from crawler.app.node import (
     describe_node,
     open_access,
@@ -92,6 +94,13 @@ async def run_worker(config: WorkerConfig) -> None:
         node = describe_node(
             config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
         )
+        keyring = Keyring(config.secret, clock)
+        proxy = None
+        if config.proxy is not None:
+            opening = worker_proxy(config, access, rates, keyring, clock)
+            proxy = await stack.enter_async_context(opening)
+            metadata = {**node.metadata, **announced(config, proxy)}
+            node = replace(node, metadata=metadata)
         watch_store(health, store)
         watch_children(health, supervisor)
         post = await stack.enter_async_context(
@@ -104,10 +113,15 @@ async def run_worker(config: WorkerConfig) -> None:
         )
         courier = Courier(store.outbox(node.id), post, clock)
         follow: Callable[[], Coroutine[Any, Any, NoReturn]]
+        meet: Callable[[], Coroutine[Any, Any, NoReturn]] | None = None
         if config.cluster:
             etcd = open_etcd(stack, config, clock)
             watch_etcd(health, etcd)
-            follow = partial(follow_cluster, config, etcd, store.id, supervisor, node, clock)
+            follow = partial(
+                follow_cluster, config, etcd, store.id, supervisor, node, keyring, clock
+            )
+            if proxy is not None and proxy.meets:
+                meet = partial(follow_neighbours, etcd, keyring, proxy, clock)
         else:
             stack.enter_context(hold_store(config.store))
             kept = f"NAME --store {shlex.quote(config.store)}"
@@ -124,6 +138,10 @@ async def run_worker(config: WorkerConfig) -> None:
                 start_loop(group, "children", supervisor.run_children())
                 start_loop(group, "crawls", follow())
                 start_loop(group, "delivery", courier.run())
+                if proxy is not None:
+                    start_loop(group, "proxy", proxy.run())
+                if meet is not None:
+                    start_loop(group, "neighbours", meet())
                 if config.cluster:
                     start_loop(group, "wellness", wellness.run())
 
@@ -136,10 +154,10 @@ async def follow_cluster(
     store_id: str,
     supervisor: Supervisor,
     node: Node,
+    keyring: Keyring,
     clock: Clock,
 ) -> NoReturn:
     """Crawl what the cluster assigns to this worker, in one session after the other."""
-    keyring = Keyring(config.secret, clock)
     catalog = Catalog(etcd, clock, config.election_prefix, seal=keyring.seal, scope=scope_of(node))
     keyring.tell(catalog.reseal)
 

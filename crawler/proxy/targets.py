@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from crawler.errors import InvalidInput
 from crawler.proxy.refusals import Refusal
 
 _PORTS = {"http": 80, "https": 443}
@@ -15,7 +14,6 @@ _HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)"
 _PORT = r"(?::(?P<port>[0-9]{1,5}))?"
 _ABSOLUTE = re.compile(rf"(?P<scheme>https?)://{_HOST}{_PORT}(?P<rest>[/?][!-~]*)?", re.IGNORECASE)
 _AUTHORITY = re.compile(rf"{_HOST}{_PORT}")
-_ALLOWED = re.compile(r"(?P<host>[A-Za-z0-9.*_-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5}|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +75,10 @@ class Opening:
     port: int | None
 
 
-def parse_opening(text: str) -> Opening:
-    """``HOST:PORT``, where ``*`` stands for anything: ``*:443``, ``*.example.org:*``. Raises
-    `InvalidInput`."""
-    found = _ALLOWED.fullmatch(text)
-    if found is None or (found["port"] != "*" and not 1 <= int(found["port"]) <= 65535):
-        raise InvalidInput(
-            f"expected HOST:PORT such as *:443 or *.example.org:*, got {text!r}",
-            field="proxy_connect",
-        )
-    port = None if found["port"] == "*" else int(found["port"])
-    return Opening(found["host"].lower().strip("[]"), port)
+def read_opening(text: str) -> Opening:
+    """``HOST:PORT`` as settings have it, where ``*`` stands for anything: ``*.example.org:*``."""
+    host, _, port = text.rpartition(":")
+    return Opening(host.lower().strip("[]"), None if port == "*" else int(port))
 
 
 def check_tunnel(openings: Sequence[Opening], host: str, port: int) -> None:
