@@ -51,6 +51,12 @@ class Wire:
             return None
         if not isinstance(event, h11.Request):
             return None
+        if sum(len(name) + len(value) for name, value in event.headers) > MAX_HEAD_BYTES:
+            raise Refusal(  # h11 looks at what is not whole yet
+                431,
+                f"the head of a request may have {MAX_HEAD_BYTES >> 10} KiB here",
+                "http_request_error",
+            )
         self._left = MAX_BODY_BYTES
         self._head_only = event.method == b"HEAD"
         if not _has_body(event):
