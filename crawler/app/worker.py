@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import structlog
 
 from crawler.app.alone import follow_files, hold_store, read_definitions
-from crawler.app.neighbours import announced, follow_neighbours, worker_proxy
+from crawler.app.neighbours import announced, follow_neighbours, space_of, worker_proxy
 from crawler.app.node import (
     describe_node,
     open_access,
@@ -177,6 +177,13 @@ async def follow_cluster(
     await in_sessions(etcd, config.ttl_s, clock, catalog, store_id, follow)
 
 
+def _cache(config: WorkerConfig) -> Mapping[str, Any] | None:
+    if config.proxy is None:
+        return None
+    space = space_of(config)
+    return {"directory": str(space.directory), "max_bytes": space.max_bytes}
+
+
 def _hello(config: WorkerConfig) -> Mapping[str, Any]:
     """What a child is told by its supervisor: JSON values, through a channel nobody else reads."""
     return {
@@ -187,6 +194,7 @@ def _hello(config: WorkerConfig) -> Mapping[str, Any]:
         "proxy_pools": config.proxy_pools,
         "files": str(config.files),
         "browser": config.browser,
+        "cache": _cache(config),
         "traces": config.traces,
         "log_level": config.log_level,
         "log_format": config.log_format,
