@@ -18,6 +18,7 @@ from crawler.config import WorkerConfig
 from crawler.coordination.addresses import advertise_address, is_loopback
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd
+from crawler.coordination.records import Proxied
 from crawler.coordination.registry import HOST, PROXY, REGISTRY_PREFIX, host_identity, node_id
 from crawler.coordination.scope import Scope
 from crawler.coordination.signing import Keyring
@@ -83,6 +84,12 @@ def announced(config: WorkerConfig, proxy: Proxy) -> dict[str, str]:
         name, colon, port = config.advertise.rpartition(":")
         host = name if colon and port.isdigit() and not name.endswith(":") else config.advertise
     return {PROXY: advertise_address(host, proxy.port, podip=config.podip or "")}
+
+
+def proxied(proxy: Proxy) -> Proxied:
+    """What it did, as the cluster is told."""
+    counts = proxy.figures.results
+    return Proxied(counts["hit"], counts["miss"], counts["revalidated"], counts["stale"])
 
 
 async def follow_neighbours(etcd: Etcd, keyring: Keyring, proxy: Proxy, clock: Clock) -> NoReturn:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import structlog
 
 from crawler.app.alone import follow_files, hold_store, read_definitions
-from crawler.app.neighbours import announced, follow_neighbours, space_of, worker_proxy
+from crawler.app.neighbours import announced, follow_neighbours, proxied, space_of, worker_proxy
 from crawler.app.node import (
     describe_node,
     open_access,
@@ -40,6 +40,7 @@ from crawler.definition.secrets import read_secrets
 from crawler.delivery.courier import Courier
 from crawler.delivery.post import open_post
 from crawler.model import WORKER_SERVICE, Node
+from crawler.proxy.service import Proxy
 from crawler.rates import Rates
 from crawler.rpc import server as rpc_server
 from crawler.rpc.greeting import Greeter
@@ -70,13 +71,19 @@ async def run_worker(config: WorkerConfig) -> None:
         stop = await stack.enter_async_context(stop_signal())
         stack.enter_context(send_spans(config.traces, "crawler-worker", config.id))
         store = await open_node_store(stack, config, WORKER_SERVICE, clock, stop)
+        proxy: Proxy | None = None
         settings = SupervisorSettings(
             processes=config.processes, outage_policy=config.outage_policy
         )
         # Of no resources: the shortest of all questions to the database.
         wellness = Wellness(partial(store.progress, ()), clock)
         supervisor = Supervisor(
-            settings, CHILD_COMMAND, _hello(config), clock, trouble=lambda: wellness.trouble
+            settings,
+            CHILD_COMMAND,
+            _hello(config),
+            clock,
+            trouble=lambda: wellness.trouble,
+            proxied=lambda: None if proxy is None else proxied(proxy),
         )
         stack.enter_context(collected(*supervisor.figures))
         access, rates, pair = open_access(config, clock), Rates(clock), open_pair(config)
@@ -95,7 +102,6 @@ async def run_worker(config: WorkerConfig) -> None:
             config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
         )
         keyring = Keyring(config.secret, clock)
-        proxy = None
         if config.proxy is not None:
             opening = worker_proxy(config, access, rates, keyring, clock)
             proxy = await stack.enter_async_context(opening)

@@ -20,6 +20,13 @@ const REST = [
   { name: "Version", cell: ({ version, native }) => (native ? version : "Go original") },
 ];
 
+function proxied({ proxy }) {
+  if (!proxy) return "–";
+  const { hits, misses, revalidated, stale } = proxy;
+  const words = [["hit", hits], ["miss", misses], ["revalidated", revalidated], ["stale", stale]];
+  return words.filter(([, n], place) => n || place < 2).map(([word, n]) => `${count(n)} ${word}`).join(", ");
+}
+
 function standing(node) {
   if (node.trouble) return [h(Badge, { state: "error", words: "trouble" }), h("small", node.trouble)];
   if (node.unsigned) return [h(Badge, { state: "warning", words: "unsigned" }), h("small", "its record does not bear this cluster's signature: it is given nothing")];
@@ -47,6 +54,7 @@ export const Nodes = {
       ...STANDING,
       { name: "Resources", class: "number", cell: ({ resources }) => count(resources) },
       { name: "Pages in work", class: "number", cell: ({ active }) => count(active) },
+      { name: "Proxy", cell: proxied },
       ...REST,
       { name: "", class: "end", cell: (node) => h(Act, { label: node.drained ? "Undo drain" : "Drain", run: () => drain(node), why: node.native ? "" : "It does not know how to be drained." }) },
     ];
