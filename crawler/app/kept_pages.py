@@ -42,7 +42,7 @@ class KeptPages:
         if pieces is None:
             return None
         body = b"".join([piece async for piece in pieces])
-        headers = joined(stored.fields.pairs)
+        headers = joined([(name, _text(value)) for name, value in stored.fields.pairs])
         return Answer(stored.status, headers, body, stored.asked_at, stored.came_at)
 
     async def keep(self, url: str, sent: CIMultiDict[str], answer: Answer) -> None:
@@ -80,8 +80,17 @@ def open_kept(settings: Mapping[str, Any], clock: Clock) -> KeptPages:
 
 
 def _asked(sent: CIMultiDict[str]) -> Fields:
-    return Fields(tuple(sent.items())).without(_CONDITIONS)
+    return _fields(sent).without(_CONDITIONS)
 
 
-def _fields(headers: CIMultiDictProxy[str]) -> Fields:
-    return Fields(tuple(headers.items()))
+def _fields(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> Fields:
+    """A byte a character, as the proxy has them; aiohttp has read them as UTF-8."""
+    pairs = (
+        (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
+        for name, value in headers.items()
+    )
+    return Fields(tuple(pairs))
+
+
+def _text(value: str) -> str:
+    return value.encode("latin-1").decode("utf-8", "surrogateescape")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _YOUNG_S = 600.0  # a body that nobody knows yet may be on its way into the index
+_THREADS = 4
 _SPILL_BYTES = 1 << 18  # held in memory before the disk gets it
 
 
@@ -45,6 +47,8 @@ class Shelf:
 
     def __init__(self, space: Space, clock: Clock) -> None:
         self._clock = clock
+        # Its own: who waits for a disk or a name in the common ones would hold up everything else.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="cache")
         self._max_body_bytes = min(space.max_body_bytes, space.max_bytes // 4)
         try:
             self._bodies = Bodies(space.directory / "bodies")
@@ -63,6 +67,7 @@ class Shelf:
 
     def close(self) -> None:
         """Idempotent."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._index.close()
 
     async def find(self, url: str, request: Fields) -> Stored | None:
@@ -82,16 +87,21 @@ class Shelf:
             return pieces
 
         try:
-            found = await asyncio.to_thread(look)
+            found = await self._apart(look)
         except (Spoilt, OSError, sqlite3.Error) as error:
             log.warning("body of the cache lost", url=stored.url, error=str(error))
             await self._try("lose", lambda: self._index.lose(stored.body), None)
             return None
-        return _pieces(found)
+        return self._pieces(found)
+
+    async def _pieces(self, found: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+        while (piece := await self._apart(lambda: next(found, b""))) != b"":
+            yield piece
 
     def spool(self) -> Spool:
         """Takes a body that is to be kept, beside its way to somebody else."""
-        return Spool(lambda: self._bodies.write(self._max_body_bytes), self._max_body_bytes)
+        most = self._max_body_bytes
+        return Spool(lambda: self._bodies.write(most), most, self._apart)
 
     async def put(self, stored: Stored, body: Body | None = None) -> bool:
         """Keep it; False where that failed. ``body`` None: it is kept already."""
@@ -116,9 +126,17 @@ class Shelf:
         """How many answers are kept, and the bytes that they take."""
         return await self._try("size", self._index.size, (0, 0))
 
+    async def _apart(self, work: Callable[[], T]) -> T:
+        """Do it on a thread. Raises `OSError` after `close`."""
+        try:
+            doing = self._threads.submit(work)
+        except RuntimeError as error:
+            raise OSError("the cache is closed") from error
+        return await asyncio.wrap_future(doing)
+
     async def _try(self, what: str, work: Callable[[], T], otherwise: T) -> T:
         try:
-            return await asyncio.to_thread(work)
+            return await self._apart(work)
         except (OSError, sqlite3.OperationalError, sqlite3.ProgrammingError) as error:
             log.warning("cache did without its disk", step=what, error=str(error))
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
@@ -127,16 +145,23 @@ class Shelf:
 
     async def _begin_anew(self, error: Exception) -> None:
         try:
-            await asyncio.to_thread(self._index.begin_anew, error)
+            await self._apart(lambda: self._index.begin_anew(error))
         except (OSError, sqlite3.Error) as worse:
             log.error("cache without an index", error=str(worse))
+
+
+class Apart(Protocol):
+    """Does something on a thread."""
+
+    async def __call__(self, work: Callable[[], T], /) -> T: ...
 
 
 class Spool:
     """One body. Small ones touch the disk once they are whole."""
 
-    def __init__(self, begin: Callable[[], Writer], max_bytes: int) -> None:
+    def __init__(self, begin: Callable[[], Writer], max_bytes: int, apart: Apart) -> None:
         self._begin = begin
+        self._apart = apart
         self._left = max_bytes
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -163,7 +188,7 @@ class Spool:
         self._failed, self._held = True, []
         writer, self._writer = self._writer, None
         if writer is not None:
-            await asyncio.to_thread(writer.discard)
+            await self._apart(writer.discard)
 
     async def _spill(self, *, end: bool) -> Body | None:
         held, self._held, self._held_bytes = self._held, [], 0
@@ -176,7 +201,7 @@ class Spool:
             return self._writer.finish() if end else None
 
         try:
-            body = await asyncio.to_thread(spill)
+            body = await self._apart(spill)
         except (OSError, TooLarge) as error:
             log.warning("body not kept", error=str(error))
             await self.discard()
@@ -184,8 +209,3 @@ class Spool:
         if end:
             self._writer = None
         return body
-
-
-async def _pieces(found: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    while (piece := await asyncio.to_thread(next, found, b"")) != b"":
-        yield piece

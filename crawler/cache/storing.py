@@ -28,9 +28,17 @@ def why_not(method: str, request: Fields, status: int, answer: Fields, came_at: 
             "authorization" in request and not any(each in said for each in _DESPITE_AUTHORIZATION),
             "authorization",
         ),
+        (_personal(request, status, answer, came_at) and "public" not in said, "cookies"),
     )
     broken = next((reason for holds, reason in rules if holds), "")
     return broken or _why_useless(status, answer, came_at)
+
+
+def _personal(request: Fields, status: int, answer: Fields, came_at: float) -> bool:
+    """Whether it may be of one client alone, and the origin has not said that it may be kept. RFC
+    9111 (7.3) lets cookies pass; what is meant for all is then said by a lifetime."""
+    cookies = "cookie" in request or "set-cookie" in answer
+    return cookies and not lifetime(status, answer, came_at).explicit
 
 
 def _why_useless(status: int, answer: Fields, came_at: float) -> str:

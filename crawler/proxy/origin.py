@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,6 +27,7 @@ _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_ANSWER_BYTES = 1 << 30
 _CONNECT_S = 20.0
 _PEER_CONNECT_S = 2.0
+_PROBE_S = 2.0
 _SILENT_S = 60.0  # without a byte
 _DNS_TTL_S = 60
 _KEEPALIVE_S = 30.0
@@ -94,14 +96,33 @@ class Origin:
     async def ask_peer(
         self, peer: Peer, request: Request, fields: Fields, mark: str
     ) -> AsyncGenerator[Reply, None]:
-        """The answer of another worker's proxy, which asks the origin at most."""
+        """The answer of another worker's proxy, which asks the origin at most. One that is paused
+        or cut off fails within seconds, however long an origin may take."""
         scheme = "http" if self._tls is None else "https"
         marked = fields.plus((TARGET, request.url), (PEER, mark))
         url = f"{scheme}://{peer.address}/"
-        async with _sent(
-            self._inwards, request, url, marked, _PEER_CONNECT_S, tls=self._tls
-        ) as reply:
-            yield reply
+        with translated():
+            async with asyncio.timeout(None) as limit:
+                watching = asyncio.create_task(self._watch(url, limit), name="proxy: watch a peer")
+                try:
+                    async with _sent(
+                        self._inwards, request, url, marked, _PEER_CONNECT_S, tls=self._tls
+                    ) as reply:
+                        yield reply
+                finally:
+                    watching.cancel()
+
+    async def _watch(self, url: str, limit: asyncio.Timeout) -> None:
+        """Ask the peer for a sign of life now and then, and end the wait where there is none."""
+        while True:
+            await asyncio.sleep(_PROBE_S)
+            patience = aiohttp.ClientTimeout(total=_PROBE_S)
+            try:
+                async with self._inwards.get(url, timeout=patience, ssl=self._tls or True):
+                    pass  # whatever it says
+            except (aiohttp.ClientError, OSError, TimeoutError):
+                limit.reschedule(asyncio.get_running_loop().time())
+                return
 
 
 def repeatable(request: Request) -> bool:

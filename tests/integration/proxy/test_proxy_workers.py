@@ -103,6 +103,8 @@ async def test_a_page_is_fetched_once_for_the_cluster_whoever_dies(
             assert {answer.status for answer in answers} == {200}
             assert {fleet.hits[url.removeprefix(origin)] for url in urls} == {1}
 
+            fleet.cluster.workers["2"].pause()
+            assert (await fleet.get("1", urls[2])).status == 200  # though its owner takes it, mute
             fleet.cluster.workers["2"].kill_group()
             began = time.monotonic()
             answer = await fleet.get("1", urls[0])
