@@ -57,14 +57,13 @@ class KeptPages:
         try:
             await spool.feed(answer.body)
             body = await spool.finish()
+            if body is not None:
+                asked = asked_for(request, fields)
+                times = answer.asked_at, answer.came_at
+                stored = Stored(url, answer.status, fields, asked, *times, body.hash, body.size)
+                await self._shelf.put(stored, body)
         finally:
             await spool.discard()
-        if body is None:
-            return
-        asked = asked_for(request, fields)
-        times = answer.asked_at, answer.came_at
-        stored = Stored(url, answer.status, fields, asked, *times, body.hash, body.size)
-        await self._shelf.put(stored, body)
 
     async def _confirm(self, url: str, request: Fields, fields: Fields, answer: Answer) -> None:
         stored = await self._shelf.find(url, request)

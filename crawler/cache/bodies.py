@@ -2,6 +2,8 @@
 
 A body is written to a file of another name, forced to disk and then renamed, so that a file with a
 hash for a name is whole, whenever its writer died. What the disk spoils shows when it is read.
+Files come and go by their names within the transaction of the index that says so: its lock keeps
+one process from removing what another is just adding.
 """
 
 from __future__ import annotations
@@ -33,11 +35,13 @@ class Spoilt(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """``hash`` in hex; ``size`` of the content, ``disk_bytes`` of the file."""
+    """``hash`` in hex; ``size`` of the content, ``disk_bytes`` of the file, which is on disk under
+    the name of ``staged``."""
 
     hash: str
     size: int
     disk_bytes: int
+    staged: Path
 
 
 class Bodies:
@@ -74,6 +78,13 @@ class Bodies:
         reading = _reading(file)
         next(reading)  # so that the file is closed with it, read or not
         return reading
+
+    def place(self, body: Body) -> None:
+        """Give it its name. Raises `OSError`."""
+        path = _path(self._directory, body.hash)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        os.replace(body.staged, path)  # also over one that is there: that may be spoilt
+        _force(path.parent)
 
     def drop(self, name: str) -> None:
         """It is not wanted any more. Idempotent."""
@@ -116,21 +127,16 @@ class Writer:
         self._file.write(self._packer.compress(chunk))
 
     def finish(self) -> Body:
-        """It is whole, and on disk when this returns. Raises `OSError`."""
+        """It is whole, and on disk when this returns, to be placed. Raises `OSError`."""
         self._file.write(self._packer.flush())
         self._file.flush()
         os.fsync(self._file.fileno())
         disk_bytes = self._file.tell()
         self._file.close()
-        name = self._hash.hexdigest()
-        path = _path(self._directory, name)
-        path.parent.mkdir(exist_ok=True, mode=0o700)
-        os.replace(self._name, path)  # also over one that is there: that may be spoilt
-        _force(path.parent)
-        return Body(name, self._size, disk_bytes)
+        return Body(self._hash.hexdigest(), self._size, disk_bytes, self._name)
 
     def discard(self) -> None:
-        """It is not wanted. Idempotent, and without effect after `finish`."""
+        """It is not wanted. Idempotent, and without effect once it is placed."""
         self._file.close()
         self._name.unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ from threading import Lock
 import structlog
 
 from crawler.cache.answers import Stored
-from crawler.cache.bodies import Body
+from crawler.cache.bodies import Bodies, Body
 from crawler.cache.fields import Fields
 
 log = structlog.get_logger(__name__)
@@ -58,10 +58,11 @@ CREATE TRIGGER body_out AFTER DELETE ON bodies BEGIN
 
 class Index:
     """Rows of answers and bodies, and how many bytes they are on disk. Thread-safe; its calls wait
-    for the disk. Raises `sqlite3.Error`."""
+    for the disk. Raises `sqlite3.Error` and `OSError`."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, path: Path, max_bytes: int, bodies: Bodies) -> None:
         self._path = path
+        self._bodies = bodies
         self._max_bytes = max_bytes
         self._lock = Lock()
         try:
@@ -134,9 +135,9 @@ class Index:
             ).fetchall()
         return [_stored(*row) for row in rows]
 
-    def put(self, stored: Stored, now: float, body: Body | None = None) -> Sequence[str]:
-        """Keep it, in the place of the same variant; the hashes of bodies that nobody needs any
-        more. ``body`` None: it is kept already, and where it has gone meanwhile, so is this."""
+    def put(self, stored: Stored, now: float, body: Body | None = None) -> None:
+        """Keep it, in the place of the same variant. ``body`` None: it is kept already, and where
+        it has gone meanwhile, so is this."""
         fields, asked = json.dumps(stored.fields.pairs), json.dumps(stored.asked.pairs)
         size = _ROW_BYTES + len(stored.url) + len(fields) + len(asked)
         with self._writing() as sql:
@@ -144,7 +145,9 @@ class Index:
                 "SELECT bytes FROM bodies WHERE hash = ?", (stored.body,)
             ).fetchone()
             if body is None and known is None:
-                return ()
+                return
+            if body is not None:
+                self._bodies.place(body)
             disk_bytes = known[0] if body is None else body.disk_bytes
             sql.execute(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -167,7 +170,7 @@ class Index:
                 evicted = sql.execute(f"{_TOO_MANY} ORDER BY used_at LIMIT ?)", (_AT_ONCE,))
                 if not evicted.rowcount:
                     break
-            return _gone(sql)
+            self._remove(sql)
 
     def touch(self, stored: Stored, now: float) -> None:
         """It was used; written down once a minute at most."""
@@ -177,17 +180,22 @@ class Index:
                 (now, stored.url, stored.variant, now - _TOUCH_AFTER_S),
             )
 
-    def drop(self, urls: Sequence[str]) -> Sequence[str]:
-        """Forget all answers of these URLs; the hashes of bodies that nobody needs any more."""
+    def drop(self, urls: Sequence[str]) -> None:
+        """Forget all answers of these URLs."""
         with self._writing() as sql:
             sql.executemany("DELETE FROM answers WHERE url = ?", [(url,) for url in urls])
-            return _gone(sql)
+            self._remove(sql)
 
     def lose(self, name: str) -> None:
         """Forget all answers with this body, which is spoilt."""
         with self._writing() as sql:
             sql.execute("DELETE FROM answers WHERE hash = ?", (name,))
-            _gone(sql)
+            self._remove(sql)
+
+    def _remove(self, sql: sqlite3.Connection) -> None:
+        """The files of bodies that lost their last answer in this transaction."""
+        for (name,) in sql.execute("DELETE FROM gone RETURNING hash").fetchall():
+            self._bodies.drop(name)
 
     def hashes(self) -> frozenset[str]:
         """Of all bodies that are needed."""
@@ -214,11 +222,6 @@ def _statements(script: str) -> Iterator[str]:
 def _total(sql: sqlite3.Connection) -> int:
     (total,) = sql.execute("SELECT bytes FROM total").fetchone()
     return int(total)
-
-
-def _gone(sql: sqlite3.Connection) -> list[str]:
-    """The bodies that lost their last answer in this transaction."""
-    return [row[0] for row in sql.execute("DELETE FROM gone RETURNING hash").fetchall()]
 
 
 def _stored(

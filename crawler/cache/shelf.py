@@ -52,7 +52,7 @@ class Shelf:
         self._max_body_bytes = min(space.max_body_bytes, space.max_bytes // 4)
         try:
             self._bodies = Bodies(space.directory / "bodies")
-            self._index = Index(space.directory / "index.db", space.max_bytes)
+            self._index = Index(space.directory / "index.db", space.max_bytes, self._bodies)
         except (OSError, sqlite3.Error) as error:
             raise Misconfigured(f"proxy_data: {space.directory}: {error}") from error
 
@@ -107,8 +107,7 @@ class Shelf:
         """Keep it; False where that failed. ``body`` None: it is kept already."""
 
         def put() -> bool:
-            for name in self._index.put(stored, self._clock.wall(), body):
-                self._bodies.drop(name)
+            self._index.put(stored, self._clock.wall(), body)
             return True
 
         return await self._try("put", put, False)
@@ -116,11 +115,7 @@ class Shelf:
     async def drop(self, urls: Sequence[str]) -> None:
         """Forget the answers of these URLs."""
 
-        def drop() -> None:
-            for name in self._index.drop(urls):
-                self._bodies.drop(name)
-
-        await self._try("drop", drop, None)
+        await self._try("drop", lambda: self._index.drop(urls), None)
 
     async def size(self) -> tuple[int, int]:
         """How many answers are kept, and the bytes that they take."""
@@ -180,11 +175,11 @@ class Spool:
             await self._spill(end=False)
 
     async def finish(self) -> Body | None:
-        """It is whole, and on disk now; None: it is not kept."""
+        """It is whole, and on disk now, to be put; None: it is not kept."""
         return None if self._failed else await self._spill(end=True)
 
     async def discard(self) -> None:
-        """It is not wanted. Idempotent, and without effect after `finish`."""
+        """It is not wanted. Idempotent, and without effect once it is kept."""
         self._failed, self._held = True, []
         writer, self._writer = self._writer, None
         if writer is not None:
@@ -206,6 +201,4 @@ class Spool:
             log.warning("body not kept", error=str(error))
             await self.discard()
             return None
-        if end:
-            self._writer = None
         return body

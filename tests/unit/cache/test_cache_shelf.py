@@ -73,6 +73,23 @@ async def test_equal_bodies_are_kept_once(shelf: Shelf, tmp_path: Path) -> None:
     assert await shelf.size() == (0, 0)
 
 
+async def test_equal_bodies_may_come_and_go_at_once(shelf: Shelf) -> None:
+    async def come_and_go() -> None:
+        for _ in range(15):
+            await keep(shelf, "http://a/", b"page")
+            await shelf.drop(["http://a/"])
+
+    async def stay() -> None:
+        for number in range(15):
+            url = f"http://b/{number}"
+            await keep(shelf, url, b"page")
+            assert await content_of(shelf, url) == b"page"
+            await shelf.drop([url])
+
+    await asyncio.gather(come_and_go(), stay())
+    assert await shelf.size() == (0, 0)
+
+
 async def test_a_freshened_answer_keeps_its_body(shelf: Shelf) -> None:
     stored = await keep(shelf, "http://a/", b"page")
     before = await shelf.size()
