@@ -42,14 +42,14 @@ class Space:
 
 
 class Shelf:
-    """Answers by URL. Several processes may use the same directory. Raises `Misconfigured` where
-    that is none to write to."""
+    """Answers by URL, with bodies of ``max_body_bytes`` at most. Several processes may use the same
+    directory. Raises `Misconfigured` where that is none to write to."""
 
     def __init__(self, space: Space, clock: Clock) -> None:
         self._clock = clock
         # Its own: who waits for a disk or a name in the common ones would hold up everything else.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="cache")
-        self._max_body_bytes = min(space.max_body_bytes, space.max_bytes // 4)
+        self.max_body_bytes = min(space.max_body_bytes, space.max_bytes // 4)
         try:
             self._bodies = Bodies(space.directory / "bodies")
             self._index = Index(space.directory / "index.db", space.max_bytes, self._bodies)
@@ -100,7 +100,7 @@ class Shelf:
 
     def spool(self) -> Spool:
         """Takes a body that is to be kept, beside its way to somebody else."""
-        most = self._max_body_bytes
+        most = self.max_body_bytes
         return Spool(lambda: self._bodies.write(most), most, self._apart)
 
     async def put(self, stored: Stored, body: Body | None = None) -> bool:

@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 _FAILING = frozenset({500, 502, 503, 504})  # RFC 5861, 4
 _BUSY = frozenset({429, 503})
+_UNKNOWN = "peer does not know us"
 _UNSENT = frozenset({"connection failed", "connect timeout"})
 _CONDITIONS = frozenset({
     "if-none-match", "if-modified-since", "if-range", "range",
@@ -93,7 +94,7 @@ class Exchange:
         try:
             async with self._ways.origin.ask_peer(peer, request, fields, proof) as reply:
                 if reply.status == 407:  # of a peer's proxy; origins have 401
-                    raise FetchFailed("peer does not know us", retry=False)
+                    raise FetchFailed(_UNKNOWN, retry=False)
                 note.result, note.fwd_status = Result.PEER, reply.status
                 head = passed_by(reply.fields, self._name)
                 await client.start(reply.status, note.added(head, self._name))
@@ -105,10 +106,10 @@ class Exchange:
         except FetchFailed as failure:
             self._ways.peers.failed(peer)
             log.info("peer avoided", peer=peer.id, reason=failure.reason)
-            unsent = failure.reason in _UNSENT or failure.reason == "peer does not know us"
             if client.started:
                 raise
-            if not unsent and not repeatable(request):
+            unknown = failure.reason == _UNKNOWN and request.body is None  # which can be read once
+            if not (unknown or failure.reason in _UNSENT or repeatable(request)):
                 raise unreachable(request.host, failure.reason) from failure
             return False
         return True
@@ -207,6 +208,9 @@ class Exchange:
             request.method if request.body is None else ""
         )  # a body says what is asked for, too
         reason = why_not(method, request.fields, reply.status, fields, times[1])
+        length = fields.get("content-length")  # of others the end shows it
+        if length.isdecimal() and int(length[:18]) > self._shelf.max_body_bytes:
+            reason = "too large"
         note.stored = not reason
         if reason:
             known()
@@ -248,7 +252,7 @@ class Exchange:
             await self._shelf.drop((request.url,))
             return
         now = self._clock.wall()
-        await self._shelf.put(freshened(stored, head, now, now))
+        await self._shelf.put(freshened(stored, _dated(head, now), now, now))
 
 
 def _dated(fields: Fields, came_at: float) -> Fields:

@@ -115,6 +115,7 @@ async def test_requests_in_a_row_are_answered_in_their_order(proxy: Proxy) -> No
         "0x7f.1",
     ],
 )
+@pytest.mark.threat(11)
 async def test_nothing_but_the_public_web_is_reached(strict: Proxy, host: str) -> None:
     plain = await ask(strict.port, f"http://{host}/latest/meta-data/")
     assert plain.status == 403
@@ -177,6 +178,7 @@ async def test_a_way_that_leads_back_is_cut(proxy: Proxy) -> None:
     assert looped.status == 508
 
 
+@pytest.mark.threat(11)
 async def test_strangers_are_asked_who_they_are(tmp_path: Path) -> None:
     async def handle(request: web.Request) -> web.Response:
         return web.Response(text=str("Proxy-Authorization" in request.headers))
