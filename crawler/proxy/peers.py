@@ -43,11 +43,6 @@ class Peers:
         """These are registered now, besides this one."""
         self._others = {peer.id: peer for peer in others if peer.id != self._own_id}
 
-    @property
-    def others(self) -> int:
-        """How many there are."""
-        return len(self._others)
-
     def owner(self, url: str) -> Peer | None:
         """Whom to ask for this URL; None: the origin, because it is ours, or because its owner did
         not answer a moment ago."""
