@@ -44,7 +44,8 @@ MAY_IMPORT["cli"] = ("app", "client", "local", "ops", "edge")
 
 # A library behind one wall only, so that it can be replaced there.
 WALLS = {
-    "sqlite3": {"store", "local"},  # the demo reads the database independently of the store
+    # the demo reads the database independently of the store; the cache has an index of its own
+    "sqlite3": {"store", "local", "cache"},
     "psycopg": {"store"},
     "turbohtml": {"engine", "definition"},
     "playwright": {"engine"},

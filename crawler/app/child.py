@@ -45,6 +45,11 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
         files=Path(settings["files"]),
     )
     browser, memory = Browser(engine), Memory()
+    cache = None
+    if settings["cache"] is not None:
+        from crawler.app.kept_pages import open_kept  # only who uses it pays for it
+
+        cache = open_kept(settings["cache"], clock)
 
     async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:
         definition = from_json(order.definition)
@@ -81,6 +86,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
             spider=spider,
             memory=memory,
             browser=browser,
+            cache=cache,
         ).run()
 
     try:

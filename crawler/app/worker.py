@@ -7,12 +7,14 @@ import shlex
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
 
 import structlog
 
 from crawler.app.alone import follow_files, hold_store, read_definitions
+from crawler.app.neighbours import announced, follow_neighbours, proxied, space_of, worker_proxy
 from crawler.app.node import (
     describe_node,
     open_access,
@@ -38,6 +40,7 @@ from crawler.definition.secrets import read_secrets
 from crawler.delivery.courier import Courier
 from crawler.delivery.post import open_post
 from crawler.model import WORKER_SERVICE, Node
+from crawler.proxy.service import Proxy
 from crawler.rates import Rates
 from crawler.rpc import server as rpc_server
 from crawler.rpc.greeting import Greeter
@@ -68,13 +71,19 @@ async def run_worker(config: WorkerConfig) -> None:
         stop = await stack.enter_async_context(stop_signal())
         stack.enter_context(send_spans(config.traces, "crawler-worker", config.id))
         store = await open_node_store(stack, config, WORKER_SERVICE, clock, stop)
+        proxy: Proxy | None = None
         settings = SupervisorSettings(
             processes=config.processes, outage_policy=config.outage_policy
         )
         # Of no resources: the shortest of all questions to the database.
         wellness = Wellness(partial(store.progress, ()), clock)
         supervisor = Supervisor(
-            settings, CHILD_COMMAND, _hello(config), clock, trouble=lambda: wellness.trouble
+            settings,
+            CHILD_COMMAND,
+            _hello(config),
+            clock,
+            trouble=lambda: wellness.trouble,
+            proxied=lambda: None if proxy is None else proxied(proxy),
         )
         stack.enter_context(collected(*supervisor.figures))
         access, rates, pair = open_access(config, clock), Rates(clock), open_pair(config)
@@ -92,6 +101,12 @@ async def run_worker(config: WorkerConfig) -> None:
         node = describe_node(
             config, WORKER_SERVICE, Listen(config.grpc.host, rpc.port), http, clock
         )
+        keyring = Keyring(config.secret, clock)
+        if config.proxy is not None:
+            opening = worker_proxy(config, access, rates, keyring, clock)
+            proxy = await stack.enter_async_context(opening)
+            metadata = {**node.metadata, **announced(config, proxy)}
+            node = replace(node, metadata=metadata)
         watch_store(health, store)
         watch_children(health, supervisor)
         post = await stack.enter_async_context(
@@ -104,10 +119,15 @@ async def run_worker(config: WorkerConfig) -> None:
         )
         courier = Courier(store.outbox(node.id), post, clock)
         follow: Callable[[], Coroutine[Any, Any, NoReturn]]
+        meet: Callable[[], Coroutine[Any, Any, NoReturn]] | None = None
         if config.cluster:
             etcd = open_etcd(stack, config, clock)
             watch_etcd(health, etcd)
-            follow = partial(follow_cluster, config, etcd, store.id, supervisor, node, clock)
+            follow = partial(
+                follow_cluster, config, etcd, store.id, supervisor, node, keyring, clock
+            )
+            if proxy is not None and proxy.meets:
+                meet = partial(follow_neighbours, etcd, keyring, proxy, clock)
         else:
             stack.enter_context(hold_store(config.store))
             kept = f"NAME --store {shlex.quote(config.store)}"
@@ -124,6 +144,10 @@ async def run_worker(config: WorkerConfig) -> None:
                 start_loop(group, "children", supervisor.run_children())
                 start_loop(group, "crawls", follow())
                 start_loop(group, "delivery", courier.run())
+                if proxy is not None:
+                    start_loop(group, "proxy", proxy.run())
+                if meet is not None:
+                    start_loop(group, "neighbours", meet())
                 if config.cluster:
                     start_loop(group, "wellness", wellness.run())
 
@@ -136,10 +160,10 @@ async def follow_cluster(
     store_id: str,
     supervisor: Supervisor,
     node: Node,
+    keyring: Keyring,
     clock: Clock,
 ) -> NoReturn:
     """Crawl what the cluster assigns to this worker, in one session after the other."""
-    keyring = Keyring(config.secret, clock)
     catalog = Catalog(etcd, clock, config.election_prefix, seal=keyring.seal, scope=scope_of(node))
     keyring.tell(catalog.reseal)
 
@@ -159,6 +183,13 @@ async def follow_cluster(
     await in_sessions(etcd, config.ttl_s, clock, catalog, store_id, follow)
 
 
+def _cache(config: WorkerConfig) -> Mapping[str, Any] | None:
+    if config.proxy is None:
+        return None
+    space = space_of(config)
+    return {"directory": str(space.directory), "max_bytes": space.max_bytes}
+
+
 def _hello(config: WorkerConfig) -> Mapping[str, Any]:
     """What a child is told by its supervisor: JSON values, through a channel nobody else reads."""
     return {
@@ -169,6 +200,7 @@ def _hello(config: WorkerConfig) -> Mapping[str, Any]:
         "proxy_pools": config.proxy_pools,
         "files": str(config.files),
         "browser": config.browser,
+        "cache": _cache(config),
         "traces": config.traces,
         "log_level": config.log_level,
         "log_format": config.log_format,

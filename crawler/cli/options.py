@@ -150,3 +150,27 @@ OutagePolicy = Annotated[
     str | None,
     typer.Option("--outage-policy", metavar="continue|stop", help="crawls while etcd is away"),
 ]
+Proxy = Annotated[
+    str | None,
+    typer.Option(
+        "--proxy", metavar="[HOST]:PORT", help="serve as a caching HTTP proxy there  [default: off]"
+    ),
+]
+ProxyConnect = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy-connect",
+        metavar="HOST:PORT,…",
+        help="tunnels that it may open, * for anything  [default: *:443]",
+    ),
+]
+ProxyData = Annotated[
+    str | None,
+    typer.Option(
+        "--proxy-data", metavar="DIR", help="where it keeps pages  [default: one per user]"
+    ),
+]
+ProxySpace = Annotated[
+    str | None,
+    typer.Option("--proxy-space", metavar="MIB", help="of disk for them  [default: 1024]"),
+]

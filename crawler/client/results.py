@@ -138,6 +138,17 @@ class ResourceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyStatus:
+    """Requests that a worker's caching proxy answered since it was started: from what it keeps, by
+    the origin, from what it keeps after the origin confirmed it, and from what is stale."""
+
+    hits: int
+    misses: int
+    revalidated: int
+    stale: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """A live process; ``native`` is False for one of the Go original, ``unsigned`` is True for one
     that is given nothing, because it does not have the cluster's secret; ``trouble`` says what
@@ -155,6 +166,7 @@ class NodeStatus:
     version: str
     unsigned: bool = False
     trouble: str = ""
+    proxy: ProxyStatus | None = None  # None: it has none, or its masters are older
 
 
 @dataclass(frozen=True, slots=True)

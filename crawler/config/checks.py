@@ -120,6 +120,15 @@ def advertise(text: str) -> str | None:
     return text or None
 
 
+def openings(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Tunnels that may be opened: ``HOST:PORT``, where ``*`` stands for anything."""
+    for text in texts:
+        found = re.fullmatch(r"(?:[A-Za-z0-9.*_-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5}|\*)", text)
+        if found is None or (found[1] != "*" and not 1 <= int(found[1]) <= 65535):
+            raise ValueError(f"expected HOST:PORT such as *:443 or *.example.org:*, got {text!r}")
+    return texts
+
+
 def ip(text: str) -> str | None:
     """An IP address."""
     return str(ipaddress.ip_address(text)) if text else None

@@ -104,9 +104,19 @@ class WorkerConfig(NodeConfig):
     files: Path  # the directory of what spiders keep as files
     browser: str | None  # the program that shows pages; None: the one that is installed
     outage_policy: Literal["continue", "stop"]  # what crawls do while etcd is away: continue, stop
+    proxy: Listen | None  # where the caching proxy listens; None: there is none
+    proxy_connect: tuple[str, ...]  # tunnels that it may open, as HOST:PORT with * for anything
+    proxy_data: Path  # the directory of what proxies keep
+    proxy_space: int  # MiB that this worker's may take there
 
     def __post_init__(self) -> None:
         NodeConfig.__post_init__(self)  # super() has no meaning in a class remade for its slots
+        if self.proxy is not None and not self.proxy.loopback and self.tokens is None:
+            raise Misconfigured(
+                f"proxy: {self.proxy} can be reached from beyond this machine, and a proxy for "
+                "everybody is what attackers look for: add --tokens FILE (`crawler token NAME` "
+                "makes one), or listen on :PORT (loopback only)"
+            )
         if self.cluster and self.definitions:
             raise Misconfigured(
                 "definitions are for --cluster=false; a cluster gets them by `crawler apply FILE`"
@@ -120,6 +130,10 @@ class WorkerConfig(NodeConfig):
                 "--cluster=false keeps its crawls in a file that no other worker uses: give it "
                 "--store sqlite:///PATH, or run a cluster on PostgreSQL"
             )
+
+    def _listening(self) -> tuple[Listen, ...]:
+        own = NodeConfig._listening(self)
+        return own if self.proxy is None else (*own, self.proxy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,8 +146,8 @@ def _merge(
     values["ttl_s"] = values.pop("ttl")
     if values.get("tokens") and values.get("tls_cert"):
         # Whoever gets as far as a port is asked who it is, and nobody can listen in.
-        for name in ("http", "grpc"):
-            listen = values[name]
+        for name in ("http", "grpc", "proxy"):
+            listen = values.get(name)
             if isinstance(listen, Listen) and listen.implicit:
                 values[name] = replace(listen, host=_EVERYWHERE)
     return values

@@ -77,6 +77,10 @@ ROLES: dict[str, dict[str, Setting]] = {
         "files": Setting(str, checks.directory),
         "browser": Setting(str, checks.program),
         "outage_policy": Setting(str, checks.one_of("continue", "stop")),
+        "proxy": Setting(str, checks.optional_listen),
+        "proxy_connect": Setting(tuple, checks.openings),
+        "proxy_data": Setting(str, checks.directory),
+        "proxy_space": Setting(int, checks.between(16, 16_777_216)),
     },
     "up": {
         **{name: SHARED[name] for name in ("etcd", "store", "ttl", "tokens", *LOGS)},
@@ -140,4 +144,6 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
         node |= {"definitions": (), "sinks": None, "browser": None, "outage_policy": "continue"}
         node |= {"files": str(data_home(environ) / "files")}
         node |= {"secrets": {}, "proxy_pools": {}}
+        node |= {"proxy": None, "proxy_connect": ("*:443",), "proxy_space": 1024}
+        node |= {"proxy_data": str(data_home(environ) / "proxy")}
     return node

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 import structlog
@@ -66,13 +66,25 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Proxied:
+    """Requests that a worker's proxy answered since it was started, by what they came to: from what
+    it keeps, by its origin, from what it keeps after its origin confirmed it, and stale."""
+
+    hits: int = 0
+    misses: int = 0
+    revalidated: int = 0
+    stale: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """How busy a worker is: pages being fetched, resources it has; and what keeps it from its work
-    ("": nothing does)."""
+    ("": nothing does). ``proxy`` None: it has none."""
 
     active: int
     resources: int
     trouble: str = ""
+    proxy: Proxied | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +147,7 @@ def encode_decision(decision: Decision) -> bytes:
 
 def encode_load(load: Load) -> bytes:
     record = {"active": load.active, "resources": load.resources, "trouble": load.trouble}
-    return _dump(record)
+    return _dump(record if load.proxy is None else {**record, "proxy": asdict(load.proxy)})
 
 
 def encode_cluster(cluster: Cluster) -> bytes:
@@ -232,7 +244,12 @@ def _decision(_: KeyValue, record: Mapping[str, Any]) -> Decision:
 def _load(_: KeyValue, record: Mapping[str, Any]) -> Load:
     # Workers before this one's version say nothing of trouble.
     trouble = _text(record, "trouble") if "trouble" in record else ""
-    return Load(_number(record, "active"), _number(record, "resources"), trouble)
+    proxy = _proxied(record["proxy"]) if "proxy" in record else None
+    return Load(_number(record, "active"), _number(record, "resources"), trouble, proxy)
+
+
+def _proxied(record: Mapping[str, Any]) -> Proxied:
+    return Proxied(**{field.name: _number(record, field.name) for field in fields(Proxied)})
 
 
 decode_resource = _decoder("resource", _resource)

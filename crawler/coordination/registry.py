@@ -59,6 +59,7 @@ REGISTRY_PREFIX = "/micro/registry/"
 VERSION = "crawler"
 HOST = "host"
 HTTP = "http"
+PROXY = "proxy"  # where the caching proxy of a worker is reached, by other workers, too
 MARK = "mark"  # by which other masters know the calls that a master sends on
 
 _MICRO_METADATA = {

@@ -58,6 +58,18 @@ class Seal:
         """Whether it is signed with the first secret, whatever else it is signed with."""
         return self.secret is None or _bears(node, self.secret)
 
+    def stamp(self, message: str) -> str:
+        """A mark of this message, by which holders of the secret know it; "" without a secret. No
+        record of a node reads like a message that begins with a letter."""
+        return "" if self.secret is None else _mac(self.secret, message)
+
+    def stamped(self, message: str, mark: str) -> bool:
+        """Whether a holder of one of the secrets marked this message."""
+        given = mark.encode("utf-8", "replace")
+        return any(
+            hmac.compare_digest(given, _mac(secret, message).encode()) for secret in self._all
+        )
+
     def knows(self, secret: str) -> bool:
         """Whether that is one of the secrets; compared in constant time."""
         given = secret.encode("utf-8", "replace")
@@ -80,7 +92,10 @@ def _mark(secret: bytes, node: Node, lease: int) -> str:
     for key, value in sorted(node.metadata.items()):
         if key != SIGNATURE:
             parts += [key, value]
-    message = "".join(f"{len(part)}:{part}," for part in parts)
+    return _mac(secret, "".join(f"{len(part)}:{part}," for part in parts))
+
+
+def _mac(secret: bytes, message: str) -> str:
     return hmac.new(secret, message.encode(), hashlib.sha256).hexdigest()
 
 

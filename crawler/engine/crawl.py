@@ -21,6 +21,7 @@ from crawler.engine.commits import Commits
 from crawler.engine.dispatch import Dispatcher
 from crawler.engine.extract import Extractor, Link
 from crawler.engine.fetch import MAX_HOPS, Fetch, HttpFetch, Robots
+from crawler.engine.fetch.kept import PageCache
 from crawler.engine.files import keeper
 from crawler.engine.frontier import Frontier, Turns
 from crawler.engine.links import LinkFilter
@@ -91,7 +92,8 @@ class Crawl:
     ``parsing`` is told the fingerprint of a page before it is parsed, and None after. ``report``
     is called about once a second. ``open_fetch`` and ``extractor`` stand in for HTTP and for the
     definition's rules, a ``spider`` for these and for the start URLs. A ``browser`` shows the pages
-    of rules that want one. ``memory`` is what the crawls of a process share.
+    of rules that want one. ``memory`` is what the crawls of a process share. ``cache``: where pages
+    are kept for others, too; None: nowhere.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Crawl:
         spider: Spider | None = None,
         memory: Memory | None = None,
         browser: Browser | None = None,
+        cache: PageCache | None = None,
     ) -> None:
         self._definition = definition
         self._frontier = frontier
@@ -127,6 +130,7 @@ class Crawl:
         self._spider = spider
         self._memory = memory
         self._browser = browser
+        self._cache = cache
         self._seeds = seeds(definition, None if spider is None else spider.starts)
 
     def _open_http(self) -> HttpFetch:
@@ -138,6 +142,7 @@ class Crawl:
             self._clock,
             secrets=self._settings.secrets,
             pools=self._settings.proxy_pools,
+            cache=self._cache,
         )
 
     async def run(self) -> str:

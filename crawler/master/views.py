@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterator
 from crawler.coordination.catalog import Entry, View, state_of, units_of
 from crawler.coordination.election import Leader
 from crawler.coordination.entry import state_of_unit
+from crawler.coordination.records import Proxied
 from crawler.coordination.signing import Seal
 from crawler.definition import masked
 from crawler.model import Node
-from crawler.rpc.pb.control_pb2 import NodeView, PartView, ResourceView
+from crawler.rpc.pb.control_pb2 import NodeView, PartView, ProxyView, ResourceView
 
 
 def show_resource(entry: Entry, live: Collection[str], *, definition: bool) -> ResourceView:
@@ -90,7 +91,17 @@ def show_nodes(
             version=node.metadata.get("crawler", ""),
             unsigned=not seal.genuine(node),
             trouble=load.trouble if load is not None else "",
+            proxy=_proxy(load.proxy) if load is not None and load.proxy is not None else None,
         )
+
+
+def _proxy(proxied: Proxied) -> ProxyView:
+    return ProxyView(
+        hits=proxied.hits,
+        misses=proxied.misses,
+        revalidated=proxied.revalidated,
+        stale=proxied.stale,
+    )
 
 
 def _by_id(nodes: Collection[Node]) -> list[Node]:

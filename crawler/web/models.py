@@ -421,6 +421,16 @@ class Happening(Given):
     address: str
 
 
+class ProxyFigures(Given):
+    """Requests that a worker's caching proxy answered since it was started: from what it keeps, by
+    the origin, from what it keeps after the origin confirmed it, and from what is stale."""
+
+    hits: int
+    misses: int
+    revalidated: int
+    stale: int
+
+
 class Node(Given):
     """A live process. ``native`` is false for one of the Go original; ``uptime_s`` counts since
     it registered. ``unsigned``: its record is not signed by this cluster, which has a secret, and
@@ -438,6 +448,7 @@ class Node(Given):
     version: str
     unsigned: bool
     trouble: str
+    proxy: ProxyFigures | None = Field(description="null: it has no caching proxy")
 
 
 class NodeList(Given):

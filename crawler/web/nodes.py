@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from crawler.errors import InvalidInput
 from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
-from crawler.web.models import Drain, Node, NodeList, NodeQuery, Nothing
+from crawler.web.models import Drain, Node, NodeList, NodeQuery, Nothing, ProxyFigures
 from crawler.web.route import CHANGES, LOOKS, Answer, AnyRoute, Asked, Route
 
 PATH = "/crawler/node"
@@ -67,4 +67,11 @@ def _node(view: control.NodeView) -> Node:
         version=view.version,
         unsigned=view.unsigned,
         trouble=view.trouble,
+        proxy=_proxy(view.proxy) if view.HasField("proxy") else None,
+    )
+
+
+def _proxy(view: control.ProxyView) -> ProxyFigures:
+    return ProxyFigures(
+        hits=view.hits, misses=view.misses, revalidated=view.revalidated, stale=view.stale
     )

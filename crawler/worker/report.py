@@ -133,7 +133,7 @@ async def report_load(
     measure: Callable[[], Load], writer: Writer, clock: Clock, chance: random.Random
 ) -> NoReturn:
     """Write the load when it changed, at most once a second, until cancelled; more seldom where
-    nothing but the pages in flight did."""
+    nothing but the pages in flight or what the proxy did changed."""
     written: Load | None = None
     written_at = 0.0
     failures = 0
@@ -152,6 +152,6 @@ async def report_load(
 
 
 def _is_news(load: Load, written: Load | None, age_s: float) -> bool:
-    if written is None or replace(load, active=written.active) != written:
+    if written is None or replace(load, active=written.active, proxy=written.proxy) != written:
         return True
-    return load.active != written.active and age_s >= ACTIVE_EVERY_S
+    return load != written and age_s >= ACTIVE_EVERY_S

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from crawler.clock import Backoff, Clock
 from crawler.coordination.catalog import Cluster, Entry, Load, Status, all_units
+from crawler.coordination.records import Proxied
 from crawler.errors import Unavailable
 from crawler.model import LiveRecord, Node, Resource, State
 from crawler.tasks import start_loop
@@ -79,7 +80,7 @@ class Agreement(Protocol):
 class Supervisor:
     """One per worker process. ``hello`` goes to each child as it stands; what is no JSON raises
     TypeError here, not at the first child. ``trouble`` tells what keeps the worker from its work
-    ("": nothing)."""
+    ("": nothing), ``proxied`` what its proxy did."""
 
     def __init__(
         self,
@@ -90,9 +91,11 @@ class Supervisor:
         chance: random.Random | None = None,
         *,
         trouble: Callable[[], str] = str,
+        proxied: Callable[[], Proxied | None] = lambda: None,
     ) -> None:
         json.dumps(hello)
         self._trouble = trouble
+        self._proxied = proxied
         self._settings = settings
         self._clock = clock
         self._chance = chance or random.Random()
@@ -118,7 +121,7 @@ class Supervisor:
     def load(self) -> Load:
         """How busy this worker is."""
         active = sum(seat.active for seat in self._seats)
-        return Load(active, len(self._jobs), self._trouble())
+        return Load(active, len(self._jobs), self._trouble(), self._proxied())
 
     @property
     def figures(self) -> tuple[Collector, ...]:

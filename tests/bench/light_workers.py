@@ -23,6 +23,7 @@ from crawler.app.node import describe_node, open_etcd
 from crawler.app.worker import follow_cluster
 from crawler.clock import Clock, SystemClock
 from crawler.config import WorkerConfig, worker_config
+from crawler.coordination.signing import Keyring
 from crawler.model import WORKER_SERVICE
 from crawler.store import open_store
 from crawler.tasks import start_loop
@@ -61,7 +62,8 @@ def start_worker(
     supervisor = Supervisor(SupervisorSettings(processes=1, beat_s=BEAT_S), CHILD, {}, clock)
     node = describe_node(config, WORKER_SERVICE, config.grpc, config.http, clock)
     start_loop(group, f"{node.id}: children", supervisor.run_children())
-    following = follow_cluster(config, etcd, store_id, supervisor, node, clock)
+    keyring = Keyring(config.secret, clock)
+    following = follow_cluster(config, etcd, store_id, supervisor, node, keyring, clock)
     start_loop(group, f"{node.id}: crawls", following)
 
 

@@ -13,16 +13,13 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-import socket
 from base64 import b64encode
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
-
-from crawler.address import AddressRefused, Guard
+from crawler.address import Guard
 from crawler.engine.browser.heads import (
     Head,
     NotForwarded,
@@ -31,8 +28,8 @@ from crawler.engine.browser.heads import (
     parse_head,
     split_target,
 )
-
-log = structlog.get_logger(__name__)
+from crawler.engine.dialing import dial
+from crawler.errors import FetchFailed
 
 OWN_URL = "http://proxy.invalid/"  # answered by the proxy itself (RFC 2606: nobody's name)
 _MAX_HEAD_BYTES = 1 << 16
@@ -40,6 +37,7 @@ _CHUNK_BYTES = 1 << 16
 _HEAD_S = 10.0
 _CONNECT_S = 20.0
 _IDLE_S = 30.0  # without a byte in either direction
+_STATUSES = {"address refused": 403, "connect timeout": 504}  # of what is not connected to
 _MOST_CONNECTIONS = 64  # of one pass; Chromium opens 32 to a proxy at most
 
 
@@ -212,37 +210,10 @@ class BrowserProxy:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to one of the addresses of the host that the guard allows."""
         try:
-            async with asyncio.timeout(_CONNECT_S):
-                return await self._dial(host, port)
-        except TimeoutError as error:
-            raise NotForwarded(504, "connect timeout") from error
-
-    async def _dial(
-        self, host: str, port: int
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise NotForwarded(502, "name not resolved") from error
-        refusal = NotForwarded(502, "connection failed")
-        for info in found:
-            try:
-                opened = self._guard.open_socket(info)
-            except AddressRefused as refused:
-                log.info("browser kept from an address", host=host, reason=str(refused))
-                refusal = NotForwarded(403, "address refused")
-                continue
-            try:
-                opened.setblocking(False)
-                await loop.sock_connect(opened, info[4])
-                return await asyncio.open_connection(sock=opened)
-            except OSError:
-                opened.close()
-            except BaseException:
-                opened.close()
-                raise
-        raise refusal
+            return await dial(self._guard, host, port, _CONNECT_S)
+        except FetchFailed as failure:
+            status = _STATUSES.get(failure.reason, 502)
+            raise NotForwarded(status, failure.reason) from failure
 
 
 async def _relay(

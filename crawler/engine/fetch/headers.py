@@ -67,6 +67,16 @@ class Headers:
             headers["Content-Type"] = content_type_of(body)
         return headers
 
+    @property
+    def rotating(self) -> bool:
+        """Whether each request goes out under another user agent."""
+        return self._turns is not None and len(self._public) > 1
+
+    def tells_secrets(self, url: str) -> bool:
+        """Whether what goes there is for us alone: credentials, or headers that may name some."""
+        own = self._scope.trusts(url) and self._full != self._public
+        return own or bool(self._auth and self._authorization(url))
+
     def _agent(self, url: str) -> int:
         if url.endswith("/robots.txt"):
             return 0  # whose rules are obeyed

@@ -25,6 +25,7 @@ from crawler.engine.fetch.headers import (
     cookies_for,
     validator,
 )
+from crawler.engine.fetch.kept import Answer, PageCache
 from crawler.engine.fetch.page import REDIRECTS, Page
 from crawler.engine.fetch.resolver import Resolver
 from crawler.engine.fetch.routes import ATTEMPTS, Route, Routes, blame, open_session, suspect
@@ -79,6 +80,7 @@ class HttpFetch:
         *,
         secrets: Mapping[str, Secret] = MappingProxyType({}),
         pools: Mapping[str, ProxyPool] = MappingProxyType({}),
+        cache: PageCache | None = None,
     ) -> None:
         self._manners = manners
         self._guard = guard
@@ -87,6 +89,7 @@ class HttpFetch:
         self._headers = Headers(manners, scope, secrets)
         self._cookies = cookie_values(manners, scope, secrets)
         self._connect_s = manners.connect_timeout or None
+        self._cache = cache
         counts = manners.concurrent_requests_per_ip and self._routes is None
         self._resolver = Resolver() if counts else None
         self._stack = AsyncExitStack()
@@ -151,14 +154,32 @@ class HttpFetch:
         started = self._clock.elapsed()
         total = self._manners.download_timeout if timeout_s is None else timeout_s
         limit = self._manners.download_maxsize if max_bytes is None else max_bytes
+        cache = self._cache if method == "GET" and body is None and self._shares(url) else None
+        if cache is not None and unless is not None:
+            kept = await cache.fresh(url, self._headers.for_request(url))
+            if kept is not None:
+                decoded = _decoded(kept, limit, truncate=truncate)
+                latency_s = self._clock.elapsed() - started
+                return self._page(url, kept, decoded, len(kept.body), started, latency_s)
+        asked_at, parts = self._clock.wall(), list[bytes]()
         with translated():
             async with await self._send(method, url, body, total, unless) as answer:
-                latency_s = self._clock.elapsed() - started
+                latency_s, came_at = self._clock.elapsed() - started, self._clock.wall()
                 if answer.status in _WITHOUT_PAGE or answer.status >= 400:
                     decoded, size = b"", await _drain(answer)
                 else:
-                    decoded, size = await self._read(answer, limit, truncate)
+                    raw = parts if cache is not None else None
+                    decoded, size = await self._read(answer, limit, truncate, raw)
+        if cache is not None and answer.status in (200, 304) and size == sum(map(len, parts)):
+            news = Answer(answer.status, answer.headers, b"".join(parts), asked_at, came_at)
+            await cache.keep(url, self._headers.for_request(url), news)
         return self._page(url, answer, decoded, size, started, latency_s)
+
+    def _shares(self, url: str) -> bool:
+        """Whether the answer is that to anybody: nothing tells the server who asks, and the same
+        headers go with each request."""
+        known = keeps_cookies(self._manners) or self._cookies or self._headers.tells_secrets(url)
+        return not known and self._routes is None and not self._headers.rotating
 
     @property
     def blocked(self) -> tuple[float, str]:
@@ -240,7 +261,7 @@ class HttpFetch:
     def _page(
         self,
         url: str,
-        answer: aiohttp.ClientResponse,
+        answer: aiohttp.ClientResponse | Answer,
         body: bytes,
         size: int,
         started: float,
@@ -271,9 +292,13 @@ class HttpFetch:
         )
 
     async def _read(
-        self, answer: aiohttp.ClientResponse, limit: int, truncate: bool
+        self,
+        answer: aiohttp.ClientResponse,
+        limit: int,
+        truncate: bool,
+        raw: list[bytes] | None,
     ) -> tuple[bytes, int]:
-        """The decoded body and its transferred size."""
+        """The decoded body and its transferred size. ``raw`` is given what was transferred."""
         if (answer.content_length or 0) > limit and not truncate:
             raise FetchFailed("too large", retry=False)
         codings = answer.headers.getall("Content-Encoding", ())
@@ -283,12 +308,26 @@ class HttpFetch:
             size += len(chunk)
             parts.append(decode.feed(chunk))
             if decode.full:
+                if raw is not None:
+                    raw.clear()  # it is not whole
                 return b"".join(parts), size
+            if raw is not None:
+                raw.append(chunk)
             spent = self._clock.elapsed() - started
             if spent > _SLOW_AFTER_S and size < spent * _SLOWEST_BYTES_PER_S:
                 raise FetchFailed("too slow", retry=True)
         decode.close()
         return b"".join(parts), size
+
+
+def _decoded(kept: Answer, limit: int, *, truncate: bool) -> bytes:
+    """Raises `FetchFailed`, as for what comes from a server."""
+    codings = kept.headers.getall("Content-Encoding", ())
+    decode = decoder(",".join(codings), limit, truncate=truncate)
+    body = decode.feed(kept.body)
+    if not decode.full:
+        decode.close()
+    return body
 
 
 async def _drain(answer: aiohttp.ClientResponse) -> int:

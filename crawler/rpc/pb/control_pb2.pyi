@@ -486,6 +486,7 @@ class NodeView(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     TROUBLE_FIELD_NUMBER: _builtins.int
     UNSIGNED_FIELD_NUMBER: _builtins.int
+    PROXY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     service: _builtins.str
     """go.micro.server.master or go.micro.server.worker"""
@@ -506,6 +507,10 @@ class NodeView(_message.Message):
     """what keeps a worker from its work, as it reports; empty: nothing"""
     unsigned: _builtins.bool
     """its record is not signed by this cluster: it is given nothing"""
+    @_builtins.property
+    def proxy(self) -> Global___ProxyView:
+        """absent: it has no caching proxy"""
+
     def __init__(
         self,
         *,
@@ -521,14 +526,49 @@ class NodeView(_message.Message):
         version: _builtins.str = ...,
         trouble: _builtins.str = ...,
         unsigned: _builtins.bool = ...,
+        proxy: Global___ProxyView | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["proxy", b"proxy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "address", b"address", "drained", b"drained", "id", b"id", "leader", b"leader", "native", b"native", "resources", b"resources", "service", b"service", "trouble", b"trouble", "unsigned", b"unsigned", "uptime_s", b"uptime_s", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "address", b"address", "drained", b"drained", "id", b"id", "leader", b"leader", "native", b"native", "proxy", b"proxy", "resources", b"resources", "service", b"service", "trouble", b"trouble", "unsigned", b"unsigned", "uptime_s", b"uptime_s", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NodeView: _TypeAlias = NodeView  # noqa: Y015
+
+@_typing.final
+class ProxyView(_message.Message):
+    """Requests that a worker's caching proxy answered since it was started, by what they came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HITS_FIELD_NUMBER: _builtins.int
+    MISSES_FIELD_NUMBER: _builtins.int
+    REVALIDATED_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    hits: _builtins.int
+    """from what it keeps"""
+    misses: _builtins.int
+    """by the origin"""
+    revalidated: _builtins.int
+    """from what it keeps, after the origin confirmed it"""
+    stale: _builtins.int
+    """from what it keeps, although it is stale"""
+    def __init__(
+        self,
+        *,
+        hits: _builtins.int = ...,
+        misses: _builtins.int = ...,
+        revalidated: _builtins.int = ...,
+        stale: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "misses", b"misses", "revalidated", b"revalidated", "stale", b"stale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProxyView: _TypeAlias = ProxyView  # noqa: Y015
 
 @_typing.final
 class NodeList(_message.Message):

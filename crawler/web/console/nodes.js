@@ -9,6 +9,7 @@ import { say } from "./notices.js";
 import { Act, Badge, Heading, ShortTable, Trouble } from "./parts.js";
 
 const WORKER = "go.micro.server.worker";
+const PROXY = "Proxy"; // a column only where some worker has one
 
 const STANDING = [
   { name: "Node", cell: ({ id }) => h("strong", nodeName(id)) },
@@ -19,6 +20,13 @@ const REST = [
   { name: "Address", cell: ({ address }) => h("code", address) },
   { name: "Version", cell: ({ version, native }) => (native ? version : "Go original") },
 ];
+
+function proxied({ proxy }) {
+  if (!proxy) return "–";
+  const { hits, misses, revalidated, stale } = proxy;
+  const words = [["hit", hits], ["miss", misses], ["revalidated", revalidated], ["stale", stale]];
+  return words.filter(([, n], place) => n || place < 2).map(([word, n]) => `${count(n)} ${word}`).join(", ");
+}
 
 function standing(node) {
   if (node.trouble) return [h(Badge, { state: "error", words: "trouble" }), h("small", node.trouble)];
@@ -47,18 +55,20 @@ export const Nodes = {
       ...STANDING,
       { name: "Resources", class: "number", cell: ({ resources }) => count(resources) },
       { name: "Pages in work", class: "number", cell: ({ active }) => count(active) },
+      { name: PROXY, cell: proxied },
       ...REST,
       { name: "", class: "end", cell: (node) => h(Act, { label: node.drained ? "Undo drain" : "Drain", run: () => drain(node), why: node.native ? "" : "It does not know how to be drained." }) },
     ];
     return () => {
       const nodes = state.data ?? [];
       const those = (working) => nodes.filter(({ service }) => (service === WORKER) === working);
+      const shown = workers.filter(({ name }) => name !== PROXY || nodes.some(({ proxy }) => proxy));
       return [
         h(Heading, { title: "Nodes" }),
         h(Trouble, { error: state.error }),
         state.data
           ? [
-              h("section", [h("h2", "Workers"), h(ShortTable, { label: "workers", rows: those(true), columns: workers, empty: "No worker is up. Start one: crawler worker" })]),
+              h("section", [h("h2", "Workers"), h(ShortTable, { label: "workers", rows: those(true), columns: shown, empty: "No worker is up. Start one: crawler worker" })]),
               h("section", [h("h2", "Masters"), h(ShortTable, { label: "masters", rows: those(false), columns: [...STANDING, ...REST] })]),
             ]
           : h("p", { "aria-busy": "true" }, "looking …"),

@@ -32,7 +32,7 @@ from crawler.coordination.entry import Part, units_of
 from crawler.coordination.etcd import KeyValue, Snapshot
 from crawler.coordination.index import Index
 from crawler.coordination.keys import in_span
-from crawler.coordination.records import decode_decision, decode_resource
+from crawler.coordination.records import Proxied, decode_decision, decode_resource
 from crawler.coordination.registry import node_record, registry_key
 from crawler.model import WORKER_SERVICE, Assignment, Desired, Node, Resource, State
 
@@ -130,17 +130,20 @@ def test_keys_that_name_no_part_are_skipped(number: str) -> None:
     assert index.entries == {}
 
 
+LOAD = Load(3, 2, "no store", Proxied(4, 3, 2, 1))
+
+
 def test_nodes_loads_drains_cluster_and_leader_have_their_places() -> None:
     index = Index(PREFIX)
     node = Node(f"{WORKER_SERVICE}-1", WORKER_SERVICE, "10.0.0.1:1")
     index.put(kv(registry_key(node), node_record(node), 3))
-    index.put(kv(load_key(node.id), encode_load(Load(3, 2, "no store")), 4))
+    index.put(kv(load_key(node.id), encode_load(LOAD), 4))
     index.put(kv(drain_key(node.id), b"", 5))
     index.put(kv("/crawler/cluster", encode_cluster(Cluster("u", "s")), 6))
     index.put(kv(f"{PREFIX}/bb", b"master2-10.0.0.2:9091", 8))
     index.put(kv(f"{PREFIX}/aa", b"master_x-10.0.0.1:9091", 9))
     assert index.workers[node.id].revision == 3
-    assert index.loads == {node.id: Load(3, 2, "no store")}
+    assert index.loads == {node.id: LOAD}
     index.put(kv(load_key(node.id), b'{"active":1,"resources":1}', 10))  # of an earlier version
     assert index.loads == {node.id: Load(1, 1)}
     assert index.drained == {node.id}

@@ -334,6 +334,7 @@ async def test_nodes_and_drain(cluster: FakeCluster, http: aiohttp.ClientSession
         "version": "",
         "unsigned": False,
         "trouble": "",
+        "proxy": None,
     }
 
 

@@ -1,0 +1,122 @@
+"""Workers' proxies find each other through the registry, and the cluster keeps each page once."""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64encode
+from collections import Counter
+from pathlib import Path
+
+from aiohttp import web
+
+from crawler.access import Role, line_of, new_token
+from crawler.coordination.etcd import Etcd
+from crawler.proxy.peers import owner_of
+from tests.acceptance.cluster import Cluster, eventually
+from tests.etcd_server import EtcdServer
+from tests.integration.engine.servers import serving
+from tests.integration.proxy.stage import Answer, ask
+from tests.ports import free_port
+
+NODE = "go.micro.server.worker-"
+
+
+class Fleet:
+    """Workers with proxies around one etcd, and how often their origin was asked for what."""
+
+    def __init__(self, folder: Path, etcd: EtcdServer) -> None:
+        self.cluster = Cluster(folder, etcd)
+        self.folder = folder
+        self.ports: dict[str, int] = {}
+        self.hits: Counter[str] = Counter()
+        self.known = ""  # what clients show
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.hits[request.path] += 1
+        return web.Response(text=request.path, headers={"Cache-Control": "max-age=600"})
+
+    def start(self, node: str) -> None:
+        port = self.ports.setdefault(node, free_port())
+        self.cluster.start_worker(
+            node,
+            CRAWLER_PROXY=f":{port}",
+            CRAWLER_PROXY_DATA=str(self.folder / "kept"),
+            CRAWLER_TOKENS=str(self.folder / "tokens"),
+            CRAWLER_SECRET=str(self.folder / "secret"),
+        )
+
+    async def announced(self, *nodes: str) -> None:
+        """Return once exactly those stand in the registry, each with its proxy."""
+
+        async def they_are() -> bool | None:
+            async with self.cluster.client() as etcd:
+                return await _announced(etcd) == {NODE + node for node in nodes} or None
+
+        await eventually(they_are, f"registration of {nodes}", 10 * self.cluster.ttl_s)
+
+    async def get(self, node: str, url: str) -> Answer:
+        return await ask(self.ports[node], url, Proxy_Authorization=self.known)
+
+    async def asks(self, node: str, url: str) -> None:
+        """Return once the node asks another worker for this URL."""
+
+        async def passed_two() -> bool | None:
+            answer = await ask(
+                self.ports[node], url, Proxy_Authorization=self.known, Cache_Control="no-cache"
+            )
+            assert answer.status == 200
+            return answer.fields["via"].count("crawler-") == 2 or None
+
+        await eventually(passed_two, f"worker {node} to ask another", 10 * self.cluster.ttl_s)
+
+    def owned(self, origin: str, by: str, among: str, count: int) -> list[str]:
+        """URLs of the origin that one of the nodes keeps."""
+        ids = [NODE + node for node in among]
+        urls = (f"{origin}/{number}" for number in range(1000))
+        return [url for url in urls if owner_of(url, ids) == NODE + by][:count]
+
+
+async def _announced(etcd: Etcd) -> set[str]:
+    found = await etcd.range(f"/micro/registry/{NODE[:-1]}/")
+    nodes = (node for kv in found.kvs for node in json.loads(kv.value)["nodes"])
+    return {node["id"] for node in nodes if "proxy" in node["metadata"]}
+
+
+async def test_a_page_is_fetched_once_for_the_cluster_whoever_dies(
+    tmp_path: Path, etcd: EtcdServer
+) -> None:
+    """Clients show a token, workers the secret."""
+    token, fleet = new_token(), Fleet(tmp_path, etcd)
+    (tmp_path / "tokens").write_text(f"{line_of(token, 'ann', Role.OPERATE)}\n")
+    (tmp_path / "secret").write_text("s" * 64)
+    fleet.known = f"Basic {b64encode(f'any:{token}'.encode()).decode()}"
+    async with serving(fleet.handle) as origin:
+        try:
+            for node in "12":
+                fleet.start(node)
+            await fleet.announced(*"12")
+            urls = fleet.owned(origin, "2", "12", 10)
+            await fleet.asks("1", urls.pop())
+            assert (await ask(fleet.ports["1"], urls[0])).status == 407
+            answers = [await fleet.get(node, url) for url in urls for node in "121"]
+            assert {answer.status for answer in answers} == {200}
+            assert {fleet.hits[url.removeprefix(origin)] for url in urls} == {1}
+
+            fleet.cluster.workers["2"].pause()
+            assert (await fleet.get("1", urls[2])).status == 200  # though its owner takes it, mute
+            fleet.cluster.workers["2"].kill_group()
+            began = time.monotonic()
+            answer = await fleet.get("1", urls[0])
+            assert (answer.status, answer.body.decode()) == (200, urls[0].removeprefix(origin))
+            assert time.monotonic() - began < fleet.cluster.ttl_s
+            assert (await fleet.get("1", urls[0])).cached.startswith("hit")
+            await fleet.announced("1")
+
+            fleet.start("2")
+            await fleet.announced(*"12")
+            kept = await fleet.get("2", urls[1])
+            assert kept.cached.startswith("hit")
+            assert "begun anew" not in fleet.cluster.workers["2"].text()
+        finally:
+            fleet.cluster.stop()
