@@ -17,7 +17,7 @@ PEERS_STAMP := $(PEERS)/.installed
 # What browsers are sent, of other people's making.
 VENDOR := crawler/web/console/vendor/package-lock.json
 
-.PHONY: help setup console system unit properties test chaos recovery bench bench-cluster bench-console check format proto lock demo docs clean
+.PHONY: help setup console system unit properties test test-edge chaos recovery bench bench-cluster bench-console check format proto lock demo docs clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -49,6 +49,10 @@ properties: $(STAMP) ## the longer tests that need pip only: properties, hostile
 test: setup system check unit properties ## every test, as CI runs them
 	$(BIN)/pytest -q -n auto --store=postgresql tests/contract tests/properties/contract
 	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder tests/acceptance tests/integration
+
+test-edge: setup system ## what keeps load balancers in step, alone: real nginx, haproxy, etcd
+	$(BIN)/pytest -q tests/unit/edge
+	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder tests/integration/edge
 
 chaos: setup system ## random faults and their verdict: make chaos SEED=7 MINUTES=10
 	$(BIN)/python -m tests.acceptance.nemesis $(SEED) $(MINUTES)

@@ -20,6 +20,7 @@ CrawlerError
 ├── IdTaken               another live node has this id
 ├── FetchFailed           a page could not be had (carries whether to retry)
 ├── DeliveryFailed        a sink did not take what it was sent (carries whether it will)
+├── OutOfStep             a load balancer is not as it should be; it is tried again
 └── Misconfigured         this process cannot start as it is set up
 """
 
@@ -161,6 +162,10 @@ class DeliveryFailed(CrawlerError):
         super().__init__(reason)
         self.refused = refused
         self.retry_after_s = retry_after_s
+
+
+class OutOfStep(CrawlerError):
+    """A load balancer did not take what it was to have. What it had before goes on."""
 
 
 class Misconfigured(CrawlerError):

@@ -10,6 +10,7 @@ need etcd etcd-server
 if [ "${1:-}" != demo ]; then
     need etcdctl etcd-client
     need nginx nginx-light
+    need haproxy haproxy
     need chromium chromium
     need openssl openssl
     need ip iproute2

@@ -52,6 +52,7 @@ WALLS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "IPython": {"cli"},
+    "jinja2": {"edge"},
 }
 
 

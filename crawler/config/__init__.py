@@ -2,13 +2,14 @@
 
 Every setting has one name. ``ttl`` is ``--ttl`` as a flag, ``CRAWLER_TTL`` in the environment and
 ``ttl`` in the TOML file, at the top or in the table of the role (``[master]``, ``[worker]``,
-``[up]``), where the table wins. ``etcd_password`` has no flag: anybody could read it in the
-process list.
+``[up]``, ``[edge]``), where the table wins. ``etcd_password`` has no flag: anybody could read it in
+the process list.
 """
 
 from crawler.config.checks import Listen
-from crawler.config.settings import MasterConfig, NodeConfig, UpConfig, WorkerConfig
+from crawler.config.settings import EdgeConfig, MasterConfig, NodeConfig, UpConfig, WorkerConfig
 from crawler.config.sources import (
+    edge_config,
     flag_name,
     master_config,
     read_authority,
@@ -26,12 +27,14 @@ from crawler.config.sources import (
 from crawler.config.table import data_home, sqlite_url
 
 __all__ = [
+    "EdgeConfig",
     "Listen",
     "MasterConfig",
     "NodeConfig",
     "UpConfig",
     "WorkerConfig",
     "data_home",
+    "edge_config",
     "flag_name",
     "master_config",
     "read_authority",

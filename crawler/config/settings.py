@@ -162,3 +162,36 @@ class UpConfig:
                 f"{self.http}: a cluster on one machine listens on loopback only; use :PORT, or "
                 "start masters with `crawler master --insecure`"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeConfig:
+    """What keeps load balancers in step. ``pools``, ``targets`` and ``pace`` are tables as the file
+    has them; ``state``: a directory for what must outlive a restart; ``http`` None: it tells nobody
+    how it is."""
+
+    etcd: tuple[str, ...]
+    etcd_user: str | None
+    etcd_password: str | None = field(repr=False)
+    etcd_ca: str | None
+    etcd_cert: str | None
+    etcd_key: str | None
+    secret: str | None
+    election_prefix: str
+    http: Listen | None
+    insecure: bool
+    state: Path
+    pools: Mapping[str, Any]
+    targets: Mapping[str, Any]
+    pace: Mapping[str, Any]
+    log_format: str
+    log_level: str
+
+    def __post_init__(self) -> None:
+        if not self.etcd:
+            raise InvalidInput("etcd: at least one address is needed", field="etcd")
+        if self.http is not None and not self.http.loopback and not self.insecure:
+            raise Misconfigured(
+                f"{self.http} can be reached from beyond this machine, and nothing asks callers "
+                "who they are: use :PORT for loopback, or say --insecure"
+            )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.config.checks import Listen
-from crawler.config.settings import MasterConfig, UpConfig, WorkerConfig
+from crawler.config.settings import EdgeConfig, MasterConfig, UpConfig, WorkerConfig
 from crawler.config.table import (
     CRAWLING,
     ENTRUSTED,
@@ -143,7 +143,8 @@ def _merge(
             values[name] = setting.check(values[name])
     if values.get("cluster") is False and values["store"] == defaults(role, environ)["store"]:
         values["store"] = sqlite_url(data_home(environ) / "alone.db")  # not a cluster's
-    values["ttl_s"] = values.pop("ttl")
+    if "ttl" in values:
+        values["ttl_s"] = values.pop("ttl")
     if values.get("tokens") and values.get("tls_cert"):
         # Whoever gets as far as a port is asked who it is, and nobody can listen in.
         for name in ("http", "grpc", "proxy"):
@@ -245,3 +246,8 @@ def up_config(flags: Mapping[str, object], environ: Mapping[str, str] = os.envir
     """The settings of `crawler up`; as `master_config`."""
     file = _config_file(flags, environ)
     return UpConfig(**_merge("up", flags, file, environ), file=file and file.absolute())
+
+
+def edge_config(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> EdgeConfig:
+    """The settings of `crawler edge`; as `master_config`."""
+    return EdgeConfig(**_merge("edge", flags, _config_file(flags, environ), environ))

@@ -90,6 +90,21 @@ ROLES: dict[str, dict[str, Setting]] = {
         "data": Setting(str, checks.directory),
         "http": Setting(str, checks.listen),
     },
+    "edge": {
+        **{
+            name: SHARED[name]
+            for name in (
+                *("etcd", "etcd_user", "etcd_password", "etcd_ca", "etcd_cert", "etcd_key"),
+                *("secret", "election_prefix", "insecure", *LOGS),
+            )
+        },
+        "http": Setting(str, checks.optional_listen),
+        "state": Setting(str, checks.directory),
+        # What they may hold, the edge itself says.
+        "pools": Setting(dict),
+        "targets": Setting(dict),
+        "pace": Setting(dict),
+    },
 }
 
 
@@ -120,6 +135,13 @@ def defaults(role: str, environ: Mapping[str, str]) -> dict[str, object]:
             "masters": 3, "workers": 3, "data": str(data_home(environ) / "up"), "http": ":8081",
             "etcd": (), "store": None, "ttl": 10, "processes": None,
             "tokens": None,
+        }  # fmt: skip
+    if role == "edge":
+        missing = ("etcd_user", "etcd_password", "etcd_ca", "etcd_cert", "etcd_key", "secret")
+        return logs | dict.fromkeys(missing) | {
+            "etcd": ("http://127.0.0.1:2379",), "election_prefix": "/resources/election",
+            "insecure": False, "http": ":8079", "state": str(data_home(environ) / "edge"),
+            "pools": {}, "targets": {}, "pace": {},
         }  # fmt: skip
     absent = (
         *(

@@ -1,4 +1,4 @@
-"""The settings of masters, workers and ``crawler up``, as `crawler.config` knows them."""
+"""The settings of masters, workers, ``crawler up`` and ``crawler edge``, as `crawler.config` knows them."""
 
 from __future__ import annotations
 

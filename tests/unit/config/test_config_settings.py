@@ -9,6 +9,7 @@ import pytest
 from crawler.config import (
     Listen,
     data_home,
+    edge_config,
     flag_name,
     master_config,
     read_entrusted,
@@ -258,6 +259,13 @@ def test_single_settings_are_read_alone() -> None:
         read_networks(["10.0.0.1/8"])
 
 
+def test_what_the_edge_tells_stays_on_this_machine_unless_that_is_wanted() -> None:
+    assert edge_config({"http": ""}, {}).http is None
+    with pytest.raises(Misconfigured, match="or say --insecure"):
+        edge_config({"http": "10.0.0.1:80"}, {})
+    assert edge_config({"http": "10.0.0.1:80", "insecure": True}, {}).http is not None
+
+
 def test_names_of_a_setting() -> None:
     assert flag_name("allow_private") == "--allow-private"
     assert variable_name("allow_private") == "CRAWLER_ALLOW_PRIVATE"
@@ -268,6 +276,7 @@ def test_the_example_file_shows_the_defaults() -> None:
     assert master_config(flags, {}) == master_config({}, {})
     assert worker_config(flags, {}) == worker_config({}, {})
     assert up_config(flags, {}).masters == up_config({}, {}).masters
+    assert edge_config(flags, {}) == edge_config({}, {})
 
 
 def lock(folder: Path) -> dict[str, object]:

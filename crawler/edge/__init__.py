@@ -1,0 +1,1 @@
+"""The doors in front: load balancers that are kept in step with the registry."""

@@ -1,0 +1,155 @@
+"""What is written for each load balancer: the same pools, the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from crawler.clock import SystemClock
+from crawler.edge.documents import json_document, template_document
+from crawler.edge.haproxy import Haproxy
+from crawler.edge.keeper import select_pools
+from crawler.edge.members import Backends, Member
+from crawler.edge.nginx import Nginx, stand_in
+from crawler.edge.runtime import Server
+from crawler.edge.settings import (
+    DEFAULT_POOLS,
+    HaproxyTarget,
+    JsonTarget,
+    NginxTarget,
+    Pool,
+    TemplateTarget,
+)
+from crawler.edge.target import unified_diff
+from crawler.errors import OutOfStep
+from crawler.model import MASTER_SERVICE
+
+ONE, TWO, SIX = (
+    Member("m1", "10.0.0.1", 80),
+    Member("m2", "10.0.0.2", 80),
+    Member("m6", "fd::6", 80),
+)
+HTTP = Pool(service=MASTER_SERVICE, leader=True)
+FILE = Path("/etc/x/list.conf")
+
+
+def nginx(backends: Backends) -> str:
+    target = NginxTarget(kind="nginx", file=FILE)
+    return Nginx("n", target).render({"web": backends}).decode()
+
+
+def haproxy(backends: Backends) -> str:
+    target = HaproxyTarget(kind="haproxy", file=FILE, configs=(FILE,))
+    return Haproxy("h", target, SystemClock()).render({"web": backends}).decode()
+
+
+def test_nginx_rests_who_drains_and_never_all() -> None:
+    text = nginx(Backends(HTTP, (ONE, replace(TWO, draining=True), SIX)))
+    assert "server 10.0.0.1:80 max_fails=0;  # m1\n" in text
+    assert "server 10.0.0.2:80 max_fails=0 down;  # m2\n" in text
+    assert "server [fd::6]:80 max_fails=0;  # m6\n" in text
+    alone = nginx(Backends(HTTP, (replace(TWO, draining=True),)))
+    assert "server 10.0.0.2:80 max_fails=0;" in alone
+
+
+def test_what_may_change_something_goes_to_the_leader_and_to_all_while_there_is_none() -> None:
+    text = nginx(Backends(HTTP, (ONE, TWO), leader="m2"))
+    own = text.partition("upstream web_leader {")[2].partition("}")[0]
+    assert "server 10.0.0.2:80 max_fails=0;" in own
+    assert "server 10.0.0.1:80 max_fails=0 backup;" in own
+    route = "$web_route { default web_leader; GET web; HEAD web; OPTIONS web; }"
+    assert route in text
+    assert "$web_route { default web; }" in nginx(Backends(HTTP, (ONE, TWO)))
+    assert "use-server m2 unless METH_GET or METH_OPTIONS" in haproxy(
+        Backends(HTTP, (ONE, TWO), leader="m2")
+    )
+
+
+def test_a_change_of_members_keeps_haproxys_structure() -> None:
+    def mark(text: str) -> str:
+        return text.partition("backend crawler-edge-")[2][:16]
+
+    one, two = haproxy(Backends(HTTP, (ONE,))), haproxy(Backends(HTTP, (ONE, TWO)))
+    assert one != two
+    assert mark(one) == mark(two) != mark(haproxy(Backends(HTTP, (ONE,), leader="m1")))
+
+
+def test_grpc_is_spoken_by_h2_and_asked_how_it_is_by_http() -> None:
+    member = replace(ONE, check_port=8081)
+    text = haproxy(Backends(DEFAULT_POOLS["crawler_grpc"], (member,)))
+    assert "server m1 10.0.0.1:80 weight 1 check port 8081 proto h2 check-proto h1 inter" in text
+
+
+def test_a_server_is_as_its_line_says() -> None:
+    line = "10.0.0.1:80 weight 1 check port 81"
+    server = Server("10.0.0.1", 80, 81, 1, 0)
+    assert server.fits(line)
+    assert not replace(server, weight=0).fits(line)
+    assert not replace(server, admin_state=8).fits(line)
+    assert replace(server, admin_state=8).leaves
+
+
+def test_a_door_to_nobody_is_made_only_where_that_is_allowed() -> None:
+    pools = {"web": Backends(HTTP, ()), "other": Backends(HTTP, (ONE,))}
+    with pytest.raises(OutOfStep, match="nobody is registered for web"):
+        select_pools(pools, ())
+    assert list(select_pools(pools, ("other",))) == ["other"]
+    free = Backends(HTTP.model_copy(update={"allow_empty": True}), ())
+    assert select_pools({"web": free}, ())
+    assert "server 127.0.0.1:9 down;" in nginx(free)
+
+
+def test_the_whole_configuration_is_checked_with_the_staged_file(tmp_path: Path) -> None:
+    etc, staged, folder = tmp_path / "etc", tmp_path / "staged", tmp_path / "copy"
+    for each in (etc / "conf.d", folder):
+        each.mkdir(parents=True)
+    main, site = etc / "nginx.conf", etc / "conf.d" / "site.conf"
+    file = etc / "lists" / "web.conf"
+    site.write_text(f'include "{file}"; # include {file};\n')
+    main.write_text(
+        "# include conf.d/*.conf;\nhttp { include mime.types; include conf.d/*.conf; }\n"
+    )
+    copy = stand_in(main, file, staged, folder)
+    text = copy.read_text()
+    assert text.startswith("# include conf.d/*.conf;\nhttp { include mime.types; include ")
+    below = Path(text.split("include ")[-1].partition(";")[0])
+    assert below.read_text() == f"include {staged}; # include {file};\n"
+    assert (folder / "conf.d").is_symlink()
+    assert site.read_text().startswith("include")
+    site.write_text("")
+    with pytest.raises(OutOfStep, match="does not include"):
+        stand_in(main, file, staged, fresh(tmp_path))
+
+
+def fresh(tmp_path: Path) -> Path:
+    folder = tmp_path / "another"
+    folder.mkdir()
+    return folder
+
+
+def test_documents(tmp_path: Path) -> None:
+    pools = {"web": Backends(HTTP, (ONE, TWO), leader="m2")}
+    data = json_document(JsonTarget(kind="json", file=FILE)).render(pools)
+    assert b'"leader": "m2"' in data
+    template = tmp_path / "hosts.j2"
+    target = TemplateTarget(kind="template", file=FILE, template=template)
+    document = template_document(target)
+    template.write_text(
+        "{% for each in pools.web.members %}\n{{ each.host }} {{ each.id }}\n{% endfor %}\n"
+    )
+    assert document.render(pools) == b"10.0.0.1 m1\n10.0.0.2 m2\n"
+    for broken, said in (
+        ("{{ pools.wbe.members }}", "has no attribute 'wbe'"),
+        ("{% for %}", "line 1"),
+        ("{{ ().__class__.__base__.__subclasses__() }}", "unsafe"),
+        ("{{ 1 / 0 }}", "division"),
+    ):
+        template.write_text(broken)
+        with pytest.raises(OutOfStep, match=said):
+            document.render(pools)
+
+
+def test_a_diff_is_unified() -> None:
+    assert unified_diff(b"a\nb\n", b"a\nc\n", "f").splitlines()[:2] == ["--- f", "+++ f (new)"]
