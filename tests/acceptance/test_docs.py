@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from crawler.cli.main import build
-from crawler.config import worker_config
+from crawler.config import edge_config, worker_config
 from crawler.definition import load_text
+from crawler.edge.run import read_plan
 from tests.acceptance.cluster import Site
 from tests.acceptance.reader import Block, Reader, blocks
 from tests.ports import free_port
@@ -114,6 +115,8 @@ def test_definitions_and_settings_load(path: Path, tmp_path: Path) -> None:
             file = tmp_path / "crawler.toml"
             file.write_text(block.text)
             worker_config({"config": str(file)}, {})
+            if "edge" in data:
+                read_plan(edge_config({"config": str(file)}, {}))
             continue
         beginning = "" if {"start_urls", "spider"} & data.keys() else BEGINNING
         load_text(beginning + block.text, source=block.where)
