@@ -1,4 +1,4 @@
-"""The settings of masters, workers, ``crawler up`` and ``crawler edge``, as `crawler.config` knows them."""
+"""The settings of all kinds of processes, as `crawler.config` knows them."""
 
 from __future__ import annotations
 
