@@ -201,6 +201,13 @@ def read_targets(
                 f"{', '.join(sorted(pools))}",
                 field=f"targets.{name}.pools",
             )
+        streams = [n for n in target.pools or pools if pools[n].mode == "tcp"]
+        if streams and target.kind == "nginx":
+            raise InvalidInput(
+                f"edge.targets.{name}.pools: {streams[0]} is of mode tcp, which haproxy has and "
+                "the edge's nginx has not; name the others here",
+                field=f"targets.{name}.pools",
+            )
     _need_own_files(targets)
     for name in only:
         if name not in targets:

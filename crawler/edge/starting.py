@@ -226,7 +226,7 @@ global
     # The edge adds and removes servers here.
     stats socket @SOCKET@ mode 660 level admin expose-fd listeners
     log stderr format raw local0 notice
-    maxconn 20000
+    maxconn 4000
     # Streams would keep the processes of earlier generations for ever.
     hard-stop-after 30s
     # user haproxy

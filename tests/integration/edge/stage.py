@@ -184,6 +184,6 @@ class Stage:
         return (
             text.replace("/run/nginx.pid", f"{self.folder}/nginx.pid")
             .replace("/var/log/nginx/error.log", f"{self.folder}/error.log")
-            .replace("http {\n", f"http {{\n   {temporary}\n")
+            .replace("\nhttp {\n", f"\nhttp {{\n   {temporary}\n")
             .replace('http = ":8079"', f'http = ":{self.status}"')
         )

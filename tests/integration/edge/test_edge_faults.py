@@ -70,10 +70,18 @@ async def test_the_last_good_state_is_served_whatever_breaks(nginx: Stage) -> No
 async def test_once_says_by_its_exit_code_what_it_did(haproxy: Stage) -> None:
     stage = haproxy
     stage.start_door()
+    inventory = stage.folder / "pools.json"
+    stage.toml.write_text(
+        f'{stage.toml.read_text()}pools = ["crawler_http", "crawler_grpc"]\n'
+        '[edge.pools.webapp]\nprefix = "/work/ips/"\nport = 80\n[edge.targets.inventory]\n'
+        f'kind = "json"\nfile = "{inventory}"\npools = ["webapp"]\n'
+    )
+    stage.etcd.ctl("put", "/work/ips/10.0.0.7", "")
     nobody = stage.file.read_bytes()
     code, said = stage.edge_once("--once")
     assert (code, stage.file.read_bytes()) == (1, nobody)
     assert "nobody is registered for crawler_grpc, crawler_http" in said
+    assert '"address": "10.0.0.7:80"' in inventory.read_text()  # the other target all the same
     stage.start_server("a")
     await stage.registered("a")
     code, said = stage.edge_once("--dry-run")

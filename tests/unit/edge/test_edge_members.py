@@ -156,12 +156,13 @@ def test_nobody_at_all_is_never_believed_unless_that_is_allowed() -> None:
             {"n": {"kind": "json", "file": "/x"}, "m": {"kind": "json", "file": "/x"}},
             "is that of n",
         ),
+        ({"n": {"kind": "nginx", "file": "/x", "pools": ["raw"]}}, "raw is of mode tcp"),
         ({}, "there is no target"),
     ],
 )
 def test_wrong_targets_are_named(tables: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
-        read_targets(tables, DEFAULT_POOLS)
+        read_targets(tables, {**DEFAULT_POOLS, "raw": Pool(prefix="/raw/", mode="tcp")})
 
 
 @pytest.mark.parametrize(
