@@ -62,7 +62,7 @@ def edge(
     given = {name: value for name, value in locals().items() if name not in own}
     single = once or dry_run
     try:
-        settings, plan = _read(given, tuple(target or ()), allow_empty=allow_empty)
+        settings, plan = _read(given, tuple(target or ()), allow_empty=allow_empty, quiet=single)
         if single:
             return _sync(settings, plan, dry_run=dry_run)
     except CrawlerError as error:
@@ -77,14 +77,16 @@ def edge(
 
 
 def _read(
-    given: Mapping[str, object], only: tuple[str, ...], *, allow_empty: bool
+    given: Mapping[str, object], only: tuple[str, ...], *, allow_empty: bool, quiet: bool
 ) -> tuple[EdgeConfig, Plan]:
     from crawler.config import edge_config
     from crawler.edge.run import read_plan
     from crawler.telemetry import logs
 
     settings = edge_config(given)
-    logs.configure(settings.log_level, settings.log_format, fields={"node": "edge"})
+    # What is done once says itself what it did.
+    level = "warning" if quiet and settings.log_level == "info" else settings.log_level
+    logs.configure(level, settings.log_format, fields={"node": "edge"})
     return settings, read_plan(settings, only, allow_empty=allow_empty)
 
 
