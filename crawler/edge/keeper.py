@@ -107,7 +107,8 @@ class Keeper:
     def _note_failure(self, why: str) -> float:
         delay_s = _AGAIN.delay(self._failures, self._chance)
         self._failures += 1
+        say = log.info if why == self.trouble else log.error  # aloud once per cause
+        say("not in step", target=self.name, why=why, again_in_s=round(delay_s, 1))
         self.trouble = why
         FAILURES.labels(self.name).inc()
-        log.error("not in step", target=self.name, why=why, again_in_s=round(delay_s, 1))
         return delay_s
