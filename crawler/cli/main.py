@@ -78,12 +78,16 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "certs": certs.certs,
     "drain": drain.drain,
     "edge": edge.edge,
-    "install": install.install,
     "run": run.run,
     "try": try_page.try_page,
     "shell": shell.shell,
     "check": check.check,
     "new": new.new,
+}
+
+# Commands that say what else to do: crawler install nginx.
+_GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
+    "install": (install.INSTALL_HELP, install.INSTALL),
 }
 
 
@@ -117,18 +121,32 @@ def build(only: str | None = None) -> Callable[..., Any]:
     for name, command in _COMMANDS.items():
         if only is None or name == only:
             commands.command(name)(command)
+    for name, (said, members) in _GROUPS.items():
+        if only is None or name == only:
+            group = typer.Typer(name=name, help=said, no_args_is_help=True, rich_markup_mode=None)
+            for member, command in members.items():
+                group.command(member)(command)
+            commands.add_typer(group)
     return typer.main.get_command(commands)
+
+
+def _spoken(arguments: Sequence[str]) -> str:
+    """The command that was meant, with a blank behind each word."""
+    first = next((word for word in arguments if word in _COMMANDS or word in _GROUPS), "")
+    _, members = _GROUPS.get(first, ("", {}))
+    second = next((word for word in arguments if word in members), "")
+    return "".join(f"{word} " for word in (first, second) if word)
 
 
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; a failure of ours is one line on stderr."""
     first = arguments[0] if arguments else ""
     try:
-        code = build(first if first in _COMMANDS else None)(
+        code = build(first if first in {*_COMMANDS, *_GROUPS} else None)(
             args=list(arguments) or ["--help"], prog_name="crawler", standalone_mode=False
         )
     except typer.TyperException as error:
-        words = next((f"{word} " for word in arguments if word in _COMMANDS), "")
+        words = _spoken(arguments)
         print(f"crawler: {error.format_message()} (see crawler {words}--help)", file=sys.stderr)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):

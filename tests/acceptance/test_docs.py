@@ -66,11 +66,19 @@ def check_command(words: list[str], where: str) -> None:
         case ["crawler", "--version" | "--help"]:
             return
         case ["crawler", name, *arguments]:
-            group: Any = build()
-            assert name in group.commands, f"{where}: there is no crawler {name}"
-            group.commands[name].make_context(name, list(arguments))
+            command, rest = find_command([name, *arguments], where)
+            command.make_context(name, rest)
         case ["make", target, *_]:
             assert target in targets(), f"{where}: there is no make {target}"
+
+
+def find_command(words: list[str], where: str) -> tuple[Any, list[str]]:
+    """What `crawler` would run, as in crawler install nginx, and the words behind its name."""
+    command: Any = build()
+    while words and hasattr(command, "commands"):
+        assert words[0] in command.commands, f"{where}: there is no crawler {words[0]}"
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
 
 
 def targets() -> list[str]:
@@ -91,14 +99,13 @@ def test_commands_parse(path: Path) -> None:
 
 @documents
 def test_commands_in_sentences_exist(path: Path) -> None:
-    group: Any = build()
     for found in _INLINE.findall(re.sub(r"\s+", " ", path.read_text())):
         program, name, *words = found.split()
         if program == "make":
             assert name in targets(), found
             continue
-        assert name in group.commands, found
-        known = {spelled for each in group.commands[name].params for spelled in each.opts}
+        command, words = find_command([name, *words], found)
+        known = {spelled for each in command.params for spelled in each.opts}
         options = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         assert options <= known | {"--help"}, found
 

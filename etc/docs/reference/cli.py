@@ -19,8 +19,16 @@ def page() -> str:
         f"{prose(HELP)}\n",
         "## Exit codes\n",
         table(("code", ""), _exit_codes()),
-        *(part for name, command in group.commands.items() for part in _command(name, command)),
+        *(part for name, command in group.commands.items() for part in _commands(name, command)),
     ])  # fmt: skip
+
+
+def _commands(name: str, command: Any) -> Iterator[str]:
+    """It, or what it consists of: crawler install nginx."""
+    for member, each in getattr(command, "commands", {}).items():
+        yield from _command(f"{name} {member}", each)
+    if not hasattr(command, "commands"):
+        yield from _command(name, command)
 
 
 def _exit_codes() -> Iterator[tuple[str, str]]:
