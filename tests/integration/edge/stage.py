@@ -84,6 +84,11 @@ class Stage:
         command = [sys.executable, "-m", "crawler", "edge", f"--config={self.toml}", *options]
         self.edge = self._start("edge", command)
 
+    @property
+    def edge_pid(self) -> int:
+        assert self.edge is not None
+        return self.edge.pid
+
     def edge_dies(self) -> None:
         """kill -9."""
         assert self.edge is not None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+
+import aiohttp
 
 from tests.acceptance.cluster import Cluster, eventually, request
 from tests.etcd_server import EtcdServer
@@ -34,9 +37,15 @@ async def test_writes_go_straight_to_the_leader_and_reads_to_all(
         await eventually(lambda: at_leader(leader), "way to the leader", 10 * cluster.ttl_s)
         other = "12".replace(leader, "")
         url = f"{stage.url}crawler/resource"
-        for number in range(5):
-            assert (await request("POST", url, {"name": f"shop-{number}"}))[0] == 202
-            assert (await request("GET", url))[0] == 200
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{stage.url}crawler/events") as stream,
+        ):
+            for number in range(5):
+                assert (await request("POST", url, {"name": f"shop-{number}"}))[0] == 202
+                assert (await request("GET", url))[0] == 200
+            async with asyncio.timeout(10 * cluster.ttl_s):  # as it happens, through the door
+                await stream.content.readuntil(b"shop-4")
         assert cluster.masters[leader].text().count(RECEIVED) == 5
         assert RECEIVED not in cluster.masters[other].text()
         cluster.masters[leader].kill_group()
