@@ -18,7 +18,7 @@ from crawler.clock import Clock
 from crawler.edge.commands import run_command
 from crawler.edge.members import Backends, Member, Pools
 from crawler.edge.runtime import Runtime, Server, Wanted
-from crawler.edge.settings import HaproxyTarget
+from crawler.edge.settings import HaproxyTarget, Pool
 from crawler.edge.target import Applied, Live
 from crawler.errors import OutOfStep, Unavailable
 
@@ -43,7 +43,9 @@ class Haproxy:
     def render(self, pools: Pools) -> bytes:
         bodies = [_backend(name, pools[name]) for name in sorted(pools)]
         structure = "".join(re.sub(r"^    server .*\n", "", each, flags=re.M) for each in bodies)
-        mark = hashlib.sha256(structure.encode()).hexdigest()[:16]
+        # How servers are spoken to is the same for all of a pool, and not compared one by one.
+        forms = [_words(pools[name].pool, checked=True) for name in sorted(pools)]
+        mark = hashlib.sha256(f"{structure}{forms}".encode()).hexdigest()[:16]
         return (
             f"# Written by crawler edge (target {self._name}); what is changed here is lost.\n\n"
             + "".join(f"{each}\n" for each in bodies)
@@ -158,9 +160,20 @@ def _server(backends: Backends, member: Member) -> str:
     words += ["0" if backends.resting(member) else "1", "check"]
     if member.check_port:
         words += ["port", str(member.check_port)]
+    return " ".join([*words, *_words(pool, checked=bool(member.check_port))])
+
+
+def _words(pool: Pool, *, checked: bool) -> list[str]:
+    """How a server is spoken to; ``checked``: at another port than it serves at."""
+    words: list[str] = []
+    if pool.tls_ca is not None:
+        words = ["ssl", "verify", "required", "ca-file", str(pool.tls_ca)]
+        words += ["crt", str(pool.tls_pair)] if pool.tls_pair is not None else []
+        words += ["check-ssl"] if checked else []
     if pool.mode == "grpc":
-        words += ["proto", "h2", "check-proto", "h1"]
-    return " ".join([*words, _TIMES])
+        words += ["alpn", "h2"] if pool.tls_ca is not None else ["proto", "h2"]
+        words += ["check-proto", "h1"]
+    return [*words, _TIMES]
 
 
 def _read(content: bytes) -> tuple[str, Wanted]:

@@ -52,6 +52,9 @@ class Pool(_Table):
     Of ``service``, nodes as go-micro registers them; or the keys below ``prefix``, whoever writes
     them. ``port``: one of a node's own, or a number. ``check``: the path of the health check, on
     ``check_port`` (""/None: a connection is enough).
+
+    haproxy speaks TLS to members whose authority ``tls_ca`` names; ``tls_pair`` holds, in one file,
+    the certificate and key that they are shown. nginx is told that where it is told to pass on.
     """
 
     service: str = ""
@@ -60,6 +63,8 @@ class Pool(_Table):
     mode: Literal["http", "grpc", "tcp"] = "http"
     check: HealthPath | None = None
     check_port: NodePort | None = None
+    tls_ca: File | None = None
+    tls_pair: File | None = None
     leader: bool = False
     least: Annotated[int, Field(ge=1, le=1000)] = 1
     allow_empty: bool = False
@@ -72,6 +77,8 @@ class Pool(_Table):
             raise ValueError("prefix: ends with a slash, such as /work/ips/")
         if self.prefix and (isinstance(self.port, str) or isinstance(self.check_port, str)):
             raise ValueError("port: of keys below a prefix, it is a number")
+        if self.tls_pair is not None and self.tls_ca is None:
+            raise ValueError("tls_pair: needs tls_ca, too: who is believed")
         if self.leader and self.service != MASTER_SERVICE:
             raise ValueError(f"leader: only {MASTER_SERVICE} has one")
         return self
