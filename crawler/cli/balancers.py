@@ -24,6 +24,12 @@ Http = Annotated[
     str, typer.Option("--http", metavar="IP:PORT", help="where the console and the API are")
 ]
 Grpc = Annotated[str, typer.Option("--grpc", metavar="IP:PORT", help="where gRPC is")]
+Tls = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls", metavar="DIR", help="with ca.pem, entry.pem, entry.key: masters have certificates"
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="also over files that are there already")]
 
 
@@ -32,6 +38,7 @@ def nginx(
     http: Http = "127.0.0.1:8000",
     grpc: Grpc = "127.0.0.1:9000",
     etcd: options.Etcd = None,
+    tls: Tls = None,
     force: Force = False,
 ) -> None:
     """A commented nginx.conf in front of the masters, and what `crawler edge` keeps it in step by.
@@ -40,7 +47,7 @@ def nginx(
     """
     from crawler.edge.starting import nginx_files
 
-    wish = _wish(to, "nginx", http, grpc, etcd)
+    wish = _wish(to, "nginx", http, grpc, etcd, tls)
     _write(wish.directory, nginx_files(wish), force=force)
 
 
@@ -49,6 +56,7 @@ def haproxy(
     http: Http = "127.0.0.1:8000",
     grpc: Grpc = "127.0.0.1:9000",
     etcd: options.Etcd = None,
+    tls: Tls = None,
     force: Force = False,
 ) -> None:
     """A commented haproxy.cfg in front of the masters, and what `crawler edge` keeps it in step by.
@@ -57,19 +65,31 @@ def haproxy(
     """
     from crawler.edge.starting import haproxy_files
 
-    wish = _wish(to, "haproxy", http, grpc, etcd)
+    wish = _wish(to, "haproxy", http, grpc, etcd, tls)
     _write(wish.directory, haproxy_files(wish), force=force)
 
 
 INSTALL: dict[str, Callable[..., Any]] = {"nginx": nginx, "haproxy": haproxy}
 
 
-def _wish(to: Path | None, what: str, http: str, grpc: str, etcd: list[str] | None) -> Wish:
+def _wish(
+    to: Path | None,
+    what: str,
+    http: str,
+    grpc: str,
+    etcd: list[str] | None,
+    tls: Path | None,
+) -> Wish:
     from crawler.config.checks import endpoints
     from crawler.edge.starting import Wish
 
     directory = (to or Path("/etc/crawler") / what).expanduser().absolute()
-    wish = Wish(directory, _listening("http", http), _listening("grpc", grpc))
+    wish = Wish(
+        directory,
+        _listening("http", http),
+        _listening("grpc", grpc),
+        tls=tls.expanduser().absolute() if tls is not None else None,
+    )
     texts = tuple(each.strip() for text in etcd or () for each in text.split(",") if each.strip())
     try:
         return replace(wish, etcd=endpoints(texts)) if texts else wish

@@ -140,6 +140,8 @@ def _backend(name: str, backends: Backends) -> str:
     pool = backends.pool
     lines = [f"backend {name}", f"mode {'tcp' if pool.mode == 'tcp' else 'http'}"]
     lines += ["balance roundrobin", "option redispatch 1", "retries 3"]
+    if pool.mode == "grpc":
+        lines.append("timeout server 1h")  # streams may be silent
     if pool.mode != "tcp":
         # A request may run twice then: what changes something must be safe to repeat.
         lines.append("retry-on conn-failure empty-response response-timeout 502 503")

@@ -30,9 +30,9 @@ def program(name: str) -> str:
 
 
 class Stage:
-    """What stands behind and around one entry. ``kind``: nginx or haproxy."""
+    """What stands behind and around one entry. ``kind``: nginx or haproxy; ``tls``: as `Wish`."""
 
-    def __init__(self, folder: Path, etcd: EtcdServer, kind: str) -> None:
+    def __init__(self, folder: Path, etcd: EtcdServer, kind: str, tls: Path | None = None) -> None:
         self.folder = folder
         self.etcd = etcd
         self.kind = kind
@@ -53,6 +53,7 @@ class Stage:
             folder / "state",
             f"127.0.0.1:{self.live}",
             folder / "admin.sock",
+            tls,
         )
         files = nginx_files(wish) if kind == "nginx" else haproxy_files(wish)
         for name, text in files.items():
