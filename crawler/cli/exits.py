@@ -30,7 +30,7 @@ TABLE = """\b
 Exit codes:
 0 done
 1 failed; of doctor: warnings only
-2 wrong usage, settings or input
+2 wrong usage, settings or input; of edge --once: something was changed
 3 there is no such thing
 4 unavailable, or the outcome is unknown: try again
 5 in conflict with what is there, or refused
