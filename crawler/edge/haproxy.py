@@ -16,7 +16,9 @@ import structlog
 
 from crawler.clock import Clock
 from crawler.edge.commands import run_command
+from crawler.edge.files import told
 from crawler.edge.members import Backends, Member, Pools
+from crawler.edge.ports import refuse_taken
 from crawler.edge.runtime import Runtime, Server, Wanted
 from crawler.edge.settings import HaproxyTarget, Pool
 from crawler.edge.target import Applied, Live
@@ -69,6 +71,8 @@ class Haproxy:
             log.info("no runtime API; reloading", target=self._name, error=str(error))
         except OutOfStep as error:
             log.warning("not adjusted; reloading", target=self._name, error=str(error))
+        with told("cannot read the configuration"):
+            refuse_taken(self._settings.configs)
         await run_command(self._settings.reload, self._settings.timeout_s)
         return Applied.RELOADED
 

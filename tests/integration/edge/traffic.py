@@ -58,15 +58,16 @@ class Traffic:
 
 @asynccontextmanager
 async def flowing(
-    url: str, grpc: str, *, per_s: int = 200, calls_per_s: int = 50
+    url: str, grpc: str, *, per_s: int = 200, calls_per_s: int = 50, fresh: bool = False
 ) -> AsyncIterator[tuple[Traffic, Traffic]]:
     """Requests, half of them POST, and gRPC calls while the block lasts, and until the last is
-    answered."""
+    answered. ``fresh``: each request on a connection of its own."""
     http, calls = Traffic(), Traffic()
     stop = asyncio.Event()
     limit = aiohttp.ClientTimeout(total=_LIMIT_S)
+    connector = aiohttp.TCPConnector(limit=64, force_close=fresh)
     async with (
-        aiohttp.ClientSession(timeout=limit, connector=aiohttp.TCPConnector(limit=64)) as session,
+        aiohttp.ClientSession(timeout=limit, connector=connector) as session,
         aio.insecure_channel(
             grpc, options=[("grpc.service_config", RETRY), ("grpc.enable_retries", 1)]
         ) as channel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from crawler.edge.haproxy import Haproxy
 from crawler.edge.keeper import select_pools
 from crawler.edge.members import Backends, Member
 from crawler.edge.nginx import Nginx, stand_in
+from crawler.edge.ports import places, refuse_taken
 from crawler.edge.runtime import Server
 from crawler.edge.settings import (
     DEFAULT_POOLS,
@@ -153,3 +155,23 @@ def test_documents(tmp_path: Path) -> None:
 
 def test_a_diff_is_unified() -> None:
     assert unified_diff(b"a\nb\n", b"a\nc\n", "f").splitlines()[:2] == ["--- f", "+++ f (new)"]
+
+
+def test_a_port_that_another_program_has_is_seen_and_ones_own_is_not(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as shared:
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        shared.bind(("127.0.0.1", 0))
+        shared.listen()
+        own, other = shared.getsockname()[1], taken.getsockname()[1]
+        config.write_text(f"frontend a\n bind 127.0.0.1:{own} ssl crt x\n bind unix@/x,fd@3\n")
+        refuse_taken([config])
+        config.write_text(f"frontend a\n bind :80-90,name:81,127.0.0.1:{other}\n")
+        with pytest.raises(OutOfStep, match=f"127.0.0.1:{other} .* is taken by another program"):
+            refuse_taken([config])
+    refuse_taken([config])
+    assert list(places("bind *:80\n  bind [fd::1]:81,ipv4@10.0.0.1:82 # bind :83\n")) == [
+        ("0.0.0.0", 80),
+        ("fd::1", 81),
+        ("10.0.0.1", 82),
+    ]
