@@ -13,7 +13,7 @@ import structlog
 from crawler.clock import Backoff, Clock
 from crawler.coordination.etcd import Etcd, KeyValue, WatchEvent
 from crawler.coordination.operations import prefix_end
-from crawler.errors import Compacted, CrawlerError, Unavailable
+from crawler.errors import Compacted, CrawlerError, Misconfigured, Unavailable
 from crawler.tasks import start_loop
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,8 @@ class Prefix:
 
     async def run(self) -> NoReturn:
         """List, watch from the next revision on, and list again from time to time, or when the
-        history in between is gone."""
+        history in between is gone. Raises `Misconfigured` where etcd refuses from the beginning;
+        later that is one more way to be away."""
         failures = 0
         while True:
             try:
@@ -52,7 +53,9 @@ class Prefix:
                 await self._listen()
             except Compacted as error:
                 log.info("history is gone; listing again", prefix=self.prefix, why=str(error))
-            except Unavailable as error:
+            except (Unavailable, Misconfigured) as error:
+                if isinstance(error, Misconfigured) and not self.listed:
+                    raise
                 log.warning("registry not read", prefix=self.prefix, error=str(error))
                 failures += 1
                 await self._clock.sleep(_AGAIN.delay(failures, self._chance))

@@ -215,7 +215,7 @@ def read_targets(
                 "the edge's nginx has not; name the others here",
                 field=f"targets.{name}.pools",
             )
-    _need_own_files(targets)
+    _need_own(targets)
     for name in only:
         if name not in targets:
             raise InvalidInput(
@@ -230,15 +230,18 @@ def read_pace(table: Mapping[str, Any]) -> Pace:
     return _read("pace", TypeAdapter(Pace), table)
 
 
-def _need_own_files(targets: Mapping[str, AnyTarget]) -> None:
-    seen: dict[Path, str] = {}
+def _need_own(targets: Mapping[str, AnyTarget]) -> None:
+    """What no two of them may share."""
+    seen: dict[object, str] = {}
     for name, target in targets.items():
-        other = seen.setdefault(target.file, name)
-        if other != name:
-            raise InvalidInput(
-                f"edge.targets.{name}.file: {target.file} is that of {other}; give each its own",
-                field=f"targets.{name}.file",
-            )
+        for field in ("file", "generation"):
+            value = getattr(target, field, None)
+            other = seen.setdefault(value, name) if value is not None else name
+            if other != name:
+                raise InvalidInput(
+                    f"edge.targets.{name}.{field}: {value} is that of {other}; give each its own",
+                    field=f"targets.{name}.{field}",
+                )
 
 
 def _read(table: str, shape: TypeAdapter[T], given: Mapping[str, Any]) -> T:

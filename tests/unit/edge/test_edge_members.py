@@ -144,6 +144,9 @@ def test_nobody_at_all_is_never_believed_unless_that_is_allowed() -> None:
     assert allowed.judge((), 30.0).members == ()
 
 
+NGINX = {"kind": "nginx", "file": "/x", "pools": ["crawler_http"]}
+
+
 @pytest.mark.parametrize(
     ("tables", "said"),
     [
@@ -157,6 +160,7 @@ def test_nobody_at_all_is_never_believed_unless_that_is_allowed() -> None:
             "is that of n",
         ),
         ({"n": {"kind": "nginx", "file": "/x", "pools": ["raw"]}}, "raw is of mode tcp"),
+        ({"n": NGINX, "m": {**NGINX, "file": "/y"}}, "m.generation: 127.0.0.1:8790 is that of n"),
         ({}, "there is no target"),
     ],
 )
