@@ -23,6 +23,9 @@ ROLLBACKS = Counter(
 )
 
 _LOOK_S = 0.05  # between two looks whether the new generation is up
+# For so long all looks must see it after a reload. nginx lets its old workers take requests for
+# 100 ms beside the new ones (ngx_process_cycle.c).
+_SETTLE_S = 0.3
 
 
 class Live(StrEnum):
@@ -132,7 +135,7 @@ class FileTarget:
                 ) from error
             await self._put_back(good, content, error)
         try:
-            await self._await_live(content)
+            await self._await_live(content, applied)
         except OutOfStep as error:
             await self._put_back(good, content, error)
         write_whole(self._kept, content)
@@ -156,11 +159,20 @@ class FileTarget:
     def close(self) -> None:
         self._lock.release()
 
-    async def _await_live(self, content: bytes) -> None:
-        """Return once it is up. Raises `OutOfStep`."""
+    async def _await_live(self, content: bytes, applied: Applied) -> None:
+        """Return once it is up, and nothing else is. Raises `OutOfStep`."""
         until = self._clock.elapsed() + self._verify_s
-        while (live := await self._balancer.state(content)) in (Live.OTHER, Live.DOWN):
-            if self._clock.elapsed() >= until:
+        settle_s = _SETTLE_S if applied is Applied.RELOADED else 0.0
+        since: float | None = None
+        while (live := await self._balancer.state(content)) is not Live.UNKNOWN:
+            now = self._clock.elapsed()
+            if live is not Live.SAME:
+                since = None
+            elif since is None:
+                since = now
+            if since is not None and now - since >= settle_s:
+                return
+            if since is None and now >= until:
                 goes_on = "the old one goes on" if live is Live.OTHER else "nothing answers"
                 raise OutOfStep(
                     f"the new configuration did not come up within {self._verify_s:g} s, and "
@@ -176,8 +188,7 @@ class FileTarget:
         write_whole(self._file, good, self._mode)
         try:
             if await self._balancer.state(good) is not Live.SAME:
-                await self._balancer.take(good)
-                await self._await_live(good)
+                await self._await_live(good, await self._balancer.take(good))
         except OutOfStep as error:
             raise OutOfStep(f"{why}; the last good one is back in place, but: {error}") from why
         raise OutOfStep(f"{why}; the last good one is back and live") from why
