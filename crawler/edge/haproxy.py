@@ -64,7 +64,7 @@ class Haproxy:
     async def take(self, content: bytes) -> Applied:
         mark, wanted = _read(content)
         try:
-            if mark in await self._runtime.backends():
+            if mark and mark in await self._runtime.backends():
                 await self._adjust(wanted)
                 return Applied.ADJUSTED
         except Unavailable as error:
@@ -78,6 +78,8 @@ class Haproxy:
 
     async def state(self, content: bytes) -> Live:
         mark, wanted = _read(content)
+        if not mark:
+            return Live.UNKNOWN  # somebody else wrote it
         try:
             if mark not in await self._runtime.backends():
                 return Live.OTHER
@@ -183,11 +185,13 @@ def _words(pool: Pool, *, checked: bool) -> list[str]:
 
 
 def _read(content: bytes) -> tuple[str, Wanted]:
-    """The mark of a rendered file, and its servers: what follows the name, by backend and name."""
-    text = content.decode()
+    """The mark of a rendered file ("": it is none), and its servers: what follows the name, by
+    backend and name."""
+    text = content.decode("utf-8", "replace")
     mark = _MARK.search(text)
-    assert mark is not None, "rendered with one"
     wanted: Wanted = {}
+    if mark is None:
+        return "", wanted
     backend = ""
     for line in text.splitlines():
         if line.startswith("backend "):

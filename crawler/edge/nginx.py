@@ -75,7 +75,8 @@ class Nginx:
 
     async def state(self, content: bytes) -> Live:
         found = _GENERATION.search(content)
-        assert found is not None, "rendered with one"
+        if found is None:
+            return Live.UNKNOWN  # somebody else wrote it
         url = f"http://{self._settings.generation}/generation"
         limit = aiohttp.ClientTimeout(total=_ASK_S)
         try:

@@ -79,7 +79,7 @@ class Balancer(Protocol):
         """Make the balancer take what is now in the file. Raises `OutOfStep`."""
 
     async def state(self, content: bytes) -> Live:
-        """What it has now, compared with ``content``."""
+        """What it has now, compared with ``content``, which need not be its own rendering."""
 
     async def tidy(self) -> float | None:
         """See `Target.tidy`."""
@@ -88,8 +88,8 @@ class Balancer(Protocol):
 class FileTarget:
     """A `Target` that keeps one file for a `Balancer`.
 
-    ``kept``: a copy of what was verified last. It is what is put back, and what tells after a
-    crash that the file was swapped in and never seen to work.
+    ``kept``: a copy of what was verified last. It is what is put back (without it, what was there),
+    and what tells after a crash that the file was swapped in and never seen to work.
     """
 
     def __init__(
@@ -115,9 +115,10 @@ class FileTarget:
     async def apply(self, pools: Pools) -> Applied:
         self._lock.take()
         content = self._balancer.render(pools)
-        before, good = read_whole(self._file), read_whole(self._kept)
+        before, verified = read_whole(self._file), read_whole(self._kept)
+        good = before if verified is None else verified
         live = await self._balancer.state(content)
-        if before == content == good and live in (Live.SAME, Live.UNKNOWN):
+        if before == content == verified and live in (Live.SAME, Live.UNKNOWN):
             return Applied.UNCHANGED
         if before != content:
             staged = stage(self._file, content, self._mode)

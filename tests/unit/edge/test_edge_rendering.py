@@ -24,7 +24,7 @@ from crawler.edge.settings import (
     Pool,
     TemplateTarget,
 )
-from crawler.edge.target import unified_diff
+from crawler.edge.target import Live, unified_diff
 from crawler.errors import OutOfStep
 from crawler.model import MASTER_SERVICE
 
@@ -76,6 +76,13 @@ def test_a_change_of_members_keeps_haproxys_structure() -> None:
     one, two = haproxy(Backends(HTTP, (ONE,))), haproxy(Backends(HTTP, (ONE, TWO)))
     assert one != two
     assert mark(one) == mark(two) != mark(haproxy(Backends(HTTP, (ONE,), leader="m1")))
+
+
+async def test_of_what_others_wrote_nobody_can_say_whether_it_is_live() -> None:
+    target = NginxTarget(kind="nginx", file=FILE)
+    assert await Nginx("n", target).state(b"upstream a {}\n") is Live.UNKNOWN
+    other = HaproxyTarget(kind="haproxy", file=FILE, configs=(FILE,))
+    assert await Haproxy("h", other, SystemClock()).state(b"backend a\n") is Live.UNKNOWN
 
 
 def test_grpc_is_spoken_by_h2_and_asked_how_it_is_by_http() -> None:

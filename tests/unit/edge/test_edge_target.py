@@ -95,6 +95,16 @@ async def test_what_does_not_work_is_put_back_and_tried_again(
     assert balancer.live == b"better"
 
 
+async def test_what_was_there_before_the_edge_is_put_back_as_well(
+    balancer: Balancer, target: Callable[[], FileTarget]
+) -> None:
+    balancer.file.write_bytes(b"by hand")
+    balancer.next, balancer.live = b"refused", b"by hand"
+    with pytest.raises(OutOfStep, match="the last good one is back and live"):
+        await target().apply({})
+    assert balancer.file.read_bytes() == b"by hand"
+
+
 @pytest.mark.parametrize("place", ["edge.before_swap", "edge.after_swap"])
 async def test_a_death_in_between_is_made_up_for(
     balancer: Balancer, target: Callable[[], FileTarget], place: str
