@@ -50,7 +50,7 @@ class Hold:
         sudden = lost >= _LEAST_SUDDEN and lost > self._pace.shrink * len(self.accepted)
         if not few and not sudden:
             return self._accept(found)
-        self.since = now if self.since is None else self.since
+        self.since = now if self.since is None else min(self.since, now)  # clocks step back
         until = self.since + self._pace.grace_s
         endless = few and not self._pool.allow_empty
         if not endless and now >= until:

@@ -11,15 +11,20 @@ from tests.etcd_server import EtcdServer
 from tests.integration.edge.stage import Stage
 
 
+def fresh(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 @pytest.fixture
 def nginx(tmp_path: Path, etcd: EtcdServer) -> Iterator[Stage]:
-    stage = Stage(tmp_path, etcd, "nginx")
+    stage = Stage(fresh(tmp_path / "nginx"), etcd, "nginx")
     yield stage
     stage.stop()
 
 
 @pytest.fixture
 def haproxy(tmp_path: Path, etcd: EtcdServer) -> Iterator[Stage]:
-    stage = Stage(tmp_path, etcd, "haproxy")
+    stage = Stage(fresh(tmp_path / "haproxy"), etcd, "haproxy")
     yield stage
     stage.stop()
