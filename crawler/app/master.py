@@ -26,7 +26,9 @@ from crawler.app.vitals import (
     watch_leader,
     watch_store,
     watch_workers,
+    words_of_leader,
 )
+from crawler.app.watchdog import watched
 from crawler.clock import SystemClock
 from crawler.config import Listen, MasterConfig
 from crawler.coordination.catalog import Catalog
@@ -69,6 +71,7 @@ async def run_master(config: MasterConfig) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
+        watchdog = await stack.enter_async_context(watched(stop, config.ttl_s, clock))
         stack.enter_context(send_spans(config.traces, "crawler-master", config.id))
         store = await open_node_store(stack, config, MASTER_SERVICE, clock, stop)
         etcd = open_etcd(stack, config, clock)
@@ -135,6 +138,7 @@ async def run_master(config: MasterConfig) -> None:
             seal = keyring.seal
             registration = await register(etcd, session, node, seal)
             election = Election(etcd, session, config.election_prefix, leader)
+            watchdog.ready(lambda: words_of_leader(catalog, leader))
             async with asyncio.TaskGroup() as group:
                 start_loop(group, "secrets", keyring.run())
                 start_loop(group, "signature", keep_signed(etcd, registration, keyring, seal))
@@ -147,5 +151,5 @@ async def run_master(config: MasterConfig) -> None:
         watch_leader(health, catalog)
         watch_workers(health, catalog)
         watch_crawls(health, catalog)
-        work = in_sessions(etcd, config.ttl_s, clock, catalog, store.id, lead)
+        work = in_sessions(etcd, config.ttl_s, clock, catalog, store.id, lead, watchdog.beat)
         await until(stop, work, node.id)

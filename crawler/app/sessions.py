@@ -37,18 +37,21 @@ async def in_sessions(
     catalog: Catalog,
     store_id: str,
     work: Callable[[Session], Coroutine[Any, Any, NoReturn]],
+    beat: Callable[[], None] = lambda: None,
 ) -> NoReturn:
     """Run ``work`` in one session after the other. Every end of one that another can mend is
-    logged; what a user must mend is raised."""
+    logged; what a user must mend is raised. ``beat`` is called whenever a session is begun, kept
+    alive, or either is tried."""
     chance, failures = random.Random(), 0
     while True:
         began = clock.elapsed()
+        beat()
         try:
             async with (
                 open_session(etcd, ttl_s, clock) as session,
                 asyncio.TaskGroup() as group,
             ):
-                start_loop(group, "keepalive", session.run())
+                start_loop(group, "keepalive", session.run(beat))
                 start_loop(group, "catalog", catalog.run())
                 start_loop(group, "store check", _check_store(catalog, store_id))
                 start_loop(group, "work", work(session))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from crawler.coordination.catalog import Catalog
+from crawler.coordination.catalog import Catalog, Load
 from crawler.coordination.etcd import Etcd
 from crawler.errors import EtcdUnavailable, Unavailable
 from crawler.master.listing import Listing, Wanted
@@ -52,6 +52,19 @@ def watch_leader(health: Health, catalog: Catalog) -> None:
         "election, and start a master where none runs"
     )
     health.add("leader", say_leader, advice)
+
+
+def words_of_leader(catalog: Catalog, own: str) -> str:
+    """Who leads, as the master knows that would lead under the value ``own``."""
+    if catalog.leader is None:
+        return "no master leads"
+    return "leads" if catalog.leader.value == own else f"follows {catalog.leader.value}"
+
+
+def words_of_load(load: Load) -> str:
+    """How busy a worker is, and what keeps it from its work."""
+    words = f"crawls {load.resources}, pages in work {load.active}"
+    return f"{words}; {load.trouble}" if load.trouble else words
 
 
 def watch_workers(health: Health, catalog: Catalog) -> None:

@@ -27,7 +27,8 @@ from crawler.app.node import (
 )
 from crawler.app.sessions import in_sessions
 from crawler.app.trials import Trials
-from crawler.app.vitals import watch_children, watch_etcd, watch_store
+from crawler.app.vitals import watch_children, watch_etcd, watch_store, words_of_load
+from crawler.app.watchdog import Watchdog, watched
 from crawler.clock import Clock, SystemClock
 from crawler.config import Listen, WorkerConfig
 from crawler.coordination.catalog import Catalog
@@ -69,6 +70,7 @@ async def run_worker(config: WorkerConfig) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
+        watchdog = await stack.enter_async_context(watched(stop, config.ttl_s, clock))
         stack.enter_context(send_spans(config.traces, "crawler-worker", config.id))
         store = await open_node_store(stack, config, WORKER_SERVICE, clock, stop)
         proxy: Proxy | None = None
@@ -124,7 +126,7 @@ async def run_worker(config: WorkerConfig) -> None:
             etcd = open_etcd(stack, config, clock)
             watch_etcd(health, etcd)
             follow = partial(
-                follow_cluster, config, etcd, store.id, supervisor, node, keyring, clock
+                follow_cluster, config, etcd, store.id, supervisor, node, keyring, clock, watchdog
             )
             if proxy is not None and proxy.meets:
                 meet = partial(follow_neighbours, etcd, keyring, proxy, clock)
@@ -150,6 +152,8 @@ async def run_worker(config: WorkerConfig) -> None:
                     start_loop(group, "neighbours", meet())
                 if config.cluster:
                     start_loop(group, "wellness", wellness.run())
+                else:
+                    watchdog.ready(lambda: words_of_load(supervisor.load))
 
         await until(stop, work(), node.id, before_cancel=supervisor.drain)
 
@@ -162,6 +166,7 @@ async def follow_cluster(
     node: Node,
     keyring: Keyring,
     clock: Clock,
+    watchdog: Watchdog,
 ) -> NoReturn:
     """Crawl what the cluster assigns to this worker, in one session after the other."""
     catalog = Catalog(etcd, clock, config.election_prefix, seal=keyring.seal, scope=scope_of(node))
@@ -173,6 +178,7 @@ async def follow_cluster(
         seal = keyring.seal
         registration = await register(etcd, session, node, seal)
         writer = EtcdWriter(etcd, session.lease, node.id)
+        watchdog.ready(lambda: words_of_load(supervisor.load))
         async with asyncio.TaskGroup() as group:
             start_loop(group, "secrets", keyring.run())
             start_loop(group, "signature", keep_signed(etcd, registration, keyring, seal))
@@ -180,7 +186,7 @@ async def follow_cluster(
             start_loop(group, "assignments", crawls)
         raise AssertionError("a group of endless loops ended")
 
-    await in_sessions(etcd, config.ttl_s, clock, catalog, store_id, follow)
+    await in_sessions(etcd, config.ttl_s, clock, catalog, store_id, follow, watchdog.beat)
 
 
 def _cache(config: WorkerConfig) -> Mapping[str, Any] | None:

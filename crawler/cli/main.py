@@ -85,9 +85,10 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "new": new.new,
 }
 
-# Commands that say what else to do: crawler install nginx.
+# Commands that say what else to do: crawler install systemd.
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
     "install": (install.INSTALL_HELP, install.INSTALL),
+    "uninstall": (install.UNINSTALL_HELP, install.UNINSTALL),
 }
 
 

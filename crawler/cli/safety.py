@@ -39,7 +39,14 @@ def _loose(settings: NodeConfig) -> Iterator[tuple[str, str]]:
     rights that they should have."""
     kept = (settings.secret, settings.tls_key, settings.etcd_key)
     for file in kept:
-        if file is not None and Path(file).stat().st_mode & 0o077:
+        if file is not None and _readable(Path(file)):
             yield file, "600"
     if settings.tokens is not None and Path(settings.tokens).stat().st_mode & 0o022:
         yield settings.tokens, "600"
+
+
+def _readable(path: Path) -> bool:
+    """Whether others can read it. What is root's may be given to a group, that of a service."""
+    status = path.stat()
+    lent = 0o040 if status.st_uid == 0 and os.geteuid() != 0 else 0
+    return bool(status.st_mode & 0o077 & ~lent)

@@ -24,6 +24,7 @@ from crawler.config.sources import (
     variable_name,
     worker_config,
 )
+from crawler.config.supervision import Supervision, read_supervision
 from crawler.config.table import data_home, sqlite_url
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Listen",
     "MasterConfig",
     "NodeConfig",
+    "Supervision",
     "UpConfig",
     "WorkerConfig",
     "data_home",
@@ -44,6 +46,7 @@ __all__ = [
     "read_level",
     "read_networks",
     "read_store",
+    "read_supervision",
     "read_token",
     "sqlite_url",
     "up_config",

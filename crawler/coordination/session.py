@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NoReturn
 
@@ -53,14 +53,16 @@ class Session:
             return 0.0
         return left_s
 
-    async def run(self) -> NoReturn:
-        """Keep the lease alive; raises `SessionLost` as soon as it cannot be relied on."""
+    async def run(self, beat: Callable[[], None] = lambda: None) -> NoReturn:
+        """Keep the lease alive; raises `SessionLost` as soon as it cannot be relied on. ``beat``
+        is called for each round."""
         interval_s = self.ttl_s / _ROUNDS
         wait_s = interval_s
         while True:
             await self._clock.sleep(min(wait_s, self._check()))
             await failpoint.hit("session.before_keepalive")
             self._check()
+            beat()
             wait_s = interval_s if await self._renew(interval_s) else _RETRY_S
 
     async def _renew(self, limit_s: float) -> bool:

@@ -1,0 +1,201 @@
+"""What systemd is told of masters and workers: units, the group that may read their settings, and
+a drop-in for nginx. Directives are those of systemd.exec(5) and systemd.service(5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+from crawler.ops.files import MARK, File
+
+SETTINGS = Path("/etc/crawler")
+GROUP = "crawler-config"
+ROLES = ("master", "worker")
+
+_UNITS = Path("/etc/systemd/system")
+_NOTE = f"{MARK} systemd, which replaces it. Changes of yours belong into a drop-in:"
+
+# A stop takes a drain of 1.5 s, the last statuses, and at most some seconds of clean-up.
+_UNIT = Template("""\
+$note
+#     systemctl edit $unit
+
+[Unit]
+Description=crawler $role %i
+Wants=network-online.target
+After=network-online.target postgresql.service etcd.service
+
+# It goes on trying for as long as its etcd or its database is away.
+StartLimitIntervalSec=0
+
+[Service]
+# Ready is who is registered; a start is given up when nothing is heard for five minutes.
+Type=notify
+NotifyAccess=main
+TimeoutStartSec=5min
+# What is added to the settings, a token say, is made readable for the group below.
+ExecStartPre=+-systemd-tmpfiles --create crawler.conf
+ExecStart=$program $role --id=%i --config=$settings/crawler.toml
+EnvironmentFile=-$settings/$role-%i.env
+Environment=XDG_DATA_HOME=%S PYTHONFAULTHANDLER=1 PYTHONUNBUFFERED=1
+
+# No sign of life: what its threads did goes to the journal, and it starts anew. An idle node gives
+# signs, and so does one whose etcd or database is away.
+WatchdogSec=30
+WatchdogSignal=SIGABRT
+LimitCORE=0
+Restart=always
+RestartSec=1
+# Settings that are wrong do not mend themselves.
+RestartPreventExitStatus=2
+
+# SIGTERM is for the node, which ends its crawling processes in order: a drain of 1.5 s, then what
+# has to be told. Whoever is left after this time is killed; nothing is lost by that.
+KillMode=mixed
+TimeoutStopSec=30
+$memory
+LimitNOFILE=65536
+
+# A user of its own, which owns nothing but this directory; all instances share it.
+DynamicUser=yes
+User=crawler
+SupplementaryGroups=$group
+StateDirectory=crawler
+StateDirectoryMode=0700
+WorkingDirectory=%S/crawler
+UMask=0077
+
+# It needs the network, its directory, and no right of root's.
+CapabilityBoundingSet=
+AmbientCapabilities=
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RemoveIPC=yes
+KeyringMode=private
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+$sandbox
+
+[Install]
+WantedBy=multi-user.target
+""")
+
+_MEMORY = {
+    "master": "",
+    "worker": """\
+# A crawling process that takes too much memory dies alone, and its page gets a strike.
+OOMPolicy=continue""",
+}
+_SANDBOX = {
+    "master": """\
+RestrictNamespaces=yes
+MemoryDenyWriteExecute=yes
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources""",
+    "worker": """\
+# A browser (fetcher = "browser") makes namespaces for its own sandbox, and compiles scripts.
+RestrictNamespaces=user pid net
+MemoryDenyWriteExecute=no
+SystemCallFilter=@system-service chroot seccomp""",
+}
+
+_GROUP = f"""\
+{MARK} systemd: who may read {SETTINGS}, see sysusers.d(5).
+g {GROUP} -
+"""
+
+_RIGHTS = f"""\
+{MARK} systemd: what {SETTINGS} holds is for root and the group, see tmpfiles.d(5).
+Z {SETTINGS} ~0750 root {GROUP} -
+"""
+
+_CONFIG = Template("""\
+# Settings of all masters and workers of this machine, see the reference of settings. What differs
+# from one node to another, its ports say, stands in $settings/master-1.env or worker-2.env as
+# CRAWLER_HTTP=:8082 and so on.
+#
+# Put what it names (tokens, secrets, certificates and their keys) into this directory, too: at each
+# start all of it is made readable for the group $group, which the services are in.
+
+etcd = ["http://127.0.0.1:2379"]
+# store = "postgresql://crawler@db.example/crawler"  # default: $state/crawler.db, one machine only
+""")
+
+_NGINX = f"""\
+{MARK} systemd: Debian's unit has Restart=no, so that an nginx that was killed stays dead.
+
+[Unit]
+StartLimitIntervalSec=0
+
+[Service]
+Restart=on-failure
+RestartSec=1
+"""
+
+
+def unit_name(role: str) -> str:
+    """The template of a role's instances."""
+    return f"crawler-{role}@.service"
+
+
+def unit(role: str, program: Path) -> File:
+    """One template; ``program`` is the command `crawler` where the units will run."""
+    text = _UNIT.substitute(
+        note=_NOTE,
+        unit=unit_name(role).removesuffix(".service"),
+        role=role,
+        program=_escaped(program),
+        settings=SETTINGS,
+        group=GROUP,
+        memory=_MEMORY[role],
+        sandbox=_SANDBOX[role],
+    )
+    return File(_UNITS / unit_name(role), text)
+
+
+def group() -> File:
+    """For systemd-sysusers."""
+    return File(Path("/etc/sysusers.d/crawler.conf"), _GROUP)
+
+
+def rights() -> File:
+    """For systemd-tmpfiles."""
+    return File(Path("/etc/tmpfiles.d/crawler.conf"), _RIGHTS)
+
+
+def settings() -> File:
+    """What an operator edits."""
+    text = _CONFIG.substitute(settings=SETTINGS, group=GROUP, state="/var/lib/crawler")
+    return File(SETTINGS / "crawler.toml", text, 0o640, theirs=True)
+
+
+def nginx() -> File:
+    """Starts Debian's nginx anew when it dies."""
+    return File(_UNITS / "nginx.service.d" / "50-crawler.conf", _NGINX)
+
+
+def all_files(roles: Sequence[str], program: Path, *, with_nginx: bool) -> list[File]:
+    """What an installation consists of."""
+    files = [group(), rights(), settings(), *(unit(role, program) for role in roles)]
+    return [*files, nginx()] if with_nginx else files
+
+
+def _escaped(path: Path) -> str:
+    """As a word of a command line, see "Command lines" in systemd.service(5)."""
+    text = str(path).replace("%", "%%").replace("$", "$$").replace("\\", "\\\\")
+    return f'"{text}"' if any(each in text for each in " '\"") else text
