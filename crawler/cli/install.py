@@ -51,6 +51,63 @@ def systemd(
     print(f"next: edit {SETTINGS / 'crawler.toml'}; systemctl enable --now {names}")
 
 
+def keepalived(
+    interface: Annotated[
+        str, typer.Option("--interface", metavar="NAME", help="where the address is to be")
+    ],
+    vip: Annotated[
+        list[str],
+        typer.Option("--vip", metavar="ADDRESS/PREFIX", help="the address of both; repeatable"),
+    ],
+    address: Annotated[
+        str, typer.Option("--address", metavar="IP", help="this balancer's own address")
+    ],
+    peer: Annotated[
+        list[str], typer.Option("--peer", metavar="IP", help="the other balancer; repeatable")
+    ],
+    priority: Annotated[
+        int, typer.Option("--priority", metavar="N", help="another one on each, 1 to 254")
+    ] = 100,
+    vrid: Annotated[
+        int, typer.Option("--vrid", metavar="N", help="of this pair alone on its network")
+    ] = 51,
+    check: Annotated[
+        str,
+        typer.Option("--check", metavar="URL", help="what the balancer here answers; any answer"),
+    ] = "http://127.0.0.1/",
+    ipvs_port: Annotated[
+        int | None,
+        typer.Option("--ipvs-port", metavar="PORT", help="have the kernel pass this port on"),
+    ] = None,
+    real: Annotated[
+        list[str] | None,
+        typer.Option("--real", metavar="ADDRESS:PORT", help="to these; repeatable"),
+    ] = None,
+    root: Root = Path("/"),
+) -> None:
+    """One address for two balancers, which moves when one of them dies (VRRP).
+
+    On the first, `crawler install keepalived --interface eth0 --vip 192.0.2.10/24 --address
+    192.0.2.1 --peer 192.0.2.2 --priority 150`; on the second the same with --address and --peer
+    changed over and another priority. keepalived checks the file; nothing is started.
+    """
+    from crawler.ops.keepalived import Balancer, install
+
+    balancer = Balancer(
+        interface=interface,
+        vips=tuple(vip),
+        address=address,
+        peers=tuple(peer),
+        priority=priority,
+        vrid=vrid,
+        check=check,
+        port=ipvs_port,
+        reals=tuple(real or ()),
+    )
+    _tell(install(root.absolute(), balancer))
+    print("next: apt-get install keepalived curl; systemctl enable --now keepalived")
+
+
 def remove_systemd(root: Root = Path("/")) -> None:
     """Stop all masters and workers of this system, and remove their units."""
     from crawler.ops.systemd import uninstall
@@ -65,5 +122,9 @@ def _tell(done: Sequence[tuple[Path, Done]]) -> None:
         print(f"{what:9} {path}")
 
 
-INSTALL: dict[str, Callable[..., Any]] = {**balancers.INSTALL, "systemd": systemd}
+INSTALL: dict[str, Callable[..., Any]] = {
+    **balancers.INSTALL,
+    "systemd": systemd,
+    "keepalived": keepalived,
+}
 UNINSTALL: dict[str, Callable[..., Any]] = {"systemd": remove_systemd}

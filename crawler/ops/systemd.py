@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from crawler.errors import InvalidInput, Misconfigured
+from crawler.errors import InvalidInput
 from crawler.ops.files import Done, File, place, remove
+from crawler.ops.programs import run_program
 from crawler.ops.units import ROLES, all_files, unit_name
 
-_LIMIT_S = 120.0
 _HIDDEN = ("/home", "/root", "/run/user")  # from services: ProtectHome
 
 
@@ -32,9 +31,9 @@ def install(
     _verify(files, program)
     done = place(root, files)
     if _live(root):
-        _run("systemd-sysusers", "crawler.conf")
-        _run("systemd-tmpfiles", "--create", "crawler.conf")
-        _run("systemctl", "daemon-reload")
+        run_program("systemd-sysusers", "crawler.conf")
+        run_program("systemd-tmpfiles", "--create", "crawler.conf")
+        run_program("systemctl", "daemon-reload")
     return done
 
 
@@ -44,10 +43,10 @@ def uninstall(root: Path) -> list[tuple[Path, Done]]:
     if _live(root):
         for role in ROLES:
             for name in _instances(role):
-                _run("systemctl", "disable", "--quiet", "--now", name)
+                run_program("systemctl", "disable", "--quiet", "--now", name)
     done = remove(root, all_files(ROLES, Path("/"), with_nginx=True))
     if _live(root):
-        _run("systemctl", "daemon-reload")
+        run_program("systemctl", "daemon-reload")
     return done
 
 
@@ -99,14 +98,14 @@ def _verify(files: Sequence[File], program: Path) -> None:
             here = program if program.exists() else Path(sys.executable)
             staged = Path(folder, file.path.name)
             staged.write_text(file.text.replace(f"ExecStart={program}", f"ExecStart={here}"))
-            _run("systemd-analyze", "verify", "--man=no", str(staged))
+            run_program("systemd-analyze", "verify", "--man=no", str(staged))
 
 
 def _instances(role: str) -> list[str]:
     """The names of those that run, failed or are enabled."""
     pattern = unit_name(role).replace("@", "@*")
-    loaded = _run("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern)
-    known = _run("systemctl", "list-unit-files", "--no-legend", pattern)
+    loaded = run_program("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern)
+    known = run_program("systemctl", "list-unit-files", "--no-legend", pattern)
     names = {line.split()[0] for line in (loaded + known).splitlines() if line.strip()}
     return sorted(names - {unit_name(role)})
 
@@ -114,22 +113,3 @@ def _instances(role: str) -> list[str]:
 def _live(root: Path) -> bool:
     """Whether ``root`` is the running system's, and systemd runs it (sd_booted(3))."""
     return root == Path("/") and Path("/run/systemd/system").is_dir()
-
-
-def _run(*command: str) -> str:
-    """The output of a command of systemd. Raises `Misconfigured` with its words."""
-    try:
-        done = subprocess.run(  # noqa: S603 - the program is one of a few named above
-            command,
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT_S,
-            check=False,
-            env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin"},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Misconfigured(f"{' '.join(command)}: {error}") from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()
-        raise Misconfigured(f"{' '.join(command)} failed: {said}")
-    return done.stdout

@@ -20,6 +20,7 @@ from pathlib import Path
 import uvloop
 
 from crawler.app.node import describe_node, open_etcd
+from crawler.app.watchdog import Watchdog
 from crawler.app.worker import follow_cluster
 from crawler.clock import Clock, SystemClock
 from crawler.config import WorkerConfig, worker_config
@@ -62,8 +63,8 @@ def start_worker(
     supervisor = Supervisor(SupervisorSettings(processes=1, beat_s=BEAT_S), CHILD, {}, clock)
     node = describe_node(config, WORKER_SERVICE, config.grpc, config.http, clock)
     start_loop(group, f"{node.id}: children", supervisor.run_children())
-    keyring = Keyring(config.secret, clock)
-    following = follow_cluster(config, etcd, store_id, supervisor, node, keyring, clock)
+    keyring, watchdog = Keyring(config.secret, clock), Watchdog(None, config.ttl_s, clock)
+    following = follow_cluster(config, etcd, store_id, supervisor, node, keyring, clock, watchdog)
     start_loop(group, f"{node.id}: crawls", following)
 
 

@@ -1,0 +1,31 @@
+"""Programs of the system that are asked to check or to do something."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from crawler.errors import Misconfigured
+
+_LIMIT_S = 120.0
+_ADMIN = "/usr/sbin:/sbin:/usr/bin"  # not on everybody's PATH
+PATH = f"{os.environ.get('PATH', os.defpath)}:{_ADMIN}"
+
+
+def run_program(*command: str) -> str:
+    """The output. Raises `Misconfigured`, with the program's own words, unless it succeeds."""
+    try:
+        done = subprocess.run(  # noqa: S603 - callers name the program
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_S,
+            check=False,
+            env={**os.environ, "PATH": PATH},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Misconfigured(f"{' '.join(command)}: {error}") from error
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise Misconfigured(f"{' '.join(command)} failed: {said}")
+    return done.stdout
