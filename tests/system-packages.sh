@@ -16,7 +16,9 @@ if [ "${1:-}" != demo ]; then
     need ip iproute2
     need nft nftables
     need gcc gcc
-    need chromium chromium
+    need curl curl
+    need keepalived keepalived
+    need systemd-nspawn systemd-container
     [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
     # Debian keeps the server's programs off the PATH.
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql

@@ -1,0 +1,118 @@
+"""Masters and workers under a real systemd: kept, watched, stopped in order, taken out again."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crawler.ops.files import File
+from crawler.ops.units import ROLES, unit
+from tests.lab.machine import PROGRAM, Machine
+
+TTL_S = 3
+WATCHDOG_S = 3
+GRACE_S = 10  # until a node of ours is up again, on a shared machine
+MASTER, WORKER = "crawler-master@1", "crawler-worker@1"
+NGINX = "pid /run/nginx.pid; events {}"
+
+pytestmark = pytest.mark.timeout(150)
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    """With etcd, units, and settings for a quick test; nothing of ours runs yet."""
+    with Machine() as running:
+        running.run("systemd-run", "--unit=lab-etcd", "--property=Type=notify", "/usr/bin/etcd",
+            "--data-dir=/var/lib/etcd", "--log-level=error", "--logger=zap")  # fmt: skip
+        running.run(PROGRAM, "install", "systemd", "--nginx", f"--program={PROGRAM}")
+        running.write("/etc/crawler/crawler.toml", f"ttl = {TTL_S}\n")
+        running.write("/etc/crawler/worker-1.env", "CRAWLER_PROCESSES=1\n")
+        for role in ROLES:
+            drop_in = f"/etc/systemd/system/crawler-{role}@.service.d/quick.conf"
+            running.write(drop_in, f"[Service]\nWatchdogSec={WATCHDOG_S}\n")
+        running.run("systemctl", "daemon-reload")
+        yield running
+
+
+def restarts(machine: Machine, unit: str) -> int:
+    return int(machine.show(unit, "NRestarts"))
+
+
+def started_anew(machine: Machine, unit: str, before: int) -> bool:
+    return restarts(machine, unit) > before and machine.show(unit, "ActiveState") == "active"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_units_expose_little(role: str, tmp_path: Path) -> None:
+    file: File = unit(role, Path("/usr/bin/true"))
+    (tmp_path / file.path.name).write_text(file.text)
+    most = {"master": 20, "worker": 25}[role]  # tenths, of 100: what systemd calls OK ends at 4.9
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", f"--threshold={most}", file.path.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-200:] + done.stderr
+
+
+def test_nodes_are_kept_watched_and_taken_out_again(machine: Machine) -> None:
+    # It is started once it takes part, as a user that is not root and owns one directory.
+    machine.run("systemctl", "start", MASTER, WORKER)
+    assert machine.show(WORKER, "StatusText") == "crawls 0, pages in work 0"
+    machine.wait(lambda: machine.show(MASTER, "StatusText") == "leads", "leader", 2 * TTL_S)
+    pid = machine.show(MASTER, "MainPID")
+    assert machine.run("stat", "--format=%u", f"/proc/{pid}").strip() != "0"
+    assert "others on this machine can use" not in machine.journal(MASTER)
+    database = "/var/lib/private/crawler/crawler.db"
+    assert machine.run("stat", "--format=%a", database).strip() == "600"
+
+    # A node that dies is started anew; one that hangs is found by its watchdog.
+    killed = restarts(machine, WORKER)
+    machine.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", WORKER)
+    machine.wait(lambda: started_anew(machine, WORKER, killed), "restart", GRACE_S)
+    idle = machine.show(WORKER, "MainPID")
+    hung = restarts(machine, MASTER)
+    machine.run("kill", "-STOP", machine.show(MASTER, "MainPID"))
+    limit_s = WATCHDOG_S + GRACE_S
+    took_s = machine.wait(lambda: started_anew(machine, MASTER, hung), "restart", limit_s)
+    assert took_s > WATCHDOG_S / 2
+    assert "Watchdog timeout" in machine.journal(MASTER)
+    # All the while the worker had nothing to do, and gave its signs.
+    assert machine.show(WORKER, "MainPID") == idle
+    assert machine.show(MASTER, "NRestarts") == str(hung + 1)
+
+    # A stop is a drain, and no failure.
+    machine.run("systemctl", "stop", WORKER)
+    assert machine.show(WORKER, "Result") == "success"
+    assert machine.show(WORKER, "ExecMainStatus") == "0"
+    assert '"draining"' in machine.journal(WORKER)
+
+    # Wrong settings end it for good, with the reason.
+    machine.write("/etc/crawler/worker-1.env", "CRAWLER_TTL=x\n")
+    with pytest.raises(RuntimeError):
+        machine.run("systemctl", "start", WORKER)
+    assert machine.show(WORKER, "ActiveState") == "failed"
+    assert "CRAWLER_TTL: expected a whole number" in machine.journal(WORKER)
+
+    machine.run("systemctl", "enable", MASTER)
+    said = machine.run(PROGRAM, "uninstall", "systemd")
+    assert "removed   /etc/systemd/system/crawler-master@.service" in said
+    assert machine.show(MASTER, "LoadState") == "not-found"
+    assert machine.show(MASTER, "ActiveState") == "inactive"
+    assert machine.run("ls", database, "/etc/crawler/crawler.toml")
+    assert not machine.run("find", "/etc/systemd", "-name", "crawler-*.service")
+
+
+def test_an_nginx_that_dies_is_started_anew(machine: Machine) -> None:
+    machine.write("/etc/nginx/nginx.conf", NGINX)
+    machine.run("mkdir", "-p", "/var/log/nginx", "/var/lib/nginx")
+    machine.run(PROGRAM, "install", "systemd", "--nginx", f"--program={PROGRAM}")
+    machine.run("systemctl", "start", "nginx")
+    before = restarts(machine, "nginx")
+    machine.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "nginx")
+    machine.wait(lambda: started_anew(machine, "nginx", before), "restart", GRACE_S)
