@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import shutil
+import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +36,14 @@ global_defs {
 }
 
 # Whether the balancer on this machine answers. Any answer counts: a 502 is the fault of what is
-# behind it, and the other balancer would give it, too. Without a weight a failure gives the address
-# up at once; with one it would take seconds longer.
+# behind it, and the other balancer would give it, too. One that is dead refuses at once, and the
+# address is given up within a second; one that is slow has three. With a weight it would take
+# seconds longer.
 vrrp_script balancer {
-    script "$curl --silent --output /dev/null --max-time 1 --noproxy * $check"
-    interval 0.2
-    timeout 1
-    fall 2
+    script "$curl --silent --output /dev/null --max-time 3 --noproxy * $check"
+    interval 1
+    timeout 4
+    fall 1
     rise 2
 }
 
@@ -63,9 +65,6 @@ $peers
     }
     virtual_ipaddress {
 $vips
-    }
-    track_interface {
-        $interface
     }
     track_script {
         balancer
@@ -179,13 +178,14 @@ def install(root: Path, balancer: Balancer) -> list[tuple[Path, Done]]:
     if shutil.which("keepalived", path=PATH) and _is_here(root, balancer):
         with tempfile.TemporaryDirectory(prefix="crawler-keepalived-") as folder:
             staged = Path(folder, file.path.name)
-            staged.write_text(file.text)
-            run_program("keepalived", "--config-test", f"--use-file={staged}")
+            # Where scripts are not root's, 2.2.7 takes its own test run for an orphan and ends it.
+            staged.write_text(file.text.replace("script_user nobody", "script_user root"))
+            run_program("keepalived", "--config-test", "--log-console", f"--use-file={staged}")
     return place(root, [file])
 
 
 def _is_here(root: Path, balancer: Balancer) -> bool:
-    return root == Path("/") or Path("/sys/class/net", balancer.interface).exists()
+    return root == Path("/") or balancer.interface in {name for _, name in socket.if_nameindex()}
 
 
 def _vip(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
