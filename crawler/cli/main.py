@@ -13,6 +13,7 @@ import typer
 from crawler import __version__
 from crawler.cli import (
     apply,
+    backup,
     certs,
     check,
     demo,
@@ -74,6 +75,8 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "top": top.top,
     "nodes": nodes.nodes,
     "doctor": doctor.doctor,
+    "backup": backup.backup,
+    "restore": backup.restore,
     "token": token.token,
     "certs": certs.certs,
     "drain": drain.drain,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 
 from crawler.errors import Misconfigured
 
@@ -12,8 +13,11 @@ _ADMIN = "/usr/sbin:/sbin:/usr/bin"  # not on everybody's PATH
 PATH = f"{os.environ.get('PATH', os.defpath)}:{_ADMIN}"
 
 
-def run_program(*command: str) -> str:
-    """The output. Raises `Misconfigured`, with the program's own words, unless it succeeds."""
+def run_program(*command: str, environ: Mapping[str, str] | None = None) -> str:
+    """The output; ``environ`` is added to ours.
+
+    Raises `Misconfigured`, with the program's own words, unless it succeeds.
+    """
     try:
         done = subprocess.run(  # noqa: S603 - callers name the program
             command,
@@ -21,7 +25,7 @@ def run_program(*command: str) -> str:
             text=True,
             timeout=_LIMIT_S,
             check=False,
-            env={**os.environ, "PATH": PATH},
+            env={**os.environ, **(environ or {}), "PATH": PATH},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Misconfigured(f"{' '.join(command)}: {error}") from error

@@ -90,6 +90,10 @@ class Reader:
         for block in blocks(path):
             self._do(block, place)
 
+    def type(self, block: Block) -> None:
+        """Do what one block says, and nothing around it."""
+        self._do(block, self._folder)
+
     def _do(self, block: Block, place: Path) -> None:
         text = self._here(block.text)
         match block.mark, block.when:

@@ -39,7 +39,13 @@ ALL = {
     if name != "lock_epochs"  # no query
 }
 # What reads few rows by nature: one row per cluster or per resource.
-SMALL = {"select_newest_epoch", "select_resources", "select_store", "select_remains"}
+SMALL = {
+    "select_newest_epoch",
+    "select_resources",
+    "select_store",
+    "select_remains",
+    "retire_epochs",
+}
 # What must come out of an index in its order.
 ORDERED = {"select_bests", "select_due", "select_next_at", "select_stepped"} | {
     "list_events", "list_pages_of_state", "list_pages_of_state_and_status"

@@ -35,6 +35,7 @@ ALL = [
 # What reads few rows by nature: one row per cluster, per resource or per process.
 SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_store_id"} | {
     "select_remains",
+    "retire_epochs",  # one for each etcd that there was
     "select_runs_progress",
     "select_old_runs",  # thousands of runs at most
     "count_kinds",  # asked when a run is over, or by hand

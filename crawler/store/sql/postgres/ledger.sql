@@ -28,6 +28,11 @@ INSERT INTO epochs (epoch, cluster, revision) VALUES (%(epoch)s, %(cluster)s, %(
 -- name: raise_revision
 UPDATE epochs SET revision = %(revision)s WHERE epoch = %(epoch)s AND revision < %(revision)s;
 
+-- name: retire_epochs
+-- What was copied back may meet claims that came after the copy: whichever etcd there is, it counts as
+-- one that went back in time, and a new epoch begins.
+UPDATE epochs SET revision = 9223372036854775807;
+
 -- name: lock_resource
 -- Taken first by everything that writes about a resource as a whole, so that its events come in
 -- the order of their seq and nobody waits in a circle.

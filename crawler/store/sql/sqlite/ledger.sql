@@ -18,6 +18,11 @@ INSERT INTO epochs (epoch, cluster, revision) VALUES (:epoch, :cluster, :revisio
 -- name: raise_revision
 UPDATE epochs SET revision = :revision WHERE epoch = :epoch AND revision < :revision;
 
+-- name: retire_epochs
+-- What was copied back may meet claims that came after the copy: whichever etcd there is, it counts as
+-- one that went back in time, and a new epoch begins.
+UPDATE epochs SET revision = 9223372036854775807;
+
 -- name: select_leader
 SELECT pid, started, boot FROM leaders;
 
