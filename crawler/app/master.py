@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import NoReturn
 
+from crawler.app.backlog import Backlog
 from crawler.app.node import (
     describe_node,
     open_access,
@@ -80,7 +81,8 @@ async def run_master(config: MasterConfig) -> None:
         catalog = Catalog(etcd, clock, config.election_prefix, seal=keyring.seal, eager=True)
         keyring.tell(catalog.reseal)
         master = Master(etcd, catalog, store, clock)
-        stack.enter_context(collected(Figures(master)))
+        backlog = Backlog(store.totals, lambda: master.leading() is not None, clock)
+        stack.enter_context(collected(Figures(master), backlog))
         pair = open_pair(config)
         channels = Channels(pair)
         stack.push_async_callback(channels.close)
@@ -143,6 +145,7 @@ async def run_master(config: MasterConfig) -> None:
                 start_loop(group, "secrets", keyring.run())
                 start_loop(group, "signature", keep_signed(etcd, registration, keyring, seal))
                 start_loop(group, "feed", feed.run())
+                start_loop(group, "backlog", backlog.run())
                 start_loop(group, "master", master.run(session, election))
             raise AssertionError("a group of endless loops ended")
 
