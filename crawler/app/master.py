@@ -140,7 +140,7 @@ async def run_master(config: MasterConfig) -> None:
             seal = keyring.seal
             registration = await register(etcd, session, node, seal)
             election = Election(etcd, session, config.election_prefix, leader)
-            watchdog.ready(lambda: words_of_leader(catalog, leader))
+            watchdog.ready(lambda: words_of_leader(master, leader))
             async with asyncio.TaskGroup() as group:
                 start_loop(group, "secrets", keyring.run())
                 start_loop(group, "signature", keep_signed(etcd, registration, keyring, seal))

@@ -8,6 +8,7 @@ from crawler.coordination.catalog import Catalog, Load
 from crawler.coordination.etcd import Etcd
 from crawler.errors import EtcdUnavailable, Unavailable
 from crawler.master.listing import Listing, Wanted
+from crawler.master.master import Master
 from crawler.model import State
 from crawler.store.contract import Store
 from crawler.telemetry.health import Health
@@ -54,11 +55,14 @@ def watch_leader(health: Health, catalog: Catalog) -> None:
     health.add("leader", say_leader, advice)
 
 
-def words_of_leader(catalog: Catalog, own: str) -> str:
+def words_of_leader(master: Master, own: str) -> str:
     """Who leads, as the master knows that would lead under the value ``own``."""
-    if catalog.leader is None:
-        return "no master leads"
-    return "leads" if catalog.leader.value == own else f"follows {catalog.leader.value}"
+    leader = master.catalog.leader
+    if master.leading() is not None:
+        return "leads"
+    if leader is None or leader.value == own:  # of its own, before it lost touch or took over
+        return "waits for a leader"
+    return f"follows {leader.value}"
 
 
 def words_of_load(load: Load) -> str:
