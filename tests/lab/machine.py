@@ -109,7 +109,15 @@ class Machine:
 
     def _boot(self) -> None:
         binds = [f"--bind-ro={ours}:{there}" for ours, there in self._binds.items()]
-        command = ["systemd-nspawn", "--quiet", "--directory=/", "--volatile=yes", "--boot"]
+        command = [
+            "setpriv",
+            "--pdeathsig=KILL",
+            "systemd-nspawn",
+            "--quiet",
+            "--directory=/",
+            "--volatile=yes",
+            "--boot",
+        ]
         command += ["--register=no", "--keep-unit", "--private-network", "--console=pipe"]
         command += [f"--machine=crawler-{os.getpid()}-{time.monotonic_ns() % 10**6}", *binds]
         command += ["--link-journal=no", "--resolv-conf=off", "--timezone=off"]
