@@ -187,6 +187,7 @@ def until(seen: Callable[[], bool], what: str, story: Callable[[], str] = str) -
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
+    assert os.geteuid() == 0, "this test needs root: keepalived runs its checks as another user"
     with Network("one", "two", "backend", "client") as network:
         made = Scene(network, tmp_path)
         yield made
