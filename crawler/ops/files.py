@@ -69,7 +69,7 @@ def remove(root: Path, files: Iterable[File]) -> list[tuple[Path, Done]]:
         except OSError as error:
             raise _failed(path, error) from error
         with suppress(OSError):  # of a drop-in's folder: others may have theirs in it
-            if path.parent.name.endswith(".d"):
+            if path.parent.name.endswith(".service.d"):
                 path.parent.rmdir()
         done.append((path, Done.REMOVED))
     return done
