@@ -88,7 +88,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "new": new.new,
 }
 
-# Commands that say what else to do: crawler install systemd.
+# Commands that say what else to do: crawler install nginx.
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
     "install": (install.INSTALL_HELP, install.INSTALL),
     "uninstall": (install.UNINSTALL_HELP, install.UNINSTALL),

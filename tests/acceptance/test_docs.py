@@ -73,7 +73,7 @@ def check_command(words: list[str], where: str) -> None:
 
 
 def find_command(words: list[str], where: str) -> tuple[Any, list[str]]:
-    """What `crawler` would run, as in crawler install systemd, and the words behind its name."""
+    """What `crawler` would run, as in crawler install nginx, and the words behind its name."""
     command: Any = build()
     while words and hasattr(command, "commands"):
         assert words[0] in command.commands, f"{where}: there is no crawler {words[0]}"

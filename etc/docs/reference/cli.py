@@ -24,7 +24,7 @@ def page() -> str:
 
 
 def _commands(name: str, command: Any) -> Iterator[str]:
-    """It, or what it consists of: crawler install systemd."""
+    """It, or what it consists of: crawler install nginx."""
     for member, each in getattr(command, "commands", {}).items():
         yield from _command(f"{name} {member}", each)
     if not hasattr(command, "commands"):
