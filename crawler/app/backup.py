@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,20 +36,25 @@ async def save_backup(
     """Make the folder, with a backup in it; what its manifest says.
 
     A folder without a manifest is none: that is written last. Raises `Conflict` for a folder that
-    holds something, and what etcd and the store may raise.
+    holds something, and what etcd and the store may raise; nothing is left of the folder then.
     """
+    store = (await look_at(config.store))["id"]
     _make(folder)
-    files = []
-    if with_etcd:
-        files.append(save_snapshot(etcd_settings(config), folder / _SNAPSHOT))
-    files.append(await save_copy(config.store, folder))
-    manifest = {
-        "version": __version__,
-        "made_at": round(clock.wall()),
-        "store": (await look_at(config.store))["id"],
-        "files": {file.name: _digest(file) for file in files},
-    }
-    _seal(folder, manifest)
+    try:
+        files = []
+        if with_etcd:
+            files.append(save_snapshot(etcd_settings(config), folder / _SNAPSHOT))
+        files.append(await save_copy(config.store, folder))
+        manifest = {
+            "version": __version__,
+            "made_at": round(clock.wall()),
+            "store": store,
+            "files": {file.name: _digest(file) for file in files},
+        }
+        _seal(folder, manifest)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return manifest
 
 

@@ -13,7 +13,9 @@ _ADMIN = "/usr/sbin:/sbin:/usr/bin"  # not on everybody's PATH
 PATH = f"{os.environ.get('PATH', os.defpath)}:{_ADMIN}"
 
 
-def run_program(*command: str, environ: Mapping[str, str] | None = None) -> str:
+def run_program(
+    *command: str, environ: Mapping[str, str] | None = None, limit_s: float = _LIMIT_S
+) -> str:
     """The output; ``environ`` is added to ours.
 
     Raises `Misconfigured`, with the program's own words, unless it succeeds.
@@ -23,11 +25,13 @@ def run_program(*command: str, environ: Mapping[str, str] | None = None) -> str:
             command,
             capture_output=True,
             text=True,
-            timeout=_LIMIT_S,
+            timeout=limit_s,
             check=False,
             env={**os.environ, **(environ or {}), "PATH": PATH},
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        raise Misconfigured(f"{' '.join(command)} took longer than {limit_s:g} s") from error
+    except OSError as error:
         raise Misconfigured(f"{' '.join(command)}: {error}") from error
     if done.returncode:
         said = (done.stderr or done.stdout).strip()

@@ -10,6 +10,9 @@ from crawler.coordination.etcd import EtcdSettings
 from crawler.errors import EtcdUnavailable, Misconfigured
 from crawler.ops.programs import PATH, run_program
 
+_PATIENCE = ("--dial-timeout=5s", "--command-timeout=5s")
+_SAVE_LIMIT_S = 3600.0  # gigabytes, over a network
+
 
 def save_snapshot(settings: EtcdSettings, target: Path) -> Path:
     """Write the snapshot of the first member that gives one. Raises `EtcdUnavailable` with what
@@ -24,9 +27,12 @@ def save_snapshot(settings: EtcdSettings, target: Path) -> Path:
     flags = [f"--{name}={file}" for name, file in tls.items() if file is not None]
     failed = ""
     for endpoint in settings.endpoints:
-        command = ["etcdctl", f"--endpoints={endpoint}", *flags, "snapshot", "save", str(target)]
+        member = ["etcdctl", f"--endpoints={endpoint}", *flags]
         try:
-            run_program(*command, environ=environ)
+            # Whoever asks a member that is away for a snapshot is kept waiting for it.
+            run_program(*member, *_PATIENCE, "endpoint", "health", environ=environ)
+            save = (*member, "snapshot", "save", str(target))
+            run_program(*save, environ=environ, limit_s=_SAVE_LIMIT_S)
         except Misconfigured as error:
             failed = str(error)
         else:

@@ -86,9 +86,11 @@ async def test_there_must_be_something_of_ours(tmp_path: Path) -> None:
     settings = master_config({"store": f"sqlite://{tmp_path}/store.db"}, {})
     with pytest.raises(NotFound):
         await save(settings, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
     sqlite3.connect(tmp_path / "store.db").execute("CREATE TABLE theirs (x)").connection.close()
     with pytest.raises((NotFound, Misconfigured)):
         await save(settings, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
 
 
 def test_the_commands_name_what_is_wrong(
