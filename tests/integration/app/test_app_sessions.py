@@ -28,7 +28,7 @@ async def fill(etcd: Etcd) -> None:
 
 
 async def test_an_etcd_without_space_is_waited_for() -> None:
-    """Grants fail then; a process must not end because of that."""
+    """Grants fail then; a process must not end because of that, nor be taken for one that hangs."""
     with EtcdServer(extra=("--quota-backend-bytes=2000000",)) as server:
         clock = SystemClock()
         etcd = Etcd(EtcdSettings(tuple(server.endpoints)), clock)
@@ -40,7 +40,12 @@ async def test_an_etcd_without_space_is_waited_for() -> None:
             raise AssertionError("unreachable")
 
         catalog = Catalog(etcd, clock)
-        life = asyncio.create_task(in_sessions(etcd, TTL_S, clock, catalog, "s", work))
+        beats: list[float] = []
+        life = asyncio.create_task(
+            in_sessions(
+                etcd, TTL_S, clock, catalog, "s", work, lambda: beats.append(clock.elapsed())
+            )
+        )
         try:
             first = await began.get()
             with pytest.raises(Exhausted):
@@ -49,6 +54,7 @@ async def test_an_etcd_without_space_is_waited_for() -> None:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(began.get(), 2 * TTL_S)
             assert not life.done()
+            assert clock.elapsed() - beats[-1] < 2 * TTL_S  # at most 2 s lie between two tries
             etcd_is = server.ctl("endpoint", "status", "-w", "fields")
             revision = next(line for line in etcd_is.splitlines() if line.startswith('"Revision"'))
             server.ctl("compact", revision.split()[-1])
