@@ -23,12 +23,13 @@ START_LIMIT_S = 40.0
 CALL_LIMIT_S = 60.0
 STOP_LIMIT_S = 10.0
 PROGRAM = "/opt/crawler/bin/crawler"
+PYTHON = "/opt/crawler/bin/python"
 _PATH = "/usr/sbin:/usr/bin"
 
 
 class Machine:
     """A context. ``binds``: more directories of ours, to where they are seen there, read only. The
-    command of this checkout is at `PROGRAM` there."""
+    command of this checkout is at `PROGRAM` there, a Python that has its packages at `PYTHON`."""
 
     def __init__(self, binds: Mapping[Path, str] | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="machine-"))
@@ -181,14 +182,15 @@ def crawler_for(folder: Path) -> dict[Path, str]:
         there = f"/opt/path/{number}"
         binds[place] = there
         paths.append(there)
-    launcher = folder / "bin" / "crawler"
-    launcher.parent.mkdir(parents=True)
+    programs = folder / "bin"
+    programs.mkdir(parents=True)
     interpreter = python / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    launcher.write_text(
-        f"#!/bin/sh\nexport PYTHONPATH={':'.join(paths)} PYTHONDONTWRITEBYTECODE=1\n"
-        f"export LD_LIBRARY_PATH={python}/lib\n"
-        f'exec {interpreter} -m crawler "$@"\n'
-    )
-    for each in (folder, launcher.parent, launcher):
+    for name, words in (("crawler", "-m crawler "), ("python", "")):
+        (programs / name).write_text(
+            f"#!/bin/sh\nexport PYTHONPATH={':'.join(paths)} PYTHONDONTWRITEBYTECODE=1\n"
+            f"export LD_LIBRARY_PATH={python}/lib\n"
+            f'exec {interpreter} {words}"$@"\n'
+        )
+    for each in (folder, programs, *programs.iterdir()):
         each.chmod(0o755)
     return {**binds, folder: str(Path(PROGRAM).parents[1])}

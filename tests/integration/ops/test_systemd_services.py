@@ -10,7 +10,7 @@ import pytest
 
 from crawler.ops.files import File
 from crawler.ops.units import ROLES, unit
-from tests.lab.machine import PROGRAM, Machine
+from tests.lab.machine import PROGRAM, PYTHON, Machine
 
 TTL_S = 3
 WATCHDOG_S = 3
@@ -29,7 +29,8 @@ def machine() -> Iterator[Machine]:
             "--data-dir=/var/lib/etcd", "--log-level=error", "--logger=zap")  # fmt: skip
         running.run(PROGRAM, "install", "systemd", "--nginx", f"--program={PROGRAM}")
         running.write("/etc/crawler/crawler.toml", f"ttl = {TTL_S}\n")
-        running.write("/etc/crawler/worker-1.env", "CRAWLER_PROCESSES=1\n")
+        quick = "CRAWLER_PROCESSES=1\nCRAWLER_ALLOW_PRIVATE=127.0.0.0/8\n"
+        running.write("/etc/crawler/worker-1.env", quick)
         for role in ROLES:
             drop_in = f"/etc/systemd/system/crawler-{role}@.service.d/quick.conf"
             running.write(drop_in, f"[Service]\nWatchdogSec={WATCHDOG_S}\n")
@@ -87,11 +88,17 @@ def test_nodes_are_kept_watched_and_taken_out_again(machine: Machine) -> None:
     assert machine.show(WORKER, "MainPID") == idle
     assert machine.show(MASTER, "NRestarts") == str(hung + 1)
 
-    # A stop is a drain, and no failure.
+    # A stop is a drain of what is being crawled, and no failure.
+    site = ("-m", "crawler.local.site", "--port=8000", "--log=/run/hits", "--products=300")
+    machine.run("systemd-run", "--unit=site", PYTHON, *site)
+    machine.run(
+        PROGRAM, "apply", "http://127.0.0.1:8000/", "--name=shop", "-s", "download_delay=0.1"
+    )
+    machine.wait(lambda: "crawls 1" in machine.show(WORKER, "StatusText"), "crawl", GRACE_S)
     machine.run("systemctl", "stop", WORKER)
     assert machine.show(WORKER, "Result") == "success"
     assert machine.show(WORKER, "ExecMainStatus") == "0"
-    assert '"draining"' in machine.journal(WORKER)
+    assert '"draining", "jobs": 1' in machine.journal(WORKER)
 
     # Wrong settings end it for good, with the reason.
     machine.write("/etc/crawler/worker-1.env", "CRAWLER_TTL=x\n")
