@@ -50,9 +50,10 @@ test: setup system check unit properties ## every test, as CI runs them
 	$(BIN)/pytest -q -n auto --store=postgresql tests/contract tests/properties/contract
 	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder tests/acceptance tests/integration
 
-test-edge: setup system ## what keeps load balancers in step, alone: real nginx, haproxy, etcd
-	$(BIN)/pytest -q tests/unit/edge
-	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder tests/integration/edge
+test-edge: setup system ## what stands before a cluster and keeps it, alone: balancers, services, backups
+	$(BIN)/pytest -q tests/unit/edge tests/unit/ops
+	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder \
+		tests/integration/edge tests/integration/ops tests/acceptance/test_backup.py
 
 chaos: setup system ## random faults and their verdict: make chaos SEED=7 MINUTES=10
 	$(BIN)/python -m tests.acceptance.nemesis $(SEED) $(MINUTES)
