@@ -13,6 +13,7 @@ from typing import Any
 
 import uvloop
 
+from crawler.app.garbage import settle
 from crawler.app.spiders import open_spider
 from crawler.clock import SystemClock
 from crawler.definition import from_json
@@ -99,4 +100,5 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
 
 
 if __name__ == "__main__":
+    settle()
     sys.exit(uvloop.run(serve_child(prepare)))

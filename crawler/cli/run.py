@@ -153,8 +153,10 @@ def _crawl(
     import uvloop
 
     from crawler.address import loopback_hosts
+    from crawler.app.garbage import settle
     from crawler.app.here import crawl_here, look_here
 
+    settle()
     before = uvloop.run(look_here(home))
     if before is not None and before.progress.finished and not again:
         changed = before.definition != definition.canonical()
