@@ -439,13 +439,15 @@ class SinkRecord:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a resource, for people to read."""
+    """Something that happened to a resource, for people to read. ``request_id``: of the request
+    that it goes back to ("": of none, or of one that came without)."""
 
     seq: int
     at: float
     kind: str
     detail: str
     node: str
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,6 +462,7 @@ class JournalRecord:
     node: str
     resource_id: str
     name: str
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

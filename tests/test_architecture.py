@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent / "crawler"
 GROUND = (
     "errors",
     "model",
+    "story",
     "clock",
     "failpoint",
     "tasks",

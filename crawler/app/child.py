@@ -65,6 +65,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
             tuple(sink.name for sink in definition.sinks),
             definition.recipe(),
             definition.recrawl.unlinked == "keep",
+            order.request_id,
         )
         frontier = await store.claim(order.stamp, job)
         for strike in order.strikes:

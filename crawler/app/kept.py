@@ -13,11 +13,13 @@ from urllib.parse import unquote, urlsplit
 
 from crawler.clock import SystemClock
 from crawler.delivery.exports import Stretch, plan_export
+from crawler.engine.urls import page_key
 from crawler.errors import NotFound
 from crawler.model import ItemRecord, PageRecord, PageState, Stats
 from crawler.store import open_store
 from crawler.store.contract import Mirrored, Store
 from crawler.store.look import look_at
+from crawler.story import Story, never_heard
 
 _BATCH = 500
 
@@ -106,6 +108,16 @@ async def kept_pages(
                 yield page
             if not cursor:
                 return
+
+
+async def kept_story(url: str, name: str, page: str, run: int | None = None) -> Story:
+    """What one run of a resource (None: the latest) knows of the URL ``page``."""
+    key = page_key("GET", page)
+    async with open_kept(url) as store:
+        story = await store.story(await _id_of(store, name), key, run=run)
+    if story is None:
+        raise never_heard(run)
+    return story
 
 
 async def kept_stats(url: str, name: str, run: int | None = None) -> Stats:

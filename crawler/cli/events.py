@@ -48,7 +48,10 @@ def _of_one(client: SyncClient, name: str, limit: int) -> list[tuple[str, Event]
 def _of_all(client: SyncClient, limit: int) -> list[tuple[str, Event]]:
     newest = islice(client.journal(page_size=min(limit, PAGE_SIZE)), limit)
     return [
-        (each.name or each.resource_id, Event(each.seq, each.at, each.kind, each.detail, each.node))
+        (
+            each.name or each.resource_id,
+            Event(each.seq, each.at, each.kind, each.detail, each.node, each.request_id),
+        )
         for each in reversed(list(newest))
     ]
 

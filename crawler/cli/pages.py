@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from crawler.cli import options, terminal
+from crawler.cli import options, story, terminal
 from crawler.cli.calls import as_json, connect
 from crawler.cli.items import Output
 from crawler.errors import InvalidInput
@@ -30,6 +30,10 @@ def pages(
             "--status", metavar="STATE|CODE", help="done, failed, pending, excluded, or 404"
         ),
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="tell all about this one, attempt by attempt"),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, help="at most so many  [default: 1000; with -o, all]"),
@@ -40,11 +44,16 @@ def pages(
     master: options.Master = options.DEFAULT_MASTER,
     json_: options.Json = False,
 ) -> None:
-    """List a crawl's URLs: what became of them, and why.
+    """List a crawl's URLs: what became of them, and why; or, with --url, the whole story of one.
 
     Piped: URL, state, HTTP status, attempts and reason, with tabs between.
     """
     state, code = read_status(status)
+    if url is not None:
+        if status is not None or output is not None or limit is not None:
+            raise InvalidInput("--url: it tells of one page; leave --status, --limit and -o away")
+        story.tell(story.find(name, url, run, store, master), as_json=json_)
+        return
     if output is not None:
         from crawler.cli.formats import check_target
 

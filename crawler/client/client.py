@@ -26,6 +26,7 @@ from crawler.client.results import (
     RUNS,
     SINKS,
     STATS,
+    STORY,
     WISHED,
     Change,
     Export,
@@ -54,6 +55,7 @@ from crawler.model import (
     Stats,
     check_name,
 )
+from crawler.story import Story
 
 DEFAULT_MASTER = "http://127.0.0.1:8081"
 PAGE_SIZE = 500
@@ -272,6 +274,14 @@ class Client:
             if not page.next:
                 return
             query["cursor"] = page.next
+
+    async def story(
+        self, name: str, url: str = "", *, key: str = "", run: int | None = None
+    ) -> Story:
+        """What one run (None: the latest) knows of one URL, or of the page with that ``key``, as a
+        list told it: from how it was found, through each attempt, to its items."""
+        query = _without_none(url=url or None, key=key or None, run=run)
+        return STORY.read(await self._send("GET", _path(name, "/url"), query=query)).story
 
     async def runs(self, name: str) -> RunPage:
         """Its last thousand runs, and when the next one is due."""

@@ -19,6 +19,7 @@ from crawler.model import (
     SinkRecord,
     State,
 )
+from crawler.story import Story
 
 T = TypeVar("T")
 
@@ -220,6 +221,11 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
+class StoryPage:
+    story: Story
+
+
+@dataclass(frozen=True, slots=True)
 class PagePage:
     pages: tuple[PageRecord, ...]
     next: str
@@ -318,6 +324,7 @@ EVENTS = Shape(EventPage)
 EXPORT = Shape(Export)
 RUNS = Shape(RunPage)
 STATS = Shape(StatsPage)
+STORY = Shape(StoryPage)
 LIVES = Shape(LivePage)
 SINKS = Shape(SinkPage)
 NODES = Shape(NodePage)

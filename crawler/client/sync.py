@@ -34,6 +34,7 @@ from crawler.model import (
     State,
     Stats,
 )
+from crawler.story import Story
 
 T = TypeVar("T")
 
@@ -205,6 +206,10 @@ class SyncClient:
         """See `Client.pages`."""
         found = self._client.pages(name, run=run, state=state, status=status, page_size=page_size)
         return self._each(found)
+
+    def story(self, name: str, url: str = "", *, key: str = "", run: int | None = None) -> Story:
+        """See `Client.story`."""
+        return self._run(self._client.story(name, url, key=key, run=run))
 
     def runs(self, name: str) -> RunPage:
         """See `Client.runs`."""

@@ -129,7 +129,7 @@ class Dispatcher:
         for visit in visits:
             if visit.state is PageState.FAILED:
                 self._last_failure = visit.reason
-            if visit.elapsed_s > 0.0:
+            if visit.elapsed_s > 0.0 and visit.status:
                 self._latency.add(now, visit.elapsed_s)
         self._rate.add(sum(visit.state is not PageState.PENDING for visit in visits))
         self._wake.set()

@@ -146,13 +146,15 @@ class Pages:
                 page = await self._get(request, book)
         except FetchFailed as failure:
             latency_s = self._clock.elapsed() - asked
-            return replace(self._failed(request, failure), latency_s=latency_s)
+            lost = self._failed(request, failure)
+            visit = replace(lost.visit, elapsed_s=latency_s)
+            return replace(lost, visit=visit, latency_s=latency_s)
         await hit("engine.after_fetch")
         try:
             visit, pause_s = self._read(request, page), 0.0
         except FetchFailed as failure:
             failed = self._failed(request, failure)
-            visit, pause_s = failed.visit, failed.pause_s
+            visit, pause_s = replace(failed.visit, elapsed_s=page.elapsed_s), failed.pause_s
         good = 200 <= page.status < 300 or visit.unchanged
         return Outcome(visit, pause_s, page.latency_s, good, page.address)
 

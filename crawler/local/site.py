@@ -16,7 +16,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -24,6 +24,8 @@ from typing import TextIO
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+
+from crawler.tasks import on_signals
 
 PER_PAGE = 20
 _CATEGORIES = (
@@ -232,9 +234,14 @@ async def serve_shop(
 
 async def _serve(options: argparse.Namespace) -> None:
     place = (options.delay, options.host)
-    async with serve_shop(options.port, options.log, options.products, *place) as url:
+    # Also where a shell that began it in the background had it ignore Ctrl-C.
+    stop = asyncio.Event()
+    async with (
+        on_signals(stop),
+        serve_shop(options.port, options.log, options.products, *place) as url,
+    ):
         print(url, flush=True)
-        await asyncio.Event().wait()
+        await stop.wait()
 
 
 def _options() -> argparse.Namespace:
@@ -248,5 +255,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(_options()))
+    asyncio.run(_serve(_options()))

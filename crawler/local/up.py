@@ -42,13 +42,15 @@ def greeting(cluster: LocalCluster) -> str:
     first, *others = (master.url for master in cluster.masters)
     etcd = f"{cluster.etcd.url} (our own)" if cluster.etcd else ", ".join(cluster.endpoints)
     lines = [
-        f"up: {plan.masters} masters, {plan.workers} workers",
+        f"up: {_all_of(plan)}",
         f"  console and API   {first}" + (f"   also {' '.join(others)}" if others else ""),
         f"  etcd  {etcd}",
         f"  store {plan.store_url if plan.store is None else 'as given with --store'}",
         f"  logs  {plan.logs}",
-        "Go on in another terminal:",
     ]
+    if not plan.workers:
+        lines += ["No worker runs, so nothing is crawled until one joins:", _worker_line(cluster)]
+    lines.append("Go on in another terminal:")
     if not first.endswith(":8081"):
         lines.append(f"  export CRAWLER_MASTER={first}")
     lines += [
@@ -57,6 +59,18 @@ def greeting(cluster: LocalCluster) -> str:
         "Ctrl-C stops everything; the data stays.",
     ]
     return "\n".join(lines)
+
+
+def _all_of(plan: Plan) -> str:
+    counted = ((plan.masters, "master"), (plan.workers, "worker"))
+    return ", ".join(f"{number} {role}{'' if number == 1 else 's'}" for number, role in counted)
+
+
+def _worker_line(cluster: LocalCluster) -> str:
+    """How a worker of one's own joins."""
+    plan, etcd = cluster.plan, ",".join(cluster.endpoints)
+    store = plan.store_url if plan.store is None else "…"  # which may hold a password
+    return f"  crawler worker --id=1 --http=:11801 --grpc=:11901 --etcd={etcd} --store={store}"
 
 
 async def run_up(config: UpConfig, say: Say, clock: Clock) -> None:
@@ -69,7 +83,7 @@ async def run_up(config: UpConfig, say: Say, clock: Clock) -> None:
     plan = plan_of(config, len(os.sched_getaffinity(0)))
     with hold_directory(config.data, "crawler up"):
         async with on_signals(stop):
-            say(f"starting {plan.masters} masters and {plan.workers} workers …")
+            say(f"starting {_all_of(plan)} …")
             await until(stop, _serve(plan, stop, say, clock), "cluster")
             say("stopped; the data is in " + str(config.data))
 

@@ -9,6 +9,7 @@ from prometheus_client import Counter
 from crawler.clock import Clock
 from crawler.master.fence import Fence
 from crawler.model import Event
+from crawler.telemetry.correlation import current_id
 
 DECISIONS = Counter(
     "crawler_decisions", "What this master did to resources while it led, by kind.", ["kind"]
@@ -28,9 +29,10 @@ class Journal:
         self._writing: list[tuple[str, Event]] = []  # until the database has it
 
     def tell(self, resource_id: str, kind: str, detail: str = "", node: str = "") -> None:
-        """Remember an event of now."""
+        """Remember an event of now, as of the request that is being dealt with."""
         DECISIONS.labels(kind=kind).inc()
-        self._events.append((resource_id, Event(0, self._clock.wall(), kind, detail, node)))
+        event = Event(0, self._clock.wall(), kind, detail, node, current_id())
+        self._events.append((resource_id, event))
 
     async def flush(self) -> None:
         """Write what was told so far. An answer that is lost may double an event."""

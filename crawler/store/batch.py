@@ -25,6 +25,8 @@ from crawler.store.parts import part_of
 
 LONGEST_WAIT_S = 24 * 3600.0
 STRIKES_TO_FAIL = 3
+ATTEMPTS_KEPT = 20  # of one page
+_MISSED = {PageState.PENDING, PageState.FAILED}
 
 Row = tuple[Any, ...]
 
@@ -75,6 +77,7 @@ class Batch:
     those of which its links are, with the first and the number of these (None: all)."""
 
     pages: list[Row] = field(default_factory=list)
+    attempts: list[Row] = field(default_factory=list)
     items: list[Row] = field(default_factory=list)
     unchanged: list[bytes] = field(default_factory=list)
     shares: list[tuple[bytes, int, int | None]] = field(default_factory=list)
@@ -143,6 +146,8 @@ def work_out(
         seq, attempts = row
         made = _attempts(visit, attempts)
         batch.pages.append(_page_change(visit, seq, made, now))
+        if visit.reason and visit.state in _MISSED and made > attempts:
+            batch.attempts.append(attempt_row(claim, visit, now))
         batch.gather(visit)
         if visit.unchanged:
             batch.shares.append((fingerprint, *visit.share))
@@ -162,6 +167,25 @@ def struck(strikes: int, *, bound: bool) -> PageState:
     """What becomes of a pending page that has killed its process so many times. A ``bound`` one
     carries what is written with its end, so it is not ended here."""
     return PageState.FAILED if strikes >= STRIKES_TO_FAIL and not bound else PageState.PENDING
+
+
+def attempt_row(claim: Claim, visit: Visit, now: float) -> Row:
+    """A row as ``insert_attempt`` takes it, of what did not come to a page."""
+    return (
+        claim.run_id,
+        visit.request.fingerprint,
+        now,
+        visit.state.value,
+        clean_count(visit.status),
+        clean_text(visit.reason),
+        clean_seconds(visit.elapsed_s),
+        claim.node,
+    )
+
+
+def strike_row(claim: Claim, fingerprint: bytes, state: PageState, reason: str, now: float) -> Row:
+    """The same, of a page that killed its process."""
+    return claim.run_id, fingerprint, now, state.value, 0, clean_text(reason), 0.0, claim.node
 
 
 def page_row(

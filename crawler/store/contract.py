@@ -36,7 +36,7 @@ from crawler.model import (
     Visit,
 )
 from crawler.store.outbox import Outbox
-from crawler.store.story import Reason, Story
+from crawler.story import Reason, Story
 
 LAST = 2**63 - 1  # above every seq
 MAX_KIND = 64
@@ -57,6 +57,7 @@ class Job:
     sinks: tuple[str, ...] = ()  # the names of those that the definition sends items to
     recipe: str = ""  # what pages are read by: a run builds on one of the same; "": on none
     sweeps: bool = True  # whether it takes over what nobody has found in it
+    request_id: str = ""  # of the request that the crawl goes back to, for events
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,8 @@ class Frontier(Protocol):
         Of many links a ``share`` may come ahead, by visits that leave the page pending.
 
         A page that is to be tried again waits from the commit on, a day at most.
+
+        Attempts that failed are told of by `Store.story`, the latest `ATTEMPTS_KEPT` of a page.
         """
 
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:

@@ -35,6 +35,7 @@ class Claim:
     sinks: bool = False  # whether items are sent anywhere
     base: int | None = None  # the run that this one builds on, by its run_id
     begun_at: float = 0.0  # when the run began, by the store's clock
+    request_id: str = ""  # of the request that the crawl goes back to
 
 
 def may_claim(standing: Fence | None, token: Token) -> bool:

@@ -8,11 +8,11 @@ from typing import Protocol
 
 from pydantic import Field
 
-from crawler.errors import InvalidInput, NotFound
+from crawler.errors import InvalidInput
 from crawler.model import check_name
 from crawler.rpc.calls import MasterCalls
 from crawler.rpc.pb import control_pb2 as control
-from crawler.store.story import Reason, Story
+from crawler.story import Reason, Story, never_heard
 from crawler.web.models import Given, Nothing, Taken
 from crawler.web.resources import ONE
 from crawler.web.route import LOOKS_AT_ONE, Answer, AnyRoute, Asked, Route
@@ -86,11 +86,7 @@ class Inquiries:
         key = bytes.fromhex(query.key) if query.key else self.fingerprint("GET", query.url)
         story = await self.stories.story(await self._id(asked.name), key, run=query.run)
         if story is None:
-            run = "the latest run" if query.run is None else f"run {query.run}"
-            raise NotFound(
-                f"{run} does not know this URL: no page that it read links there, or the link is "
-                "out of the crawl's scope (allowed_domains, rules)"
-            )
+            raise never_heard(query.run)
         return Answer(StoryAnswer(story=story))
 
     async def count(self, asked: Asked[Nothing, RunChoice]) -> Answer:

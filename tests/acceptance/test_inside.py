@@ -177,3 +177,10 @@ async def test_one_id_from_the_request_to_the_page(cluster: Cluster, small_shop:
         decision = await etcd.get("/crawler/decisions/shop")
     assert decision is not None
     assert json.loads(decision.value)["request_id"] == "order 66"
+
+    async def noted() -> set[str] | None:
+        _, page = await request("GET", cluster.url(follower) + "/crawler/resource/shop/events")
+        kinds = {each["kind"] for each in page["events"] if each["request_id"] == "order 66"}
+        return kinds if {"assigned", "claimed", "finished"} <= kinds else None
+
+    await eventually(noted, "events of the crawl", 20)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from crawler.errors import InvalidInput, NotFound
-from crawler.model import Item, PageState, Progress, Visit
+from crawler.errors import Fenced, InvalidInput, NotFound
+from crawler.model import Failures, Item, PageState, Progress, Visit
+from crawler.store.batch import ATTEMPTS_KEPT
 from crawler.store.contract import Memo, Mirrored, Store
-from crawler.store.story import Reason
+from crawler.story import Reason, Story
 from tests.contract.rows import (
     NOON,
     RESOURCE,
+    SetClock,
     claimed,
     done,
     mark,
     request,
     seeded,
+    stamp,
 )
 
 START, SHELF, LAMP = request(""), request("shelf"), request("lamp")
@@ -39,6 +45,65 @@ async def test_a_story_goes_from_discovery_to_items(store: Store) -> None:
     assert (visit.run, visit.state, visit.status, visit.fetched_at) == (
         1, PageState.DONE, 200, NOON,
     )  # fmt: skip
+
+
+def missed(attempts: int, reason: str, state: PageState = PageState.PENDING, **more: Any) -> Visit:
+    """Attempt number ``attempts`` + 1 at the start page, which came to nothing."""
+    return Visit(replace(START, attempts=attempts), state, reason, **more)
+
+
+def told(story: Story | None) -> list[tuple[float, PageState, int, str]]:
+    assert story is not None
+    return [(each.at, each.state, each.status, each.reason) for each in story.attempts]
+
+
+async def test_a_story_tells_of_each_attempt(store: Store, clock: SetClock) -> None:
+    frontier = await seeded(store, START)
+    first = missed(0, "http 503", status=503, elapsed_s=0.5)
+    await frontier.commit([first])
+    await frontier.commit([first])  # its answer was lost
+    await frontier.commit([Visit(replace(START, attempts=1), PageState.PENDING, links=(SHELF,))])
+    clock.now += 10
+    await frontier.strike(START.fingerprint, "killed its process")
+    clock.now += 10
+    await frontier.commit([missed(2, "timeout"), missed(3, "timeout", PageState.FAILED)])
+    failed = [
+        (NOON, PageState.PENDING, 503, "http 503"),
+        (NOON + 10, PageState.PENDING, 0, "killed its process"),
+        (NOON + 20, PageState.PENDING, 0, "timeout"),
+        (NOON + 20, PageState.FAILED, 0, "timeout"),
+    ]
+    story = await store.story(RESOURCE, START.fingerprint)
+    assert told(story) == failed
+    assert story is not None
+    assert (story.attempts[0].elapsed_s, story.attempts[0].node) == (0.5, "worker-1")
+    clock.now += 10
+    pages = await store.failed(RESOURCE, 1, Failures())
+    await store.retry(stamp(10), 1, pages)
+    assert told(await store.story(RESOURCE, START.fingerprint)) == failed
+    await frontier.commit([done(START)])
+    expected = [*failed, (NOON + 30, PageState.DONE, 200, "")]
+    assert told(await store.story(RESOURCE, START.fingerprint)) == expected
+    assert told(await store.story(RESOURCE, SHELF.fingerprint)) == []
+
+
+async def test_of_very_many_attempts_the_latest_are_told(store: Store, clock: SetClock) -> None:
+    frontier = await seeded(store, START)
+    for attempts in range(ATTEMPTS_KEPT + 5):
+        clock.now += 1
+        await frontier.commit([missed(attempts, f"try {attempts}")])
+    story = await store.story(RESOURCE, START.fingerprint)
+    assert [reason for *_, reason in told(story)] == [
+        f"try {n}" for n in range(5, ATTEMPTS_KEPT + 5)
+    ]
+
+
+async def test_a_fenced_attempt_is_not_told(store: Store) -> None:
+    frontier = await seeded(store, START)
+    await claimed(store, 11)
+    with pytest.raises(Fenced):
+        await frontier.commit([missed(0, "timeout")])
+    assert told(await store.story(RESOURCE, START.fingerprint)) == []
 
 
 async def test_a_story_tells_of_earlier_runs(store: Store) -> None:

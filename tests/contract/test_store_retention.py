@@ -62,7 +62,7 @@ async def test_old_runs_go_and_the_newest_stay(store: Store, limit: int) -> None
     before = await store.runs(RESOURCE)
     others = await store.runs(OTHER), await all_pages(store, OTHER), await store.items(OTHER)
     calls = await trim_all(store, Keep(runs=2), limit)
-    assert (calls > 1) == (limit < 3 * (8 + 5 + 1))
+    assert (calls > 1) == (limit < 3 * (8 + 5 + 1 + 1))
     assert await store.runs(RESOURCE) == {4: before[4], 5: before[5]}
     assert list(await store.extents(RESOURCE)) == [4, 5]
     for run in (4, 5):

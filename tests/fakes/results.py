@@ -19,7 +19,7 @@ from crawler.model import (
     SinkRecord,
     Stats,
 )
-from crawler.store.story import Reason, Story
+from crawler.story import Reason, Story
 
 
 @dataclass

@@ -21,7 +21,8 @@ from crawler.store.paging import (
 )
 from crawler.store.postgres.connection import Transaction
 from crawler.store.postgres.results import run_id_of
-from crawler.store.story import Reason, Story, story_of
+from crawler.store.story import story_of
+from crawler.story import Reason, Story
 
 _SQL = statements.statements("postgres", "inquiries")
 _LISTS = statements.statements("postgres", "results")
@@ -45,6 +46,7 @@ async def story(
         run,
         facts,
         [pages[seq] for seq in seqs],
+        await tx.all(_SQL["list_attempts"], key),
         await tx.all(_SQL["list_found"], key),
         await tx.all(_SQL["list_page_items"], key),
         await tx.all(_SQL["list_visits"], (resource_id, fingerprint)),

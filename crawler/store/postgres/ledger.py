@@ -12,12 +12,13 @@ from crawler.errors import Conflict, Fenced, StoreUnavailable
 from crawler.model import Event, Stamp
 from crawler.store import statements
 from crawler.store.cleaning import clean_text
-from crawler.store.contract import MAX_DETAIL, MAX_KIND, Job, Memo, Mirrored
+from crawler.store.contract import Job, Memo, Mirrored
 from crawler.store.fencing import Claim, Fence, Token, may_claim, may_raise
 from crawler.store.heritage import base_of
 from crawler.store.postgres.connection import Transaction
 from crawler.store.postgres.outbox import open_outbox
 from crawler.store.runs import check_due, check_run, replaced
+from crawler.store.telling import event_row
 
 _SQL = statements.statements("postgres", "ledger")
 
@@ -56,7 +57,8 @@ async def claim(tx: Transaction, stamp: Stamp, job: Job) -> Claim:
         raise _outranked(stamp)
     run_id, begun_at, base = await _run(tx, stamp, job)
     detail = f"run {job.run}" + (f", part {stamp.part}" if job.parts > 1 else "")
-    await insert_events(tx, [(stamp.resource_id, Event(0, tx.now, "claimed", detail, node))])
+    event = Event(0, tx.now, "claimed", detail, node, job.request_id)
+    await insert_events(tx, [(stamp.resource_id, event)])
     held = Claim(
         stamp.resource_id,
         stamp.part,
@@ -70,6 +72,7 @@ async def claim(tx: Transaction, stamp: Stamp, job: Job) -> Claim:
         bool(job.sinks),
         base,
         begun_at,
+        job.request_id,
     )
     await open_outbox(tx, held, job.sinks)
     return held
@@ -133,16 +136,7 @@ async def note_all(tx: Transaction, events: Sequence[tuple[str, Event]]) -> None
 
 async def insert_events(tx: Transaction, events: Sequence[tuple[str, Event]]) -> None:
     """Add events of locked resources."""
-    rows = [
-        (
-            resource_id,
-            event.at,
-            clean_text(event.kind[:MAX_KIND]),
-            clean_text(event.detail[:MAX_DETAIL]),
-            clean_text(event.node),
-        )
-        for resource_id, event in events
-    ]
+    rows = [event_row(resource_id, event) for resource_id, event in events]
     if rows:
         await tx.run(_SQL["insert_events"], columns(rows))
 

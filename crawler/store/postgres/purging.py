@@ -32,6 +32,7 @@ async def _steps(tx: Transaction, resource_id: str) -> AsyncIterator[tuple[str, 
     an interrupted purge left is found again."""
     for (run_id,) in await tx.all(_SQL["select_runs"], (resource_id,)):
         yield "purge_items", run_id
+        yield "purge_attempts", run_id
         yield "purge_pages", run_id
         yield "purge_counters", run_id
         yield "purge_outbox", run_id

@@ -8,7 +8,16 @@ from typing import Any
 
 from crawler.model import Event, PageState, Progress, Request, Visit
 from crawler.store import statements
-from crawler.store.batch import Batch, Delta, Row, page_row, struck, work_out
+from crawler.store.batch import (
+    ATTEMPTS_KEPT,
+    Batch,
+    Delta,
+    Row,
+    page_row,
+    strike_row,
+    struck,
+    work_out,
+)
 from crawler.store.cleaning import clean_text
 from crawler.store.fencing import Claim
 from crawler.store.postgres import heritage, ledger, outbox
@@ -35,6 +44,7 @@ async def record(tx: Transaction, claim: Claim, visits: Sequence[Visit]) -> Prog
     if batch.pages:
         changes = {row[-1]: row for row in batch.pages}  # by seq: the last word on each page
         await tx.run(_SQL["complete_pages"], columns(list(changes.values())))
+    await _tell_attempts(tx, claim, batch.attempts)
     batch.inherit(await heritage.children(tx, claim, batch.shares))
     await _insert_links(tx, claim, batch)
     if batch.items:
@@ -64,6 +74,8 @@ async def strike(tx: Transaction, claim: Claim, fingerprint: bytes, reason: str)
         state = struck(strikes + 1, bound=bool(bound))
         row = {"seq": seq, "strikes": strikes + 1, "state": state, "reason": clean_text(reason)}
         await tx.run(_SQL["strike_page"], row)
+        missed = strike_row(claim, fingerprint, state, reason, tx.now)
+        await _tell_attempts(tx, claim, [missed])
         delta = Delta()
         delta.count(state)
         await _add(tx, claim, delta)
@@ -81,7 +93,7 @@ async def finish(tx: Transaction, claim: Claim, reason: str, limit: bool) -> Pro
 
 async def note(tx: Transaction, claim: Claim, kind: str, detail: str) -> None:
     """Add an event; its resource is locked already."""
-    event = Event(0, tx.now, kind, detail, claim.node)
+    event = Event(0, tx.now, kind, detail, claim.node, claim.request_id)
     await ledger.insert_events(tx, [(claim.resource_id, event)])
 
 
@@ -137,6 +149,16 @@ async def _refused(tx: Transaction, claim: Claim, fingerprints: Sequence[bytes])
         return []  # as in most runs
     rows = await tx.all(_SQL["select_refused"], (claim.run_id, list(fingerprints)))
     return [bytes(row[0]) for row in rows]
+
+
+async def _tell_attempts(tx: Transaction, claim: Claim, rows: list[Row]) -> None:
+    """Add attempts that failed; of each page the oldest go where there are many."""
+    if not rows:
+        return
+    await tx.run(_SQL["insert_attempts"], columns(rows))
+    marks = list({row[1] for row in rows})
+    wanted = {"run_id": claim.run_id, "fingerprints": marks, "kept": ATTEMPTS_KEPT}
+    await tx.run(_SQL["forget_attempts"], wanted)
 
 
 async def _add(tx: Transaction, claim: Claim, delta: Delta) -> None:

@@ -39,7 +39,7 @@ from crawler.store.postgres.budgets import PostgresBudgets
 from crawler.store.postgres.connection import Database, Now, server_time
 from crawler.store.postgres.frontier import PostgresFrontier
 from crawler.store.postgres.outbox import PostgresOutbox
-from crawler.store.story import Reason, Story
+from crawler.story import Reason, Story
 
 
 async def open_postgres(

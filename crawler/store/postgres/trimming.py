@@ -17,7 +17,7 @@ from crawler.store.postgres.connection import Transaction
 
 _SQL = statements.statements("postgres", "trimming")
 _PURGING = statements.statements("postgres", "purging")
-_WHOLE = ("purge_items", "purge_pages", "purge_counters", "purge_outbox")
+_WHOLE = ("purge_items", "purge_attempts", "purge_pages", "purge_counters", "purge_outbox")
 
 
 async def is_due(tx: Transaction, resource_id: str, keep: Keep) -> bool:
@@ -72,7 +72,7 @@ async def _trim_run(tx: Transaction, run_id: int, kept: str, limit: int) -> int:
 
 
 async def _trim_pages(tx: Transaction, run_id: int, limit: int) -> int:
-    gone = 0
+    gone = await tx.run(_PURGING["purge_attempts"], {"key": run_id, "limit": limit})
     while gone < limit:
         some = {"key": run_id, "limit": PAGES_AT_ONCE}
         gone += await tx.run(_SQL["keep_urls"], some)

@@ -59,7 +59,8 @@ class SqliteFrontier:
 
     async def strike(self, fingerprint: bytes, reason: str) -> Progress:
         return await self._write(
-            "strike", lambda c: recording.strike(c, self._claim, fingerprint, reason)
+            "strike",
+            lambda c: recording.strike(c, self._claim, fingerprint, reason, self._clock.wall()),
         )
 
     async def finish(self, reason: str, *, limit: bool = False) -> Progress:

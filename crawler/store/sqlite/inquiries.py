@@ -22,7 +22,8 @@ from crawler.store.paging import (
     seq_of,
 )
 from crawler.store.sqlite.results import run_id_of
-from crawler.store.story import Reason, Story, story_of
+from crawler.store.story import story_of
+from crawler.story import Reason, Story
 
 _SQL = statements.statements("sqlite", "inquiries")
 _LISTS = statements.statements("sqlite", "results")
@@ -42,6 +43,7 @@ def story(
         run,
         connection.execute(_SQL["select_facts"], seqs[:1]).fetchone(),
         [_page(connection, seq) for seq in seqs],
+        connection.execute(_SQL["list_attempts"], key).fetchall(),
         connection.execute(_SQL["list_found"], key).fetchall(),
         connection.execute(_SQL["list_page_items"], key).fetchall(),
         connection.execute(_SQL["list_visits"], (resource_id, fingerprint)).fetchall(),

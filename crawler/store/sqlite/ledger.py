@@ -11,12 +11,13 @@ from crawler.errors import Conflict, Fenced, StoreUnavailable
 from crawler.model import Event, Stamp
 from crawler.store import statements
 from crawler.store.cleaning import clean_text
-from crawler.store.contract import MAX_DETAIL, MAX_KIND, Job, Memo, Mirrored
+from crawler.store.contract import Job, Memo, Mirrored
 from crawler.store.fencing import Claim, Fence, Token, may_claim, may_raise, outranks
 from crawler.store.heritage import base_of
 from crawler.store.runs import check_due, check_run, replaced
 from crawler.store.sqlite.claimants import Note, Notes, Process, end_stopped
 from crawler.store.sqlite.outbox import open_outbox
+from crawler.store.telling import event_row
 
 _SQL = statements.statements("sqlite", "ledger")
 _LEADER = "/leader"  # no resource ID holds a slash
@@ -68,7 +69,8 @@ def claim(
     number = _raise(connection, stamp, token, True, process, clean_text(job.node))
     run_id, begun_at, base = _run(connection, stamp, job, now)
     detail = f"run {job.run}" + (f", part {stamp.part}" if job.parts > 1 else "")
-    note(connection, stamp.resource_id, "claimed", detail, job.node, now)
+    event = Event(0, now, "claimed", detail, job.node, job.request_id)
+    note(connection, stamp.resource_id, event)
     held = Claim(
         stamp.resource_id,
         stamp.part,
@@ -82,6 +84,7 @@ def claim(
         bool(job.sinks),
         base,
         begun_at,
+        job.request_id,
     )
     open_outbox(connection, held, job.sinks)
     return held
@@ -123,19 +126,16 @@ def bury(connection: sqlite3.Connection, resource_id: str) -> None:
     connection.execute(_SQL["close_fences"], (resource_id,))
 
 
-def note(
-    connection: sqlite3.Connection, resource_id: str, kind: str, detail: str, node: str, now: float
-) -> None:
+def note(connection: sqlite3.Connection, resource_id: str, event: Event) -> None:
     """Add an event, unless the resource is buried."""
     if not is_buried(connection, resource_id):
-        what = (clean_text(kind[:MAX_KIND]), clean_text(detail[:MAX_DETAIL]), clean_text(node))
-        connection.execute(_SQL["insert_event"], (resource_id, now, *what))
+        connection.execute(_SQL["insert_event"], event_row(resource_id, event))
 
 
 def note_all(connection: sqlite3.Connection, events: Sequence[tuple[str, Event]]) -> None:
     """Add events that others saw, each with its own time."""
     for resource_id, event in events:
-        note(connection, resource_id, event.kind, event.detail, event.node, event.at)
+        note(connection, resource_id, event)
 
 
 def mirror(connection: sqlite3.Connection, entries: Sequence[Memo]) -> None:

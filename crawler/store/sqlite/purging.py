@@ -33,6 +33,7 @@ def _steps(connection: sqlite3.Connection, resource_id: str) -> Iterator[tuple[s
     an interrupted purge left is found again."""
     for (run_id,) in connection.execute(_SQL["select_runs"], (resource_id,)).fetchall():
         yield "purge_items", run_id
+        yield "purge_attempts", run_id
         yield "purge_pages", run_id
         yield "purge_counters", run_id
         yield "purge_outbox", run_id

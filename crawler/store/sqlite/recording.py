@@ -7,9 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from crawler.model import Progress, Request, Visit
+from crawler.model import Event, Progress, Request, Visit
 from crawler.store import statements
-from crawler.store.batch import Delta, page_row, struck, work_out
+from crawler.store.batch import (
+    ATTEMPTS_KEPT,
+    Delta,
+    Row,
+    page_row,
+    strike_row,
+    struck,
+    work_out,
+)
 from crawler.store.cleaning import clean_text
 from crawler.store.fencing import Claim
 from crawler.store.sqlite import heritage, ledger, outbox
@@ -34,6 +42,8 @@ def record(
     batch = work_out(claim, visits, select_pending(connection, claim, visits), now)
     heritage.take_over(connection, claim, batch, now)
     connection.executemany(_SQL["complete_page"], batch.pages)
+    if batch.attempts:
+        _tell_attempts(connection, batch.attempts)
     if batch.items:
         connection.executemany(_SQL["insert_item"], batch.items)
         if claim.sinks:
@@ -51,7 +61,7 @@ def sweep(connection: sqlite3.Connection, claim: Claim) -> bool:
 
 
 def strike(
-    connection: sqlite3.Connection, claim: Claim, fingerprint: bytes, reason: str
+    connection: sqlite3.Connection, claim: Claim, fingerprint: bytes, reason: str, now: float
 ) -> Progress:
     """One more strike; see `struck`."""
     key = (claim.run_id, fingerprint, claim.part)
@@ -61,6 +71,7 @@ def strike(
         state = struck(strikes + 1, bound=bool(bound))
         row = {"seq": seq, "strikes": strikes + 1, "state": state, "reason": clean_text(reason)}
         connection.execute(_SQL["strike_page"], row)
+        _tell_attempts(connection, [strike_row(claim, fingerprint, state, reason, now)])
         delta = Delta()
         delta.count(state)
         _add(connection, claim, delta)
@@ -80,7 +91,8 @@ def finish(
 
 def note(connection: sqlite3.Connection, claim: Claim, kind: str, detail: str, now: float) -> None:
     """Add an event."""
-    ledger.note(connection, claim.resource_id, kind, detail, claim.node, now)
+    event = Event(0, now, kind, detail, claim.node, claim.request_id)
+    ledger.note(connection, claim.resource_id, event)
 
 
 def progress(connection: sqlite3.Connection, run_id: int) -> Progress:
@@ -92,6 +104,12 @@ def progress(connection: sqlite3.Connection, run_id: int) -> Progress:
 def as_progress(row: Sequence[Any]) -> Progress:
     """Seven sums, then seeded, finished, and the sum of what was unchanged."""
     return replace(Progress(*row), seeded=bool(row[7]))
+
+
+def _tell_attempts(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Add attempts that failed; of each page the oldest go where there are many."""
+    connection.executemany(_SQL["insert_attempt"], rows)
+    connection.executemany(_SQL["forget_attempts"], [(*row[:2], ATTEMPTS_KEPT) for row in rows])
 
 
 def _add(connection: sqlite3.Connection, claim: Claim, delta: Delta) -> None:

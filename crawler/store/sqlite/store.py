@@ -44,7 +44,7 @@ from crawler.store.sqlite.connection import Connection
 from crawler.store.sqlite.faults import code_of
 from crawler.store.sqlite.frontier import SqliteFrontier
 from crawler.store.sqlite.outbox import SqliteOutbox
-from crawler.store.story import Reason, Story
+from crawler.story import Reason, Story
 
 
 async def open_sqlite(path: Path, clock: Clock, *, locked_for_s: float) -> SqliteStore:

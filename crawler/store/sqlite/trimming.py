@@ -18,7 +18,7 @@ from crawler.store.sqlite import ledger
 
 _SQL = statements.statements("sqlite", "trimming")
 _PURGING = statements.statements("sqlite", "purging")
-_WHOLE = ("purge_items", "purge_pages", "purge_counters", "purge_outbox")
+_WHOLE = ("purge_items", "purge_attempts", "purge_pages", "purge_counters", "purge_outbox")
 
 
 def is_due(connection: sqlite3.Connection, resource_id: str, keep: Keep) -> bool:
@@ -73,7 +73,7 @@ def _trim_run(connection: sqlite3.Connection, run_id: int, kept: str, limit: int
 
 
 def _trim_pages(connection: sqlite3.Connection, run_id: int, limit: int) -> int:
-    gone = 0
+    gone = connection.execute(_PURGING["purge_attempts"], (run_id, limit)).rowcount
     while gone < limit:
         some = (run_id, PAGES_AT_ONCE)
         gone += connection.execute(_SQL["keep_urls"], some).rowcount

@@ -2,7 +2,7 @@
 
 import { h } from "./vendor/vue.js";
 import { get, resourcePath } from "./api.js";
-import { ago, bytes, moment, plural, span, value } from "./format.js";
+import { ago, bytes, moment, nodeName, plural, span, value } from "./format.js";
 import { useLive } from "./live.js";
 import { Badge, Heading, Outside, ShortTable, Trouble } from "./parts.js";
 import { href, route } from "./router.js";
@@ -99,17 +99,28 @@ function waited({ page, turn, not_before: due }) {
   return h("p", due > Date.now() / 1000 ? `It waits until ${moment(due)} to be tried again. ${queue} ${turn}` : `It is due, and waits for its turn. ${queue} ${turn}`);
 }
 
-function fetched({ page, final_url: last }) {
-  if (!page.fetched_at && !page.attempts) return h("p", page.state === "pending" ? "Not yet." : "Never: it was decided without asking the server.");
+const AFTERWARDS = { pending: "to be tried again", failed: "given up" };
+
+function fetched({ page, attempts, final_url: last }) {
+  if (!attempts.length) return h("p", page.state === "pending" ? "Not yet." : "Never: it was decided without asking the server.");
+  const forgotten = page.attempts - attempts.length;
   return [
-    h("p", [
-      `${plural(page.attempts, "try").replace("trys", "tries")}, the last one ${ago(page.fetched_at)} (${moment(page.fetched_at)}): `,
-      page.status ? `HTTP ${page.status}` : "no answer",
-      page.elapsed_s ? ` after ${span(page.elapsed_s)}` : "",
-      page.size_bytes ? `, ${bytes(page.size_bytes)} of ${page.content_type || "unknown type"}.` : ".",
-    ]),
+    forgotten > 0 ? h("p", `${plural(forgotten, "earlier attempt")} not kept.`) : null,
+    h("ol", { class: "attempts" }, attempts.map(attempt)),
+    page.size_bytes ? h("p", `${bytes(page.size_bytes)} of ${page.content_type || "unknown type"}.`) : null,
     last && last !== page.url ? h("p", ["It was redirected to ", h(Outside, { url: last }), "."]) : null,
   ];
+}
+
+// One attempt in a line. An HTTP error says in its reason what its status says.
+function attempt({ at, state, status, reason, elapsed_s: elapsed, node }) {
+  const answer = status ? `HTTP ${status}` : reason || "no answer";
+  const why = status && reason && reason.toLowerCase() !== `http ${status}` ? `: ${reason}` : "";
+  const spent = elapsed ? ` after ${span(elapsed)}` : "";
+  return h("li", [
+    h("time", { datetime: new Date(at * 1000).toISOString(), title: ago(at) }, moment(at)),
+    h("span", [`${answer}${spent}${node ? ` at ${nodeName(node)}` : ""}${why}`, AFTERWARDS[state] ? `; ${AFTERWARDS[state]}.` : "."]),
+  ]);
 }
 
 function read({ page, items }) {

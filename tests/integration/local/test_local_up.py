@@ -16,7 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from crawler.clock import SystemClock
+from crawler.local.cluster import LocalCluster, Plan
 from crawler.local.ports import PortBook
+from crawler.local.up import greeting
 from tests.processes import GONE, state_of
 
 
@@ -125,6 +128,13 @@ def test_it_lives_alone_mends_itself_and_goes_cleanly(tmp_path: Path) -> None:
         each.name for each in written
     }
     assert [each for each in written if each.stat().st_mode & 0o077] == [], "others may look"
+
+
+def test_it_says_that_nothing_is_crawled_without_workers(tmp_path: Path) -> None:
+    plan = Plan(data=tmp_path, masters=1, workers=0)
+    told = greeting(LocalCluster(plan, None, ["http://127.0.0.1:2379"], SystemClock()))
+    assert "up: 1 master, 0 workers\n" in told
+    assert "No worker runs, so nothing is crawled until one joins:\n  crawler worker --id=1" in told
 
 
 def test_it_says_what_it_waits_for(tmp_path: Path) -> None:

@@ -40,6 +40,21 @@ PAGE: dict[str, Any] = {
     "attempts": 3, "depth": 1, "priority": 0, "host": "shop.example", "rule": "", "found_on": "",
     "content_type": "", "size_bytes": 0, "elapsed_s": 0.1, "fetched_at": 1.0, "key": "0f" * 16,
 }  # fmt: skip
+STORY: dict[str, Any] = {
+    "run": 2, "page": {**PAGE, "found_on": "https://shop.example/"}, "method": "GET",
+    "final_url": "", "not_before": 0.0, "way": [], "found": [], "items": [],
+    "attempts": [
+        {"at": 1.0, "state": "pending", "status": 0, "reason": "timeout", "elapsed_s": 30.0,
+         "node": "go.micro.server.worker-2"},
+        {"at": 2.0, "state": "failed", "status": 500, "reason": "HTTP 500", "elapsed_s": 0.1,
+         "node": "go.micro.server.worker-1"},
+    ],
+    "runs": [
+        {"run": number, "state": "failed", "status": 500, "reason": "HTTP 500", "attempts": 3,
+         "fetched_at": 1.0}
+        for number in (2, 1)
+    ],
+}  # fmt: skip
 EVENT: dict[str, Any] = {
     "seq": 1, "at": 1675470192.0, "kind": "claimed", "detail": "run 1",
     "node": "go.micro.server.worker-2",
@@ -68,6 +83,7 @@ class Api:
             "GET /crawler/resource/shop/items": {"items": [ITEM], "next": ""},
             "GET /crawler/resource/shop/runs": {"runs": [RESOURCE["progress"]]},
             "GET /crawler/resource/shop/pages": {"pages": [PAGE], "next": ""},
+            "GET /crawler/resource/shop/url": {"story": STORY},
             "GET /crawler/resource/shop/events": {"events": [EVENT], "next": ""},
             "GET /crawler/event": {
                 "events": [{**EVENT, "resource_id": "1621665639791857664", "name": "shop"}],

@@ -268,6 +268,24 @@ def test_items_to_files(api: Api, run: Run, tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.csv", "a.json", "a.jsonl"]
 
 
+def test_the_story_of_a_page(api: Api, run: Run) -> None:
+    url = "https://shop.example/2"
+    lines = run("pages", "shop", "--url", url, "--run", "2").out.splitlines()
+    assert f"GET /crawler/resource/shop/url?url={url}&run=2" in api.asked[-1][0]
+    assert lines[1:3] == [
+        "state     failed (HTTP 500), in run 2",
+        "found     on https://shop.example/, at depth 1",
+    ]
+    ends = [line.partition(":01 ")[2] or line.partition(":02 ")[2] for line in lines[3:5]]
+    assert ends == [
+        "no answer after 30.00 s at worker-2: timeout; to be tried again",
+        "HTTP 500 after 0.10 s at worker-1; given up",
+    ]
+    assert lines[5:] == ["run 1     failed HTTP 500"]
+    assert json.loads(run("pages", "shop", "--url", url, "--json").out)["run"] == 2
+    assert "leave --status" in run("pages", "shop", "--url", url, "--status", "404").err
+
+
 def test_pages_to_files(api: Api, run: Run, tmp_path: Path) -> None:
     for name in ("a.jsonl", "a.csv", "a.parquet"):
         ended = run("pages", "shop", "-o", str(tmp_path / name))

@@ -55,7 +55,11 @@ def fresh() -> Iterator[sqlite3.Connection]:
 def shape(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
     """Every object of the schema, without layout and comments."""
     rows = connection.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema")
-    return sorted((*row[:3], " ".join(re.sub(r"--[^\n]*", "", row[3]).split())) for row in rows)
+    return sorted((*row[:3], _tight(row[3])) for row in rows)
+
+
+def _tight(sql: str) -> str:
+    return re.sub(r"\s*([(),])\s*", r"\1", " ".join(re.sub(r"--[^\n]*", "", sql).split()))
 
 
 def test_the_fresh_schema_equals_the_migrated_one(fresh: sqlite3.Connection) -> None:

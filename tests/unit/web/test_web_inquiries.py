@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import aiohttp
@@ -13,7 +13,7 @@ import pytest
 
 from crawler.engine.urls import fingerprint
 from crawler.model import PageState, Progress
-from crawler.store.story import Story, Visited
+from crawler.story import Attempt, Story, Visited
 from tests.fakes.api import FakeCluster
 from tests.fakes.results import item, page
 
@@ -39,8 +39,9 @@ async def test_a_url_is_found_as_people_write_it(
     cluster: FakeCluster, http: aiohttp.ClientSession, shop: str
 ) -> None:
     key = fingerprint("GET", URL)
+    attempt = Attempt(1.0, PageState.PENDING, 503, "http 503", 0.5, "worker-1")
     story = Story(
-        3, page(1), "GET", URL, 0.0, (page(0),), (), (item(7, name="x"),),
+        3, page(1), "GET", URL, 0.0, (page(0),), (attempt,), (), (item(7, name="x"),),
         (Visited(3, PageState.DONE, 200, "", 1, 1.0),),
     )  # fmt: skip
     cluster.results.stories[key] = story
@@ -49,6 +50,7 @@ async def test_a_url_is_found_as_people_write_it(
         assert status == 200
         assert told["story"]["page"]["url"] == URL
         assert [each["url"] for each in told["story"]["way"]] == [page(0).url]
+        assert told["story"]["attempts"] == [asdict(attempt)]
         assert told["story"]["items"][0]["fields"] == {"name": "x"}
 
 

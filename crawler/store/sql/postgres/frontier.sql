@@ -155,6 +155,26 @@ WHERE pages.seq = new.seq;
 UPDATE pages SET strikes = %(strikes)s, state = %(state)s, reason = %(reason)s, not_before = 0
 WHERE seq = %(seq)s;
 
+-- name: insert_attempts
+INSERT INTO attempts (run_id, fingerprint, at, state, status, reason, elapsed_s, node)
+SELECT run_id, fingerprint, at, state, status, reason, elapsed_s, node
+FROM unnest(
+    %s::bigint[], %s::bytea[], %s::float8[], %s::text[], %s::int[], %s::text[], %s::float8[],
+    %s::text[]
+) WITH ORDINALITY AS new (run_id, fingerprint, at, state, status, reason, elapsed_s, node, place)
+ORDER BY place;
+
+-- name: forget_attempts
+-- Of each of these pages all but the latest.
+DELETE FROM attempts WHERE seq = ANY (ARRAY(
+    SELECT old.seq FROM unnest(%(fingerprints)s::bytea[]) AS page (fingerprint)
+    CROSS JOIN LATERAL (
+        SELECT seq FROM attempts
+        WHERE run_id = %(run_id)s AND fingerprint = page.fingerprint
+        ORDER BY seq DESC OFFSET %(kept)s
+    ) AS old
+));
+
 -- name: insert_items
 -- seq is drawn while the run is locked, so that it rises in the order of the commits, also where
 -- several parts write: a reader behind a cursor misses nothing.

@@ -15,6 +15,10 @@ SELECT seq FROM way ORDER BY step;
 -- name: select_facts
 SELECT method, final_url, not_before FROM pages WHERE seq = %s;
 
+-- name: list_attempts
+SELECT at, state, status, reason, elapsed_s, node FROM attempts
+WHERE run_id = %s AND fingerprint = %s ORDER BY seq;
+
 -- name: list_found
 SELECT url FROM pages WHERE run_id = %s AND parent = %s ORDER BY seq LIMIT 100;
 

@@ -135,8 +135,8 @@ WHERE id = %s AND finished = '' AND (recipe <> '' OR base IS NOT NULL);
 UPDATE counters SET swept = NULL WHERE run_id = %s;
 
 -- name: insert_events
-INSERT INTO events (resource_id, at, kind, detail, node)
-SELECT resource_id, at, kind, detail, node
-FROM unnest(%s::text[], %s::float8[], %s::text[], %s::text[], %s::text[])
-    WITH ORDINALITY AS new (resource_id, at, kind, detail, node, place)
+INSERT INTO events (resource_id, at, kind, detail, node, request_id)
+SELECT resource_id, at, kind, detail, node, request_id
+FROM unnest(%s::text[], %s::float8[], %s::text[], %s::text[], %s::text[], %s::text[])
+    WITH ORDINALITY AS new (resource_id, at, kind, detail, node, request_id, place)
 ORDER BY place;

@@ -19,6 +19,11 @@ DELETE FROM items WHERE seq = ANY (ARRAY(
     SELECT seq FROM items WHERE run_id = %(key)s ORDER BY fingerprint, ordinal LIMIT %(limit)s
 ));
 
+-- name: purge_attempts
+DELETE FROM attempts WHERE seq = ANY (ARRAY(
+    SELECT seq FROM attempts WHERE run_id = %(key)s ORDER BY fingerprint, seq LIMIT %(limit)s
+));
+
 -- name: purge_pages
 DELETE FROM pages WHERE seq = ANY (ARRAY(
     SELECT seq FROM pages WHERE run_id = %(key)s ORDER BY fingerprint LIMIT %(limit)s

@@ -112,7 +112,7 @@ SELECT run, coalesce((
 FROM runs WHERE resource_id = %s AND kept <> 'none' ORDER BY run DESC LIMIT 1000;
 
 -- name: list_events
-SELECT seq, at, kind, detail, node FROM events
+SELECT seq, at, kind, detail, node, request_id FROM events
 WHERE resource_id = %(resource_id)s AND seq > %(after)s
 ORDER BY seq LIMIT %(limit)s;
 
@@ -125,7 +125,7 @@ SELECT state, status, CASE WHEN state IN ('failed', 'excluded') THEN reason ELSE
 FROM pages WHERE run_id = %(run_id)s GROUP BY state, status, why ORDER BY count(*) DESC LIMIT %(limit)s;
 
 -- name: list_journal
-SELECT seq, at, kind, detail, node, resource_id, coalesce(resources.name, '')
+SELECT seq, at, kind, detail, node, resource_id, coalesce(resources.name, ''), request_id
 FROM events
 LEFT JOIN resources ON resources.id = resource_id
 WHERE seq < %(before)s AND NOT coalesce(buried, false)

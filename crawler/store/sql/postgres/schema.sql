@@ -188,13 +188,32 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_behind ON outbox (due, run_id) WHERE behind;
 
+-- Attempts at pages that were not the last word on them, or the last of those given up; what went
+-- well stands in the page's own row. state is what the page was after it. Of one page the latest are
+-- kept.
+CREATE TABLE attempts (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id BIGINT NOT NULL,
+    fingerprint BYTEA NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    state TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    elapsed_s DOUBLE PRECISION NOT NULL,
+    node TEXT NOT NULL
+);
+
+CREATE INDEX attempts_page ON attempts (run_id, fingerprint, seq);
+
+-- request_id is of the request that the event goes back to ('': of none).
 CREATE TABLE events (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     resource_id TEXT NOT NULL,
     at DOUBLE PRECISION NOT NULL,
     kind TEXT NOT NULL,
     detail TEXT NOT NULL,
-    node TEXT NOT NULL
+    node TEXT NOT NULL,
+    request_id TEXT NOT NULL DEFAULT ''
 );
 
 CREATE INDEX events_resource ON events (resource_id, seq);
@@ -202,6 +221,7 @@ CREATE INDEX events_resource ON events (resource_id, seq);
 ALTER TABLE pages ALTER COLUMN run_id SET STATISTICS 0;
 ALTER TABLE items ALTER COLUMN run_id SET STATISTICS 0;
 ALTER TABLE events ALTER COLUMN resource_id SET STATISTICS 0;
+ALTER TABLE attempts ALTER COLUMN run_id SET STATISTICS 0;
 
 -- Whose turn it is on a host (holder '': nobody's), and when its next request may start.
 CREATE TABLE turns (

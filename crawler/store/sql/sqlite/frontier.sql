@@ -92,6 +92,17 @@ WHERE seq = ?;
 UPDATE pages SET strikes = :strikes, state = :state, reason = :reason, not_before = 0
 WHERE seq = :seq;
 
+-- name: insert_attempt
+INSERT INTO attempts (run_id, fingerprint, at, state, status, reason, elapsed_s, node)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: forget_attempts
+-- Of a page all but the latest.
+DELETE FROM attempts WHERE seq IN (
+    SELECT seq FROM attempts WHERE run_id = ? AND fingerprint = ?
+    ORDER BY seq DESC LIMIT -1 OFFSET ?
+);
+
 -- name: insert_item
 INSERT INTO items (run_id, fingerprint, ordinal, rule, definition_revision, fields, missing,
     stored_at)

@@ -14,6 +14,10 @@ SELECT seq FROM way ORDER BY step;
 -- name: select_facts
 SELECT method, final_url, not_before FROM pages WHERE seq = ?;
 
+-- name: list_attempts
+SELECT at, state, status, reason, elapsed_s, node FROM attempts
+WHERE run_id = ? AND fingerprint = ? ORDER BY seq;
+
 -- name: list_found
 SELECT url FROM pages WHERE run_id = ? AND parent = ? ORDER BY seq LIMIT 100;
 

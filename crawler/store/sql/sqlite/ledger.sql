@@ -114,4 +114,5 @@ WHERE id = ? AND finished = '' AND (recipe <> '' OR base IS NOT NULL);
 UPDATE counters SET swept = NULL WHERE run_id = ?;
 
 -- name: insert_event
-INSERT INTO events (resource_id, at, kind, detail, node) VALUES (?, ?, ?, ?, ?);
+INSERT INTO events (resource_id, at, kind, detail, node, request_id)
+VALUES (?, ?, ?, ?, ?, ?);

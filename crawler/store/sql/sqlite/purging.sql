@@ -16,6 +16,11 @@ SELECT id FROM runs WHERE resource_id = ?;
 -- name: purge_items
 DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE run_id = ? LIMIT ?);
 
+-- name: purge_attempts
+DELETE FROM attempts WHERE seq IN (
+    SELECT seq FROM attempts WHERE run_id = ? ORDER BY fingerprint LIMIT ?
+);
+
 -- name: purge_pages
 DELETE FROM pages WHERE seq IN (
     SELECT seq FROM pages WHERE run_id = ? ORDER BY fingerprint LIMIT ?

@@ -76,7 +76,7 @@ SELECT run, coalesce((SELECT max(seq) FROM items WHERE items.run_id = runs.id), 
 FROM runs WHERE resource_id = ? AND kept <> 'none' ORDER BY run DESC LIMIT 1000;
 
 -- name: list_events
-SELECT seq, at, kind, detail, node FROM events
+SELECT seq, at, kind, detail, node, request_id FROM events
 WHERE resource_id = :resource_id AND seq > :after
 ORDER BY seq LIMIT :limit;
 
@@ -89,7 +89,7 @@ SELECT state, status, CASE WHEN state IN ('failed', 'excluded') THEN reason ELSE
 FROM pages WHERE run_id = :run_id GROUP BY state, status, why ORDER BY count(*) DESC LIMIT :limit;
 
 -- name: list_journal
-SELECT seq, at, kind, detail, node, resource_id, coalesce(resources.name, '')
+SELECT seq, at, kind, detail, node, resource_id, coalesce(resources.name, ''), request_id
 FROM events
 LEFT JOIN resources ON resources.id = resource_id
 WHERE seq < :before AND NOT coalesce(buried = 1, false)

@@ -184,13 +184,32 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_behind ON outbox (behind, due, run_id, sink) WHERE behind = 1;
 
+-- Attempts at pages that were not the last word on them, or the last of those given up; what went
+-- well stands in the page's own row. state is what the page was after it. Of one page the latest are
+-- kept.
+CREATE TABLE attempts (
+    seq INTEGER PRIMARY KEY,
+    run_id INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL,
+    at REAL NOT NULL,
+    state TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    elapsed_s REAL NOT NULL,
+    node TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX attempts_page ON attempts (run_id, fingerprint);
+
+-- request_id is of the request that the event goes back to ('': of none).
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     resource_id TEXT NOT NULL,
     at REAL NOT NULL,
     kind TEXT NOT NULL,
     detail TEXT NOT NULL,
-    node TEXT NOT NULL
+    node TEXT NOT NULL,
+    request_id TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE INDEX events_resource ON events (resource_id);
