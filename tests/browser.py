@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 # Chromium refuses its sandbox to root, as whom tests often run.
 FLAGS = ("--no-sandbox", "--disable-dev-shm-usage")
+PATIENCE_MS = 20_000  # several times to live, on a machine that has other things to do
 _LISTEN = """
 window.breaches = [];
 addEventListener("securitypolicyviolation", (event) => {
@@ -62,10 +63,11 @@ async def open_browser() -> AsyncIterator[Browser]:
 @asynccontextmanager
 async def open_window(browser: Browser, url: str, **options: Any) -> AsyncIterator[Window]:
     """A fresh profile that shows ``url``; ``options`` are Playwright's for a context."""
+    expect.set_options(timeout=PATIENCE_MS)
     context = await browser.new_context(**options)
     await context.add_init_script(_LISTEN)
     page = await context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE_MS)
     window = Window(page)
     page.on("pageerror", lambda error: window.faults.append(str(error)))
     page.on(

@@ -18,7 +18,7 @@ _OUTCOMES = {PageState.PENDING: "to be tried again", PageState.FAILED: "given up
 def find(name: str, url: str, run: int | None, store: str | None, master: str) -> Story:
     """Of a master, or of a database."""
     if store is None:
-        with connect(master) as client:
+        with connect(master, list_with=f"pages {name}") as client:
             return client.story(name, url, run=run)
     from crawler.app.kept import kept_story
     from crawler.config import read_store

@@ -29,6 +29,7 @@ from tests.ports import free_port
 from tests.postgres_server import PostgresServer
 
 TTL_S = 3
+SITE_S = 60.0  # until Python has begun, on a machine that has other things to do
 GRACE_S = TTL_S  # what a shared machine may add to a bound; `make recovery` allows nothing
 T = TypeVar("T")
 
@@ -111,10 +112,23 @@ class Site:
         self.products = products
         self.log = folder / "access.jsonl"
         self.port = free_port()
-        self.url = f"http://{place.address}:{self.port}"
+        self._url = f"http://{place.address}:{self.port}"
+        self._listens = False
         arguments = [sys.executable, "-m", "crawler.local.site", f"--host={place.address}"]
         arguments += [f"--port={self.port}", f"--log={self.log}", f"--products={products}"]
         self.process = Process("site", place.command(arguments), folder / "site.log")
+
+    @property
+    def url(self) -> str:
+        """Where it listens, once it does: who asks before is told that nobody is there."""
+        deadline = time.monotonic() + SITE_S
+        while not self._listens:
+            told = self.process.text()
+            assert self.process.running, told
+            assert time.monotonic() < deadline, f"no site within {SITE_S} s: {told}"
+            self._listens = self._url in told
+            time.sleep(0 if self._listens else 0.02)
+        return self._url
 
     def hits(self) -> Counter[str]:
         """How often each path was answered, robots.txt left out."""

@@ -73,7 +73,7 @@ async def _create(page: Page, shop: Site) -> None:
     """A definition is suggested, written on, found wrong, put right, tried and crawled."""
     await page.get_by_label("A page of the site").fill(f"{shop.url}/category/rugs")
     await page.get_by_label("Name", exact=True).fill("rugs")
-    await page.get_by_role("button", name="Suggest a definition").click()
+    await page.keyboard.press("Enter")
     editor = page.get_by_label("definition", exact=True)
     await expect(editor).to_have_value(re.compile(r"li\.card a"), timeout=30_000)
     await expect(page.get_by_text("This is a right definition.")).to_be_visible()
@@ -117,11 +117,14 @@ async def _retry(page: Page) -> None:
     await rows.first.get_by_role("link").click()
     await expect(page.get_by_text("The server failed by itself")).to_be_visible()
     await expect(page.get_by_text("At depth 1")).to_be_visible()
-    await page.go_back()
-    await page.get_by_role("button", name="Retry these").click()
+    attempts = page.locator(".attempts li")
+    await expect(attempts).to_contain_text([re.compile(r"HTTP 500 after .* at worker-.; given up")])
+    await page.get_by_role("button", name="Retry them").click()
     await expect(
         page.get_by_text(f"{len(HESITANT)} pages of rugs are tried again.")
     ).to_be_visible()
+    await expect(attempts).to_contain_text(["HTTP 500", "HTTP 200"], timeout=30_000)
+    await page.get_by_role("link", name="rugs", exact=True).click()
     failed = page.locator(".figure").filter(has_text="Failed").get_by_role("link")
     await expect(failed).to_have_text("0", timeout=30_000)
 

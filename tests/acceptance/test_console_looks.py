@@ -117,34 +117,38 @@ async def shown(cluster: Cluster, small_shop: Site) -> AsyncIterator[Shown]:
         yield Shown(cluster.url("1"), small_shop.url, browser)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1280])
-async def test_every_page_is_readable_and_whole(shown: Shown, theme: str, width: int) -> None:
-    viewport = {"width": width, "height": 900}
-    async with open_window(
-        shown.browser, shown.url + "/", viewport=viewport, color_scheme=theme
-    ) as window:
-        page = window.page
-        for path in PAGES:
-            await page.goto(f"{shown.url}/#/{path.format(site=shown.site)}")
-            await expect(page.locator("h1")).to_be_visible()
-            await expect(page.locator("main > p[aria-busy=true]")).to_have_count(0)
-            assert await page.evaluate("document.documentElement.dataset.theme") == theme
-            assert await page.evaluate(CONTRAST) == [], path
-            assert await page.evaluate(NAMELESS) == [], path
-            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            assert await page.evaluate(wide) <= 0, path
-        await window.check()
-
-
-async def test_colours_are_switched_and_kept(shown: Shown) -> None:
+async def test_every_page_is_readable_and_whole(shown: Shown) -> None:
+    for theme in ("light", "dark"):
+        for width in (400, 1280):
+            viewport = {"width": width, "height": 900}
+            async with open_window(
+                shown.browser, shown.url + "/", viewport=viewport, color_scheme=theme
+            ) as window:
+                await _look_at_all(shown, window.page, theme)
+                await window.check()
     async with open_window(shown.browser, shown.url + "/", color_scheme="light") as window:
-        page = window.page
-        await page.get_by_role("button", name="use dark colours").click()
-        await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-        await page.reload()
-        await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        await _switch_colours(window.page)
         await window.check()
+
+
+async def _look_at_all(shown: Shown, page: Page, theme: str) -> None:
+    for path in PAGES:
+        await page.goto(f"{shown.url}/#/{path.format(site=shown.site)}")
+        await expect(page.locator("h1")).to_be_visible()
+        await expect(page.locator("main > p[aria-busy=true]")).to_have_count(0)
+        assert await page.evaluate("document.documentElement.dataset.theme") == theme
+        assert await page.evaluate(CONTRAST) == [], path
+        assert await page.evaluate(NAMELESS) == [], path
+        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert await page.evaluate(wide) <= 0, path
+
+
+async def _switch_colours(page: Page) -> None:
+    """What somebody chose is kept."""
+    await page.get_by_role("button", name="use dark colours").click()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
 async def test_all_is_reached_by_keys(shown: Shown) -> None:

@@ -142,7 +142,7 @@ export const Trial = {
                 ]),
               )
             : null,
-          h(Act, { label: "Fetch and show", run, tone: "primary" }),
+          h(Act, { label: "Fetch and show", run, tone: "primary", submits: true }),
         ]),
         h(Trouble, { error: error.value }),
         found.value ? h(Found, { found: found.value }) : null,

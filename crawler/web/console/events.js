@@ -15,6 +15,7 @@ const COLUMNS = [
   { key: "kind", name: "What", cell: ({ kind }) => h("code", kind) },
   { key: "detail", name: "Detail", cell: ({ detail }) => h("span", { title: detail }, nodeName(detail)) },
   { key: "node", name: "Node", cell: ({ node }) => (node ? nodeName(node) : "–") },
+  { key: "request", name: "Request", cell: ({ request_id: id }) => (id ? h("small", { title: id }, id) : "–") },
 ];
 
 async function load(cursor) {

@@ -22,8 +22,19 @@ export const NewResource = {
       if (!named.value) name.value = nameOf(value);
     }
 
+    // As people write it: shop.example/lamps
+    function completed() {
+      if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(url.value)) typed(`https://${url.value.trim()}`);
+    }
+
+    function followAll() {
+      completed();
+      text.value = plain(url.value);
+    }
+
     async function propose() {
       error.value = null;
+      completed();
       try {
         text.value = (await post("/crawler/starter", { url: url.value }, LOOK_MS)).text;
       } catch (failure) {
@@ -70,8 +81,8 @@ export const NewResource = {
               },
             }),
           ),
-          h(Act, { label: "Suggest a definition", tone: "primary", run: propose, why: url.value ? "" : "Give the URL of a page first." }),
-          h(Act, { label: "Follow everything", title: "no rules: the whole site, and of each page its title, text and the like", run: async () => (text.value = plain(url.value)), why: url.value ? "" : "Give the URL of a page first." }),
+          h(Act, { label: "Suggest a definition", tone: "primary", submits: true, run: propose, why: url.value ? "" : "Give the URL of a page first." }),
+          h(Act, { label: "Follow everything", title: "no rules: the whole site, and of each page its title, text and the like", run: async () => followAll(), why: url.value ? "" : "Give the URL of a page first." }),
         ]),
         h(Trouble, { error: error.value }),
       ]),

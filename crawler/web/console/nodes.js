@@ -40,7 +40,8 @@ async function drain(node) {
   const name = nodeName(node.id);
   const undo = node.drained;
   if (!undo) {
-    const words = `Its ${plural(node.resources, "resource")} go to other workers, and it gets no more until that is undone. Nothing is lost.`;
+    const moved = `Its ${plural(node.resources, "resource")} ${node.resources === 1 ? "goes" : "go"} to other workers, and it`;
+    const words = `${node.resources ? moved : "It"} gets no more until that is undone. Nothing is lost.`;
     if (!(await confirm({ title: `Drain ${name}?`, words, yes: "Drain" }))) return;
   }
   await post(`/crawler/node/${encodeURIComponent(node.id)}/drain`, { undo });

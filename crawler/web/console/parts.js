@@ -51,9 +51,10 @@ export const Trouble = (props) =>
     : null;
 Trouble.props = ["error"];
 
-// A button that changes something: it says why it cannot, and shows what the API said.
+// A button that changes something: it says why it cannot, and shows what the API said. One that
+// submits is also what Enter does in its form.
 export const Act = {
-  props: ["label", "run", "why", "tone", "title"],
+  props: ["label", "run", "why", "tone", "title", "submits"],
   setup(props) {
     const busy = ref(false);
     async function click(event) {
@@ -75,7 +76,7 @@ export const Act = {
       return h(
         "button",
         {
-          type: "button",
+          type: props.submits ? "submit" : "button",
           class: props.tone,
           "aria-disabled": reason ? "true" : undefined,
           "aria-busy": busy.value ? "true" : undefined,

@@ -23,20 +23,19 @@ export const Definition = {
     const error = ref(null);
     const theirs = ref(false); // somebody else has changed what is edited here
     const changed = computed(() => text.value !== begun.value);
-    let ours = false; // the next revision
+    let ours = ""; // what was stored from here last, or is on its way
 
     async function save() {
       error.value = null;
-      ours = true; // it may be seen before the answer is
+      const { definition } = verdict.value;
+      ours = written(definition); // it may be seen before the answer is
       try {
-        const answer = await put(resourcePath(name), verdict.value.definition);
-        ours &&= answer.changed;
+        const answer = await put(resourcePath(name), definition);
         say(answer.changed ? `The definition of ${name} is changed.` : "It was so already.", "good");
         begun.value = text.value;
         theirs.value = false;
         nudge();
       } catch (failure) {
-        ours = false;
         error.value = failure;
       }
     }
@@ -47,8 +46,9 @@ export const Definition = {
     }
 
     watch(() => props.resource.definition_revision, () => {
-      if (ours) ours = false;
-      else if (changed.value) theirs.value = true;
+      if (written(props.resource.definition) === ours) return;
+      ours = "";
+      if (changed.value) theirs.value = true;
       else take();
     });
 

@@ -14,6 +14,7 @@ export const EVENTS = [
   { name: "What", cell: ({ kind }) => h("code", kind) },
   { name: "Node", cell: ({ node }) => (node ? nodeName(node) : "–") },
   { name: "Detail", class: "detail", cell: ({ detail }) => nodeName(detail) },
+  { name: "Request", cell: ({ request_id: id }) => h("small", id || "–") },
 ];
 
 export const History = {

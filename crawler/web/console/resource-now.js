@@ -46,7 +46,7 @@ export const Now = {
       const now = state.data;
       return [
         h(Trouble, { error: state.error }),
-        now ? h(Chart, { history: now.history, at: state.at }) : null,
+        now && (now.lives.length || now.history[1].some(Boolean)) ? h(Chart, { history: now.history, at: state.at }) : null,
         now ? going(now, resource) : null,
         resource.parts.length
           ? h("section", [

@@ -45,6 +45,7 @@ export const Resource = {
             : null,
         ),
         h(Trouble, { error }),
+        error?.status === 404 ? h("p", h("a", { href: href(["resources"]) }, "All resources")) : null,
         data ? summary(data) : null,
         data
           ? h(Tabs, {

@@ -107,7 +107,7 @@ export const Tasks = {
           input("name", "Name"),
           input("target", "Target", { type: "url", placeholder: "https://" }),
           input("type", "Type"),
-          h(Act, { label: "Create", tone: "primary", run: create, why: why() }),
+          h(Act, { label: "Create", tone: "primary", submits: true, run: create, why: why() }),
         ]),
         h(Trouble, { error: error.value }),
       ]),

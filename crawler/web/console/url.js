@@ -2,9 +2,11 @@
 
 import { h } from "./vendor/vue.js";
 import { get, resourcePath } from "./api.js";
+import { retry } from "./deeds.js";
 import { ago, bytes, moment, nodeName, plural, span, value } from "./format.js";
-import { useLive } from "./live.js";
-import { Badge, Heading, Outside, ShortTable, Trouble } from "./parts.js";
+import { nudge, useLive } from "./live.js";
+import { say } from "./notices.js";
+import { Act, Badge, Heading, Outside, ShortTable, Trouble } from "./parts.js";
 import { href, route } from "./router.js";
 import { advice } from "./advice.js";
 
@@ -53,9 +55,7 @@ function tell(name, story) {
     h("p", { class: "why" }, [h(Badge, { state: page.state }), " ", h("span", advice(story))]),
     h("p", { class: "actions" }, [
       h("a", { class: "button", href: href(["resources", name], { tab: "definition", try: page.url }) }, "Try the definition on it"),
-      page.state === "failed"
-        ? h("a", { class: "button", href: href(["resources", name], { tab: "pages", state: "failed", text: page.reason.slice(0, 200), status: page.status || "" }) }, "All that failed alike")
-        : null,
+      page.state === "failed" ? alike(name, story) : null,
     ]),
     h("ol", { class: "story" }, [
       step("Found", found(story, to)),
@@ -68,6 +68,20 @@ function tell(name, story) {
       ? h("section", [h("h2", plural(story.items.length, "item")), story.items.map(itemOf)])
       : null,
     h("section", [h("h2", "In each run"), h(ShortTable, { label: "runs", rows: story.runs, columns: RUNS, empty: "In this one only." })]),
+  ];
+}
+
+// It and all that failed for the same reason: shown, or tried again where theirs is the latest run.
+function alike(name, { page, run, runs }) {
+  const text = page.reason.slice(0, 200);
+  async function again() {
+    const pages = await retry(name, { status: String(page.status), reason: text || null });
+    say(`${plural(pages, "page")} of ${name} ${pages === 1 ? "is" : "are"} tried again.`, "good");
+    nudge();
+  }
+  return [
+    h("a", { class: "button", href: href(["resources", name], { tab: "pages", state: "failed", text, status: page.status || "" }) }, "All that failed alike"),
+    run >= Math.max(...runs.map((each) => each.run)) ? h(Act, { label: "Retry them", run: again }) : null,
   ];
 }
 
