@@ -65,11 +65,15 @@ def _found(story: Story) -> str:
 
 def _attempt(attempt: Attempt) -> str:
     answer = f"HTTP {attempt.status}" if attempt.status else "no answer"
-    spent = f" after {attempt.elapsed_s:.2f} s" if attempt.elapsed_s else ""
+    spent = f" after {_span(attempt.elapsed_s)}" if attempt.elapsed_s else ""
     node = f" at {short_node(attempt.node)}" if attempt.node else ""
     why = f": {attempt.reason}" if attempt.reason.lower() not in ("", answer.lower()) else ""
     outcome = _OUTCOMES.get(attempt.state)
     return f"{_date(attempt.at)} {answer}{spent}{node}{why}" + (f"; {outcome}" if outcome else "")
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 def _date(seconds: float) -> str:

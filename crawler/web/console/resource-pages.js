@@ -33,8 +33,8 @@ export const Pages = {
     }
 
     async function again() {
-      const { status, text } = filter.value;
-      const pages = await retry(name, { status: status || null, reason: text || null });
+      const { status, text, run } = filter.value;
+      const pages = await retry(name, { status: status || null, reason: text || null, run: Number(run) || null });
       say(`${plural(pages, "page")} of ${name} ${pages === 1 ? "is" : "are"} tried again.`, "good");
       nudge();
     }
@@ -73,6 +73,12 @@ export const Pages = {
         [h("strong", count(each.pages)), ` ${each.reason || `HTTP ${each.status}`}`],
       );
 
+    function whyNot() {
+      const { progress, run } = props.resource;
+      if (filter.value.run && Number(filter.value.run) !== run) return "Only pages of the latest run can be tried again.";
+      return progress?.failed ? "" : "No page of the latest run has failed.";
+    }
+
     function lookUp(event) {
       event.preventDefault();
       if (asked.value.trim()) go(["resources", name, "url"], { url: asked.value.trim() });
@@ -102,7 +108,7 @@ export const Pages = {
             h("input", { type: "search", maxlength: 200, value: filter.value.text, onInput: (e) => refine({ text: e.target.value }) }),
           ),
           h("span", { class: "end" }, [
-            failed ? h(Act, { label: "Retry these", run: again, why: props.resource.progress?.failed ? "" : "No page of the latest run has failed." }) : null,
+            failed ? h(Act, { label: "Retry these", run: again, why: whyNot() }) : null,
             h("a", { class: "download", href: `${resourcePath(name, "/pages.csv")}${filter.value.run && `?run=${filter.value.run}`}`, download: "" }, "CSV"),
             h("a", { class: "download", href: `${resourcePath(name, "/pages.jsonl")}${filter.value.run && `?run=${filter.value.run}`}`, download: "" }, "JSON lines"),
           ]),

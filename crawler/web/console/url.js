@@ -75,7 +75,7 @@ function tell(name, story) {
 function alike(name, { page, run, runs }) {
   const text = page.reason.slice(0, 200);
   async function again() {
-    const pages = await retry(name, { status: String(page.status), reason: text || null });
+    const pages = await retry(name, { status: String(page.status), reason: text || null, run });
     say(`${plural(pages, "page")} of ${name} ${pages === 1 ? "is" : "are"} tried again.`, "good");
     nudge();
   }

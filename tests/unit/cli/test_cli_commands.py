@@ -278,8 +278,8 @@ def test_the_story_of_a_page(api: Api, run: Run) -> None:
     ]
     ends = [line.partition(":01 ")[2] or line.partition(":02 ")[2] for line in lines[3:5]]
     assert ends == [
-        "no answer after 30.00 s at worker-2: timeout; to be tried again",
-        "HTTP 500 after 0.10 s at worker-1; given up",
+        "no answer after 30.0 s at worker-2: timeout; to be tried again",
+        "HTTP 500 after 100 ms at worker-1; given up",
     ]
     assert lines[5:] == ["run 1     failed HTTP 500"]
     assert json.loads(run("pages", "shop", "--url", url, "--json").out)["run"] == 2
