@@ -151,10 +151,17 @@ async def _switch_colours(page: Page) -> None:
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
-async def test_all_is_reached_by_keys(shown: Shown) -> None:
+async def test_all_is_reached_by_keys(cluster: Cluster) -> None:
     """Every link and button in turn, each with a mark where one is; a dialog keeps the focus and
     gives it back."""
-    async with open_window(shown.browser, shown.url + "/#/resources/shop") as window:
+    cluster.start_master("1")
+    await cluster.wait_ready("1")
+    what = {"start_urls": ["https://shop.example/"]}
+    assert (await call("PUT", cluster.url("1") + "/crawler/resource/shop", what))[0] == 202
+    async with (
+        open_browser() as browser,
+        open_window(browser, cluster.url("1") + "/#/resources/shop") as window,
+    ):
         page = window.page
         await expect(page.get_by_role("button", name="Delete")).to_be_visible()
         await page.locator("body").press("Tab")
