@@ -2,7 +2,7 @@
 
 import { computed, h, onBeforeUnmount, ref, watch } from "./vendor/vue.js";
 import { ApiError, LOOK_MS, post } from "./api.js";
-import { count, plural, value } from "./format.js";
+import { address, count, plural, value } from "./format.js";
 import { Act, Badge, Field, Outside, ShortTable, Trouble } from "./parts.js";
 
 const PAUSE_MS = 300; // after the last key
@@ -120,6 +120,7 @@ export const Trial = {
       error.value = null;
       try {
         if (!url.value) throw new ApiError("Give the URL of a page.", 400);
+        url.value = address(url.value);
         const asked = { text: props.text, url: url.value, rule: rule.value };
         found.value = await post("/crawler/try", asked, LOOK_MS);
       } catch (failure) {

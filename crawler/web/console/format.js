@@ -60,6 +60,12 @@ export function plural(number, noun) {
   return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 }
 
+// An address as people write it, shop.example/lamps say, in full.
+export function address(text) {
+  const written = text.trim();
+  return !written || /^[a-z][a-z0-9+.-]*:(?!\d)/i.test(written) ? written : `https://${written}`;
+}
+
 // A value of an item in one line.
 export function value(given) {
   if (given == null) return "–";

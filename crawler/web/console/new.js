@@ -3,6 +3,7 @@
 import { h, ref } from "./vendor/vue.js";
 import { LOOK_MS, post, put, resourcePath } from "./api.js";
 import { Editor, Trial } from "./editor.js";
+import { address } from "./format.js";
 import { Act, Field, Heading, Trouble } from "./parts.js";
 import { go } from "./router.js";
 import { say } from "./notices.js";
@@ -22,19 +23,14 @@ export const NewResource = {
       if (!named.value) name.value = nameOf(value);
     }
 
-    // As people write it: shop.example/lamps
-    function completed() {
-      if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(url.value)) typed(`https://${url.value.trim()}`);
-    }
-
     function followAll() {
-      completed();
+      typed(address(url.value));
       text.value = plain(url.value);
     }
 
     async function propose() {
       error.value = null;
-      completed();
+      typed(address(url.value));
       try {
         text.value = (await post("/crawler/starter", { url: url.value }, LOOK_MS)).text;
       } catch (failure) {

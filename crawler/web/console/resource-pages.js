@@ -3,7 +3,7 @@
 import { computed, h, ref } from "./vendor/vue.js";
 import { get, resourcePath } from "./api.js";
 import { retry } from "./deeds.js";
-import { ago, bytes, count, plural, span } from "./format.js";
+import { address, ago, bytes, count, plural, span } from "./format.js";
 import { nudge, useLive } from "./live.js";
 import { say } from "./notices.js";
 import { Act, Badge, Field, Trouble } from "./parts.js";
@@ -81,7 +81,7 @@ export const Pages = {
 
     function lookUp(event) {
       event.preventDefault();
-      if (asked.value.trim()) go(["resources", name, "url"], { url: asked.value.trim() });
+      if (asked.value.trim()) go(["resources", name, "url"], { url: address(asked.value) });
     }
 
     return () => {
@@ -113,7 +113,7 @@ export const Pages = {
             h("a", { class: "download", href: `${resourcePath(name, "/pages.jsonl")}${filter.value.run && `?run=${filter.value.run}`}`, download: "" }, "JSON lines"),
           ]),
         ]),
-        h("form", { class: "row filters", onSubmit: lookUp }, [
+        h("form", { class: "row filters", novalidate: true, onSubmit: lookUp }, [
           h(Field, { label: "What happened to this URL?", class: "wide" }, () =>
             h("input", { type: "url", value: asked.value, placeholder: "https://", onInput: (e) => (asked.value = e.target.value) }),
           ),

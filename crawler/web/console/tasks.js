@@ -3,6 +3,7 @@
 import { h, reactive, ref, shallowRef } from "./vendor/vue.js";
 import { get, put, remove, post, resourcePath } from "./api.js";
 import { confirm } from "./dialog.js";
+import { address } from "./format.js";
 import { nudge } from "./live.js";
 import { say } from "./notices.js";
 import { Act, Badge, Field, Heading, Outside, Trouble } from "./parts.js";
@@ -32,6 +33,7 @@ export const Tasks = {
     async function create() {
       error.value = null;
       try {
+        wanted.target = address(wanted.target);
         const definition = {
           start_urls: [wanted.target],
           rules: [{ name: "task", match: "**" }],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -14,7 +15,12 @@ import pytest
 from crawler.access import Access, Role
 from crawler.cli.calls import connect
 from crawler.cli.main import run_command
+from crawler.clock import SystemClock
+from crawler.engine.urls import page_key
 from crawler.errors import Unavailable
+from crawler.model import PageState, Request, Visit
+from crawler.store import open_store
+from tests.contract.rows import seeded
 from tests.unit.cli.api import ITEM, PAGE, RESOURCE, Api, serve_api
 
 
@@ -284,6 +290,23 @@ def test_the_story_of_a_page(api: Api, run: Run) -> None:
     assert lines[5:] == ["run 1     failed HTTP 500"]
     assert json.loads(run("pages", "shop", "--url", url, "--json").out)["run"] == 2
     assert "leave --status" in run("pages", "shop", "--url", url, "--status", "404").err
+
+
+def test_the_story_of_a_page_is_read_without_a_master(run: Run, tmp_path: Path) -> None:
+    url, kept = "https://shop.example/9", f"sqlite://{tmp_path}/kept.db"
+
+    async def crawl() -> None:
+        store = await open_store(kept, SystemClock())
+        page = Request(page_key("GET", url), url, "shop.example")
+        frontier = await seeded(store, page)
+        await frontier.commit([Visit(page, PageState.FAILED, "http 503", 503)])
+        await store.close()
+
+    asyncio.run(crawl())
+    out = run("pages", "shop", "--url", url, "--store", kept).out
+    assert "HTTP 503 at worker-1; given up" in out
+    ended = run("pages", "shop", "--url", f"{url}9", "--store", kept)
+    assert "the latest run does not know this URL" in ended.err
 
 
 def test_pages_to_files(api: Api, run: Run, tmp_path: Path) -> None:
