@@ -249,7 +249,8 @@ def _load(_: KeyValue, record: Mapping[str, Any]) -> Load:
 
 
 def _proxied(record: Mapping[str, Any]) -> Proxied:
-    return Proxied(**{field.name: _number(record, field.name) for field in fields(Proxied)})
+    known = [field.name for field in fields(Proxied) if field.name in record]
+    return Proxied(**{name: _number(record, name) for name in known})
 
 
 decode_resource = _decoder("resource", _resource)

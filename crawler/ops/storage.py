@@ -25,7 +25,9 @@ def _judge_schema(facts: Mapping[str, Any]) -> list[Finding]:
         return [warning("store", "it holds no tables of ours yet", "the first node makes them")]
     if facts["schema"] > facts["newest"]:
         said = f"schema {facts['schema']}, this program knows {facts['newest']}"
-        return [failure("store", said, "use the newer program")]
+        if facts["since"] > facts["newest"]:
+            return [failure("store", said, "use the newer program")]
+        return [warning("store", f"{said} and can use it", "finish the upgrade")]
     if facts["schema"] < facts["newest"]:
         said = f"schema {facts['schema']}, newest {facts['newest']}"
         return [warning("store", said, "the next node that starts brings it forward")]

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from crawler.store.versions import Migration
+
 _NAME = re.compile(r"^-- name: (?P<name>[a-z_]+)$", re.MULTILINE)
+_SINCE = re.compile(r"^-- Programs that know schema (\d+) can use it\.$", re.MULTILINE)
 
 
 def folder(backend: str) -> Traversable:
@@ -27,11 +30,19 @@ def schema(backend: str) -> str:
     return (folder(backend) / "schema.sql").read_text("utf-8")
 
 
-def migrations(backend: str) -> Mapping[int, str]:
-    """The scripts that bring an older database forward, by the version each one reaches."""
+def migrations(backend: str) -> Mapping[int, Migration]:
+    """What brings an older database forward, by the version each one reaches."""
     found = (folder(backend) / "migrations").iterdir()
-    scripts = {int(each.name[:4]): each.read_text("utf-8") for each in found}
-    return dict(sorted(scripts.items()))
+    read = {int(each.name[:4]): _migration(each) for each in found}
+    return dict(sorted(read.items()))
+
+
+def _migration(file: Traversable) -> Migration:
+    script = file.read_text("utf-8")
+    said = _SINCE.search(script)
+    if said is None:
+        raise ValueError(f"{file.name} does not say which programs can use what it makes")
+    return Migration(script, int(said[1]))
 
 
 def _bare(body: str) -> str:

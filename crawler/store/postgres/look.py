@@ -27,7 +27,8 @@ _NAMES = (
 async def look_at_server(url: str) -> Mapping[str, Any]:
     """Settings under their own names, besides ``version``, ``major``, ``encoding``, ``standby``
     (it is one), ``connections`` (those of clients now), ``now`` (its clock, Unix seconds),
-    ``schema`` and ``newest`` (the version that we know)."""
+    ``schema`` with ``since`` (the oldest version that can use it) and ``newest`` (the one that we
+    know)."""
     with opening():
         connection = await AsyncConnection.connect(**server.parse_url(url), autocommit=True)
         async with connection:
@@ -35,6 +36,8 @@ async def look_at_server(url: str) -> Mapping[str, Any]:
             assert row is not None
             await server.choose_schema(connection)
             found = await schema.standing(connection)
-    known = {"id": found and found[0], "schema": found[1] if found else 0}
+    known: dict[str, Any] = {"id": None, "schema": 0, "since": 0}
+    if found is not None:
+        known = {"id": found[0], "schema": found[1].reached, "since": found[1].since}
     about = {"backend": "postgresql", "newest": schema.VERSION, "oldest_major": server.OLDEST_MAJOR}
     return {**dict(zip(_NAMES, row, strict=True)), **known, **about}

@@ -12,25 +12,28 @@ from crawler.errors import Misconfigured
 from crawler.store import statements
 from crawler.store.postgres.faults import opening
 from crawler.store.postgres.server import Connection
+from crawler.store.versions import Level, is_behind
 
 log = structlog.get_logger(__name__)
 
 _MIGRATIONS = statements.migrations("postgres")
 VERSION = max(_MIGRATIONS)
+_SINCE = _MIGRATIONS[VERSION].since
 _LEDGER = statements.statements("postgres", "ledger")
 _ONE_AT_A_TIME = 0x63726177  # key of an advisory lock: "craw"
 _PATIENCE_MS = 60_000
 
 
 async def migrate(connection: Connection) -> str:
-    """Bring the schema to `VERSION` in one transaction; the uuid of the database.
+    """Bring the schema to `VERSION`, if it is not as far, in one transaction; the uuid of the
+    database.
 
-    Two that start at once do it one after the other. Raises `Misconfigured` for a schema of a
-    newer version or of somebody else.
+    Two that start at once do it one after the other. Raises `Misconfigured` for a schema that this
+    version cannot use, or of somebody else.
     """
     with opening():
         found = await standing(connection)
-        if found is not None and found[1] == VERSION:
+        if found is not None and not is_behind(found[1], VERSION):
             return found[0]
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = {_PATIENCE_MS}")
@@ -44,13 +47,16 @@ async def _migrate(connection: Connection) -> str:
     found = await standing(connection)
     if found is None:
         await run_script(connection, statements.schema("postgres"))
-        store_id = str(uuid.uuid4())
+        store_id, level = str(uuid.uuid4()), Level(0, 0)
     else:
-        store_id = found[0]
-        await _bring_forward(connection, found[1])
-    row = {"id": store_id, "version": VERSION}
+        store_id, level = found
+        if not is_behind(level, VERSION):
+            return store_id
+        await _bring_forward(connection, level.reached)
+    level = level.brought_to(VERSION, _SINCE)
+    row = {"id": store_id, "version": level.since, "reached": level.reached}
     await connection.execute(_LEDGER["insert_store"].encode(), row)
-    log.info("schema ready", version=VERSION)
+    log.info("schema ready", version=level.reached, since=level.since)
     return store_id
 
 
@@ -70,8 +76,8 @@ async def _create_schema(connection: Connection) -> None:
         )
 
 
-async def standing(connection: Connection) -> tuple[str, int] | None:
-    """The uuid and the version of the schema here; None where there is none."""
+async def standing(connection: Connection) -> tuple[str, Level] | None:
+    """The uuid of the schema here, and how far it is; None where there is none."""
     row = await (
         await connection.execute("SELECT to_regclass(quote_ident(current_schema()) || '.store')")
     ).fetchone()
@@ -84,15 +90,10 @@ async def standing(connection: Connection) -> tuple[str, int] | None:
     found = await cursor.fetchone()
     if found is None:
         raise Misconfigured("--store: the schema was not made by this program")
-    return str(found[0]), int(found[1])
+    return str(found[0]), Level.read(found[1], found[2])
 
 
 async def _bring_forward(connection: Connection, found: int) -> None:
-    if found > VERSION:
-        raise Misconfigured(
-            f"--store: the database has schema {found}, this program knows {VERSION}; "
-            "use the newer program"
-        )
-    for version, script in _MIGRATIONS.items():
+    for version, migration in _MIGRATIONS.items():
         if version > found:
-            await run_script(connection, script)
+            await run_script(connection, migration.script)

@@ -14,17 +14,18 @@ from crawler.store.sqlite import ledger, schema
 
 
 def look_at_file(path: Path) -> Mapping[str, Any]:
-    """``schema`` and ``newest`` (the version that we know), ``journal`` (its mode), sizes of file
-    and log and the free disk in bytes. Blocks."""
+    """``schema`` with ``since`` (the oldest version that can use it) and ``newest`` (the one that
+    we know), ``journal`` (its mode), sizes of file and log and the free disk in bytes. Blocks."""
     if not path.is_file():
         raise NotFound(f"{path}: there is no database yet")
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as found:
-            version = schema.version_of(found)
+            level = schema.level_of(found)
             facts = {
                 "backend": "sqlite",
-                "id": ledger.store_id(found) if version else None,
-                "schema": version,
+                "id": ledger.store_id(found) if level.reached else None,
+                "schema": level.reached,
+                "since": level.since,
                 "newest": schema.VERSION,
                 "version": sqlite3.sqlite_version,
                 "journal": str(found.execute("PRAGMA journal_mode").fetchone()[0]),

@@ -13,6 +13,7 @@ import structlog
 
 from crawler.errors import Misconfigured
 from crawler.store import statements
+from crawler.store.versions import Level, is_behind
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +21,7 @@ APPLICATION_ID = 0x63726177  # "craw": tells our files from other SQLite databas
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 _MIGRATIONS = statements.migrations("sqlite")
 VERSION = max(_MIGRATIONS)
+_SINCE = _MIGRATIONS[VERSION].since
 _LEDGER = statements.statements("sqlite", "ledger")
 
 
@@ -43,37 +45,43 @@ def prepare_file(path: Path) -> None:
         raise Misconfigured(f"--store: {path}: {error.strerror}") from error
 
 
-def version_of(connection: sqlite3.Connection) -> int:
-    """The schema version of the file; 0 for an empty one. Raises `Misconfigured` for a file of
-    somebody else or of a newer version."""
+def level_of(connection: sqlite3.Connection) -> Level:
+    """How far the schema of the file is; 0 for an empty one. Raises `Misconfigured` for a file of
+    somebody else."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != APPLICATION_ID and (application or version or tables):
         raise Misconfigured("--store: the file is a database of another program")
-    if version > VERSION:
-        raise Misconfigured(
-            f"--store: the database has schema {version}, this program knows {VERSION}; "
-            "use the newer program"
-        )
-    return version
+    if version == 0 or not connection.execute(_LEDGER["says_reached"]).fetchone()[0]:
+        return Level.read(version, None)
+    return Level.read(version, connection.execute(_LEDGER["select_reached"]).fetchone()[0])
+
+
+def needs_migration(connection: sqlite3.Connection) -> bool:
+    """Whether the schema is not as far as `VERSION`. Raises `Misconfigured` for a file of somebody
+    else, and for a schema that this version cannot use."""
+    return is_behind(level_of(connection), VERSION)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema to `VERSION`; inside the caller's write transaction, so all or nothing."""
-    found = version_of(connection)
-    if found == VERSION:
+    """Bring the schema to `VERSION`, if it is not as far; inside the caller's write transaction, so
+    all or nothing."""
+    found = level_of(connection)
+    if not is_behind(found, VERSION):
         return
-    if found == 0:
+    if found.reached == 0:
         run_script(connection, statements.schema("sqlite"))
         connection.execute(_LEDGER["insert_store_id"], (str(uuid.uuid4()),))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     else:
-        for version, script in _MIGRATIONS.items():
-            if version > found:
-                run_script(connection, script)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    log.info("schema ready", found=found, version=VERSION)
+        for version, migration in _MIGRATIONS.items():
+            if version > found.reached:
+                run_script(connection, migration.script)
+    level = found.brought_to(VERSION, _SINCE)
+    connection.execute(_LEDGER["set_reached"], (level.reached,))
+    connection.execute(f"PRAGMA user_version = {level.since}")
+    log.info("schema ready", found=found.reached, version=level.reached, since=level.since)
 
 
 def run_script(connection: sqlite3.Connection, script: str) -> None:

@@ -67,7 +67,7 @@ async def open_sqlite(path: Path, clock: Clock, *, locked_for_s: float) -> Sqlit
 async def _open(writer: Connection, reader: Connection) -> str:
     await writer.open()
     await reader.open()
-    if await reader.read(schema.version_of) != schema.VERSION:
+    if await reader.read(schema.needs_migration):
         await writer.write("migrate", schema.migrate)
     return await reader.read(ledger.store_id)
 
@@ -283,7 +283,7 @@ class SqliteStore:
         return await self._reader.read(lambda c: inquiries.tasks(c, before, limit))
 
     async def check(self) -> Mapping[str, Any]:
-        version = await self._reader.read(schema.version_of)
+        level = await self._reader.read(schema.level_of)
         try:
             size = self._path.stat().st_size
             disk = os.statvfs(self._path)
@@ -293,7 +293,7 @@ class SqliteStore:
             "backend": "sqlite",
             "id": self._id,
             "path": str(self._path),
-            "schema": version,
+            "schema": level.reached,
             "sqlite": sqlite3.sqlite_version,
             "size_bytes": size,
             "log_bytes": _size_of(Path(f"{self._path}-wal")),

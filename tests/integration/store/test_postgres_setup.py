@@ -13,8 +13,9 @@ from crawler.app.kept import open_kept
 from crawler.clock import SystemClock
 from crawler.errors import Misconfigured, NotFound, StoreUnavailable
 from crawler.model import PageState, Visit
-from crawler.store import open_store
+from crawler.store import open_store, statements
 from crawler.store.contract import Frontier
+from crawler.store.postgres import schema
 from tests.contract.rows import CLUSTER, counted, done, request, seeded
 from tests.integration.store.postgres_stage import Stage, staged
 from tests.integration.store.small_disk import SmallDisk, small_disk
@@ -120,6 +121,25 @@ async def test_two_processes_make_one_schema(stage: Stage) -> None:
         assert ids[0] == ids[1]
         schema = url.rpartition("%3D")[2]
         assert stage.server.sql(f"SELECT id FROM {schema}.store") == ids[0]
+
+
+@pytest.mark.fault(32)
+async def test_two_versions_share_one_schema(own_server: PostgresServer) -> None:
+    """One that does not say how far it is, as older programs made it, is brought forward and can
+    still be used by them; one of a later version is used as long as nothing was taken from it."""
+    url = own_server.fresh_url()
+    name = url.rpartition("%3D")[2]
+    scripts = [statements.migrations("postgres")[each].script for each in (1, 2)]
+    own_server.sql(f"CREATE SCHEMA {name}", f"SET search_path = {name}", *scripts)
+    own_server.sql(f"INSERT INTO {name}.store (id, version) VALUES ('u', 2)")
+    await (await open_store(url, CLOCK)).close()
+    stood = own_server.sql(f"SELECT version, reached FROM {name}.store")
+    assert stood == f"2|{schema.VERSION}"
+    own_server.sql(f"UPDATE {name}.store SET reached = reached + 7")
+    await (await open_store(url, CLOCK)).close()
+    own_server.sql(f"UPDATE {name}.store SET version = {schema.VERSION + 1}")
+    with pytest.raises(Misconfigured, match="newer program"):
+        await open_store(url, CLOCK)
 
 
 @pytest.mark.fault(23)

@@ -96,7 +96,8 @@ def made_by(connection: psycopg.Connection, name: str, *scripts: str) -> dict[st
 def test_the_fresh_schema_equals_the_migrated_one(own_server: PostgresServer) -> None:
     with psycopg.connect(own_server.url(), autocommit=True) as connection:
         fresh = made_by(connection, "fresh", statements.schema("postgres"))
-        migrated = made_by(connection, "migrated", *statements.migrations("postgres").values())
+        scripts = (each.script for each in statements.migrations("postgres").values())
+        migrated = made_by(connection, "migrated", *scripts)
     assert fresh == migrated
     assert all(fresh.values())
 

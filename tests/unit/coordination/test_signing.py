@@ -48,6 +48,12 @@ def test_a_signed_record_counts() -> None:
     assert accepted(full(MASTER))
 
 
+def test_metadata_of_a_later_version_are_signed_too() -> None:
+    later = full(replace(WORKER, metadata={**WORKER.metadata, "later": "new"}))
+    assert accepted(later)
+    assert not accepted(replace(later, metadata={**later.metadata, "later": "other"}))
+
+
 @pytest.mark.parametrize(
     "forged",
     [

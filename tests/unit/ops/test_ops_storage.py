@@ -12,11 +12,11 @@ from crawler.ops.masters import judge_answer
 from crawler.ops.storage import MIB, judge_store
 
 FILE = {
-    "backend": "sqlite", "id": "u", "schema": 1, "newest": 1, "version": "3.40", "journal": "wal",
-    "size_bytes": 5, "log_bytes": 0, "disk_free_bytes": 1024 * MIB,
+    "backend": "sqlite", "id": "u", "schema": 1, "since": 1, "newest": 1, "version": "3.40",
+    "journal": "wal", "size_bytes": 5, "log_bytes": 0, "disk_free_bytes": 1024 * MIB,
 }  # fmt: skip
 SERVER = {
-    "backend": "postgresql", "id": "u", "schema": 1, "newest": 1, "oldest_major": 14,
+    "backend": "postgresql", "id": "u", "schema": 1, "since": 1, "newest": 1, "oldest_major": 14,
     "version": "15.1", "major": 15, "encoding": "UTF8", "synchronous_commit": "on", "fsync": True,
     "full_page_writes": True, "standby": False, "connections": 79, "max_connections": 100,
     "size_bytes": 5, "now": 1000.0,
@@ -29,7 +29,8 @@ SERVER = {
         ({}, Severity.OK),
         ({"id": None, "schema": 0}, Severity.WARNING),
         ({"newest": 2}, Severity.WARNING),
-        ({"schema": 2}, Severity.FAILURE),
+        ({"schema": 2}, Severity.WARNING),
+        ({"schema": 2, "since": 2}, Severity.FAILURE),
         ({"journal": "delete"}, Severity.WARNING),
         ({"log_bytes": 256 * MIB - 1}, Severity.OK),
         ({"log_bytes": 256 * MIB}, Severity.WARNING),

@@ -11,7 +11,8 @@ import pytest
 
 from crawler.clock import SystemClock
 from crawler.errors import Misconfigured
-from crawler.store import open_store
+from crawler.model import Event
+from crawler.store import open_store, statements
 from crawler.store.sqlite import schema
 
 CLOCK = SystemClock()
@@ -71,14 +72,42 @@ async def test_foreign_files_are_refused_and_left_alone(tmp_path: Path) -> None:
         await open_store(f"sqlite://{foreign}", CLOCK)
 
 
-async def test_newer_schemas_are_refused(tmp_path: Path) -> None:
-    url = f"sqlite://{tmp_path}/store.db"
-    await (await open_store(url, CLOCK)).close()
-    with sqlite3.connect(tmp_path / "store.db") as connection:
+async def test_a_newer_schema_serves_those_who_can_use_it(tmp_path: Path) -> None:
+    """First one to which something was added, then one that something was taken from."""
+    file = tmp_path / "store.db"
+    first = await open_store(f"sqlite://{file}", CLOCK)
+    with sqlite3.connect(file) as connection:
+        connection.execute("ALTER TABLE events ADD COLUMN later TEXT NOT NULL DEFAULT ''")
+        connection.execute(f"UPDATE store SET reached = {schema.VERSION + 7}")
+    older = await open_store(f"sqlite://{file}", CLOCK)
+    assert (await older.check())["schema"] == schema.VERSION + 7
+    for store in (first, older):
+        await store.note([("1", Event(0, 1.0, "moved", "", "w"))])
+        await store.close()
+    with sqlite3.connect(file) as connection:
         connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     connection.close()
     with pytest.raises(Misconfigured, match="newer program"):
-        await open_store(url, CLOCK)
+        await open_store(f"sqlite://{file}", CLOCK)
+
+
+@pytest.mark.parametrize("left", [2, 3])
+async def test_a_schema_that_does_not_say_how_far_it_is_is_brought_forward(
+    tmp_path: Path, left: int
+) -> None:
+    """As the programs before this rule left it, who can use it afterwards, too."""
+    file = tmp_path / "store.db"
+    with sqlite3.connect(file) as connection:
+        for version in range(1, left + 1):
+            schema.run_script(connection, statements.migrations("sqlite")[version].script)
+        connection.execute("INSERT INTO store (id) VALUES ('u')")
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {left}")
+    store = await open_store(f"sqlite://{file}", CLOCK)
+    assert (await store.check())["schema"] == schema.VERSION
+    await store.close()
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == left
+    connection.close()
 
 
 async def test_directories_and_impossible_paths_are_refused(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_sto
     "select_old_runs",  # thousands of runs at most
     "count_kinds",  # asked when a run is over, or by hand
     "prune_answers",  # a hundred
+    "says_reached",  # one row
+    "select_reached",
+    "set_reached",
     "keep_urls",  # so many pages as it is told
 }
 
@@ -64,14 +67,32 @@ def _tight(sql: str) -> str:
 
 def test_the_fresh_schema_equals_the_migrated_one(fresh: sqlite3.Connection) -> None:
     migrated = sqlite3.connect(":memory:", isolation_level=None)
-    for script in statements.migrations("sqlite").values():
-        schema.run_script(migrated, script)
+    for migration in statements.migrations("sqlite").values():
+        schema.run_script(migrated, migration.script)
     assert shape(migrated) == shape(fresh)
     migrated.close()
 
 
 def test_migrations_are_numbered_without_gaps() -> None:
     assert list(statements.migrations("sqlite")) == list(range(1, schema.VERSION + 1))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_who_can_use_a_schema_can_use_what_was_only_added(backend: str) -> None:
+    """The number never falls, and stays only where a migration adds and takes nothing away: what
+    older programs insert is complete without it."""
+    adding = re.compile(
+        r"CREATE TABLE |CREATE INDEX |ALTER TABLE \w+ ALTER COLUMN \w+ SET STATISTICS "
+        r"|ALTER TABLE \w+ ADD COLUMN (?!.*NOT NULL(?!.*DEFAULT))(?!.*(UNIQUE|CHECK|REFERENCES))"
+    )
+    before = 1
+    for version, migration in statements.migrations(backend).items():
+        assert before <= migration.since <= version
+        if migration.since < version:
+            script = re.sub(r"--[^\n]*", "", migration.script)
+            for statement in filter(None, map(str.strip, script.split(";"))):
+                assert adding.match(" ".join(statement.split())), statement
+        before = migration.since
 
 
 @pytest.mark.threat(21)

@@ -1,11 +1,12 @@
 -- Who owns what: epochs, fences, tombstones and the mirror of etcd.
 
 -- name: select_store
-SELECT id, version FROM store;
+-- Also of a schema that does not say how far it is.
+SELECT id, version, (to_jsonb(store) ->> 'reached')::int FROM store;
 
 -- name: insert_store
-INSERT INTO store (id, version) VALUES (%(id)s, %(version)s)
-ON CONFLICT (one) DO UPDATE SET version = excluded.version;
+INSERT INTO store (id, version, reached) VALUES (%(id)s, %(version)s, %(reached)s)
+ON CONFLICT (one) DO UPDATE SET version = excluded.version, reached = excluded.reached;
 
 -- name: select_health
 SELECT current_setting('server_version'), pg_database_size(current_database()),

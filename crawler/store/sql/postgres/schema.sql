@@ -1,11 +1,13 @@
 -- The whole schema, as a new database gets it. A test compares it with the migrations.
 -- It stands in a PostgreSQL schema of its own, which the connection has as its search path.
 
--- One row: who this database is, and how far its schema is.
+-- One row: who this database is; version: the oldest schema whose programs can use this one; reached:
+-- how far it is (0: as far as version says).
 CREATE TABLE store (
     one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
     id TEXT NOT NULL,
-    version INTEGER NOT NULL
+    version INTEGER NOT NULL,
+    reached INTEGER NOT NULL DEFAULT 0
 );
 
 -- Each incarnation of etcd in the order of its appearance, with the highest revision seen of it.

@@ -6,6 +6,16 @@ SELECT id FROM store;
 -- name: insert_store_id
 INSERT INTO store (id) VALUES (?);
 
+-- name: says_reached
+-- Whether the schema says how far it is.
+SELECT count(*) FROM pragma_table_info('store') WHERE name = 'reached';
+
+-- name: select_reached
+SELECT reached FROM store;
+
+-- name: set_reached
+UPDATE store SET reached = ?;
+
 -- name: select_epoch
 SELECT epoch, revision FROM epochs WHERE cluster = ?;
 

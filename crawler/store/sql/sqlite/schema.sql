@@ -1,8 +1,10 @@
 -- The whole schema, as a new database gets it. tests/unit/store compares it with the migrations.
 
--- One row: who this database is.
+-- One row: who this database is, and how far its schema is (0: as far as user_version says, which is
+-- the oldest schema whose programs can use this one).
 CREATE TABLE store (
-    id TEXT NOT NULL
+    id TEXT NOT NULL,
+    reached INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Each incarnation of etcd in the order of its appearance, with the highest revision seen of it.

@@ -1,4 +1,5 @@
 -- 0001: the first schema. A released migration is never edited; add the next number.
+-- Programs that know schema 1 can use it.
 
 -- One row: who this database is.
 CREATE TABLE store (

@@ -1,4 +1,5 @@
 -- 0002: answers are kept for requests that come again.
+-- Programs that know schema 2 can use it.
 
 -- Answers to requests with an Idempotency-Key, so that the same request gets the same answer from
 -- whichever master. digest is that of the request, plan what was decided before it was carried out;

@@ -1,4 +1,5 @@
 -- 0003: every attempt at a page is told of, and events say by which request they came about.
+-- Programs that know schema 2 can use it.
 
 -- Attempts at pages that were not the last word on them, or the last of those given up; what went
 -- well stands in the page's own row. state is what the page was after it. Of one page the latest are

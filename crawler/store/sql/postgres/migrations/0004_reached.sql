@@ -1,0 +1,6 @@
+-- 0004: how far the schema is, apart from who can use it.
+-- Programs that know schema 2 can use it.
+
+-- version is the oldest schema whose programs can use this one, reached how far it is (0: as far as
+-- version says).
+ALTER TABLE store ADD COLUMN reached INTEGER NOT NULL DEFAULT 0;
