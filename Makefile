@@ -17,7 +17,7 @@ PEERS_STAMP := $(PEERS)/.installed
 # What browsers are sent, of other people's making.
 VENDOR := crawler/web/console/vendor/package-lock.json
 
-.PHONY: help setup console system unit properties test test-edge chaos recovery bench bench-cluster bench-console check format proto lock demo docs clean
+.PHONY: help setup console system unit properties test test-edge chaos recovery upgrade bench bench-cluster bench-console check format proto lock demo docs clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -89,6 +89,9 @@ $(PEERS_STAMP): tests/bench/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r tests/bench/peers/requirements.txt
 	touch $@
+
+upgrade: setup system ## replace a running cluster node by node: make upgrade FROM=REVISION
+	$(BIN)/python -m tests.bench.upgrade --from $(or $(FROM),$(error say FROM=REVISION))
 
 bench: setup system $(PEERS_STAMP) ## pages per CPU-second beside Scrapy, Crawlee and colly; growth
 	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python

@@ -178,12 +178,16 @@ class Cluster:
         """Of etcd, as that node is told them."""
         return self.etcd.endpoints
 
+    def interpreter(self, node: str) -> str:
+        """Which Python runs that node."""
+        return sys.executable
+
     def _start(self, role: str, node: str, *options: str, **environment: str) -> Process:
         name = f"{role}-{node}"
         place = self.place(name)
         http = self._http.setdefault(name, free_port())
         grpc = self._ports.setdefault(name, free_port())
-        arguments = [sys.executable, "-m", "crawler", role, f"--id={node}"]
+        arguments = [self.interpreter(name), "-m", "crawler", role, f"--id={node}"]
         arguments += [f"--http={place.address}:{http}", f"--grpc={place.address}:{grpc}"]
         arguments += [f"--etcd={','.join(self.endpoints_of(name))}", f"--ttl={self.ttl_s}"]
         arguments += options
