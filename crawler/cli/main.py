@@ -127,7 +127,7 @@ def build(only: str | None = None) -> Callable[..., Any]:
             commands.command(name)(command)
     for name, (said, members) in _GROUPS.items():
         if only is None or name == only:
-            group = typer.Typer(name=name, help=said, no_args_is_help=True, rich_markup_mode=None)
+            group = typer.Typer(name=name, help=said, rich_markup_mode=None)
             for member, command in members.items():
                 group.command(member)(command)
             commands.add_typer(group)
@@ -145,9 +145,11 @@ def _spoken(arguments: Sequence[str]) -> str:
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; a failure of ours is one line on stderr."""
     first = arguments[0] if arguments else ""
+    if not arguments or (first in _GROUPS and len(arguments) == 1):
+        arguments = [*arguments, "--help"]
     try:
         code = build(first if first in {*_COMMANDS, *_GROUPS} else None)(
-            args=list(arguments) or ["--help"], prog_name="crawler", standalone_mode=False
+            args=list(arguments), prog_name="crawler", standalone_mode=False
         )
     except typer.TyperException as error:
         words = _spoken(arguments)

@@ -34,6 +34,16 @@ def test_every_command_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert "3 there is no such thing" in shown
 
 
+@pytest.mark.parametrize("words", [[], ["install"], ["uninstall"]])
+def test_words_that_want_another_show_which(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(words) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(" ".join(["Usage: crawler", *words, "[OPTIONS] COMMAND"]))
+    assert not err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
