@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,6 +47,12 @@ def edge(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print what would change, as a diff, and end")
     ] = False,
+    validate: Annotated[
+        Path | None,
+        typer.Option(
+            "--validate", metavar="FILE", help="check with members of this JSON file, without etcd"
+        ),
+    ] = None,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="believe that a pool has lost all its servers")
     ] = False,
@@ -55,14 +62,19 @@ def edge(
     What is balanced and by whom stands in a file, which `crawler install` writes to begin with:
     `crawler edge --config edge.toml`. SIGHUP has everything looked at again.
 
+    --validate prints what the targets would be with a sample of members, as a json target writes
+    them, once their load balancers have found no fault with it; nothing is changed.
+
     With --once or --dry-run it exits with 0 (all was in step), 2 (something was, or would be,
     changed) or 1 (something failed).
     """
-    own = {"target", "once", "dry_run", "allow_empty"}
+    own = {"target", "once", "dry_run", "validate", "allow_empty"}
     given = {name: value for name, value in locals().items() if name not in own}
-    single = once or dry_run
+    single = once or dry_run or validate is not None
     try:
         settings, plan = _read(given, tuple(target or ()), allow_empty=allow_empty, quiet=single)
+        if validate is not None:
+            return _validate(settings, plan, validate)
         if single:
             return _sync(settings, plan, dry_run=dry_run)
     except CrawlerError as error:
@@ -70,10 +82,21 @@ def edge(
             raise
         print(exits.line_of(error), file=sys.stderr)  # 2 would mean that something was changed
         return FAILED
-    from crawler.edge.run import run_edge
-
-    asyncio.run(run_edge(settings, plan))
+    asyncio.run(_keep(settings, plan))
     return exits.OK
+
+
+async def _keep(settings: EdgeConfig, plan: Plan) -> None:
+    """Until SIGTERM or SIGINT; a service manager hears how it is."""
+    from crawler.app.watchdog import watched
+    from crawler.clock import SystemClock
+    from crawler.edge.run import run_edge
+    from crawler.tasks import on_signals
+
+    stop = asyncio.Event()
+    # It has no session to care for: what shows that it lives is its event loop alone.
+    async with on_signals(stop), watched(stop, 0, SystemClock()) as watchdog:
+        await run_edge(settings, plan, stop, watchdog.ready)
 
 
 def _read(
@@ -88,6 +111,18 @@ def _read(
     level = "warning" if quiet and settings.log_level == "info" else settings.log_level
     logs.configure(level, settings.log_format, fields={"node": "edge"})
     return settings, read_plan(settings, only, allow_empty=allow_empty)
+
+
+def _validate(settings: EdgeConfig, plan: Plan, sample: Path) -> int:
+    from crawler.edge.run import validate
+
+    result = asyncio.run(validate(settings, plan, sample))
+    for name, text in result.changed.items():
+        print(text, end="")
+        print(f"target {name}: nothing is wrong with this", file=sys.stderr)
+    for name, why in result.failed.items():
+        print(f"target {name}: {why}", file=sys.stderr)
+    return FAILED if result.failed else exits.OK
 
 
 def _sync(settings: EdgeConfig, plan: Plan, *, dry_run: bool) -> int:

@@ -68,6 +68,16 @@ class Figures(Collector):
         yield from (step, at)
 
 
+def in_one_line(registry: Registry, keepers: Sequence[Keeper]) -> str:
+    """How all of it is, for people."""
+    lost = registry.lost_at is not None or not registry.listed
+    stale = "the registry cannot be read; " if lost else ""
+    off = [f"{each.name}: {each.trouble}" for each in keepers if each.trouble]
+    if off:
+        return f"{stale}not in step: {'; '.join(off)}"
+    return f"{stale}in step: {', '.join(each.name for each in keepers)}"
+
+
 def watch_edge(
     health: Health, registry: Registry, desired: Desired, keepers: Sequence[Keeper], clock: Clock
 ) -> None:

@@ -41,7 +41,7 @@ def select_pools(pools: Pools, names: tuple[str, ...]) -> Pools:
 
 class Keeper:
     """One target. ``trouble``: why it is not in step ("": it is); ``in_step_at``: when it last was,
-    in Unix seconds (0.0: never)."""
+    in Unix seconds (0.0: never); ``looked``: set once it was looked at, whatever came of it."""
 
     def __init__(
         self, target: Target, names: tuple[str, ...], desired: Desired, pace: Pace, clock: Clock
@@ -56,6 +56,7 @@ class Keeper:
         self._failures = 0
         self._not_before = 0.0
         self.name = target.name
+        self.looked = asyncio.Event()
         self.trouble = "not looked at yet"
         self.in_step_at = 0.0
 
@@ -70,6 +71,8 @@ class Keeper:
                 async with self._busy:
                     wait_s = await self._step()
                 await self._desired.changed(seen, wait_s)
+                if self._desired.version != seen:
+                    await self._clock.sleep(self._chance.uniform(0.0, self._pace.jitter_s))
         finally:
             self._target.close()
 
@@ -91,8 +94,11 @@ class Keeper:
         except Exception as error:
             log.exception("fault while keeping a target", target=self.name)
             return self._note_failure(f"{type(error).__name__}: {error}")
-        self._note_success(applied)
-        return self._pace.resync_s if soon_s is None else soon_s
+        else:
+            self._note_success(applied)
+            return self._pace.resync_s if soon_s is None else soon_s
+        finally:
+            self.looked.set()
 
     def _note_success(self, applied: Applied) -> None:
         if applied is not Applied.UNCHANGED or self.trouble:

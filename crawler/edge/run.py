@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -17,17 +18,20 @@ from crawler.coordination.signing import Keyring
 from crawler.edge.desired import Desired, prefixes_of
 from crawler.edge.documents import json_document, template_document
 from crawler.edge.door import serve_status
-from crawler.edge.figures import Figures, watch_edge
+from crawler.edge.figures import Figures, in_one_line, watch_edge
 from crawler.edge.follow import Registry
 from crawler.edge.haproxy import Haproxy
+from crawler.edge.keepalived import Keepalived
 from crawler.edge.keeper import Keeper, select_pools
 from crawler.edge.members import Pools
 from crawler.edge.memory import Memory
 from crawler.edge.nginx import Nginx
+from crawler.edge.sample import read_sample
 from crawler.edge.settings import (
     AnyTarget,
     HaproxyTarget,
     JsonTarget,
+    KeepalivedTarget,
     NginxTarget,
     Pace,
     Pool,
@@ -36,8 +40,8 @@ from crawler.edge.settings import (
     read_targets,
 )
 from crawler.edge.target import Applied, Balancer, FileTarget, Target
-from crawler.errors import CrawlerError
-from crawler.tasks import bounded, on_signals, start_loop, until
+from crawler.errors import CrawlerError, OutOfStep
+from crawler.tasks import bounded, start_loop, until
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import collected
 
@@ -74,11 +78,19 @@ def read_plan(config: EdgeConfig, only: tuple[str, ...] = (), *, allow_empty: bo
     return Plan(pools, read_targets(config.targets, pools, only), read_pace(config.pace))
 
 
-async def run_edge(config: EdgeConfig, plan: Plan) -> None:
-    """Keep all targets in step until SIGTERM or SIGINT; SIGHUP has everything looked at again."""
-    clock, stop = SystemClock(), asyncio.Event()
+async def run_edge(
+    config: EdgeConfig,
+    plan: Plan,
+    stop: asyncio.Event,
+    ready: Callable[[Callable[[], str]], object],
+) -> None:
+    """Keep all targets in step until ``stop`` is set; SIGHUP has everything looked at again.
+
+    ``ready`` is called once every target was looked at, whatever came of that, with what tells in
+    one line how they are.
+    """
+    clock = SystemClock()
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(on_signals(stop))
         scene = await stack.enter_async_context(_open(config, plan, clock))
         keepers = [
             Keeper(target, plan.targets[target.name].pools, scene.desired, plan.pace, clock)
@@ -100,6 +112,9 @@ async def run_edge(config: EdgeConfig, plan: Plan) -> None:
                 start_loop(group, "desired", scene.desired.run())
                 for keeper in keepers:
                     start_loop(group, f"target {keeper.name}", keeper.run())
+                for keeper in keepers:
+                    await keeper.looked.wait()
+                ready(lambda: in_one_line(scene.registry, keepers))
 
         async def rest() -> None:
             await bounded(asyncio.gather(*(each.rest() for each in keepers)), REST_S, "targets")
@@ -127,6 +142,23 @@ async def sync_once(config: EdgeConfig, plan: Plan, *, dry_run: bool = False) ->
             else:
                 if how:
                     result.changed[target.name] = how
+    return result
+
+
+async def validate(config: EdgeConfig, plan: Plan, sample: Path) -> Result:
+    """Render every target with the members of a sample, and have the result checked; neither etcd
+    nor what is in place is touched. Raises `InvalidInput` for what is no sample."""
+    pools, result = read_sample(sample, plan.pools), Result()
+    memory, clock = Memory(config.state), SystemClock()
+    for name, settings in plan.targets.items():
+        try:
+            chosen = select_pools(pools, settings.pools)
+            missing = sorted(set(settings.pools or plan.pools) - set(chosen))
+            if missing:
+                raise OutOfStep(f"{sample} has no pool {', '.join(missing)}")
+            result.changed[name] = await _target(name, settings, memory, clock).validate(chosen)
+        except (CrawlerError, OSError) as error:
+            result.failed[name] = str(error)
     return result
 
 
@@ -180,6 +212,8 @@ def _target(name: str, settings: AnyTarget, memory: Memory, clock: Clock) -> Tar
         balancer = Nginx(name, settings)
     elif isinstance(settings, HaproxyTarget):
         balancer = Haproxy(name, settings, clock)
+    elif isinstance(settings, KeepalivedTarget):
+        balancer = Keepalived(name, settings, clock)
     elif isinstance(settings, JsonTarget):
         balancer = json_document(settings)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -35,6 +36,15 @@ def _one_line(text: str) -> str:
 
 def _absolute(path: Path) -> Path:
     return Path(_one_line(str(path.expanduser().absolute())))
+
+
+def _possible(place: str) -> str:
+    """An address of IP that can be listened at."""
+    host, _, port = place.rpartition(":")
+    ipaddress.ip_address(host.strip("[]"))
+    if not 0 < int(port) < 65536:
+        raise ValueError(f"{port} is no port")
+    return place
 
 
 File = Annotated[Path, AfterValidator(_absolute)]
@@ -102,7 +112,8 @@ class Pool(_Table):
 class Pace(_Table):
     """When something is done. A target is not reloaded sooner than ``reload_interval_s`` after the
     last time; ``grace_s`` is how long a sudden loss of more than ``shrink`` of a pool is not
-    believed."""
+    believed. A change waits for a random part of ``jitter_s``, so that several edges do not reload
+    in the same instant."""
 
     quiet_s: Seconds = 0.3
     max_wait_s: Seconds = 2.0
@@ -110,6 +121,7 @@ class Pace(_Table):
     grace_s: Seconds = 30.0
     shrink: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     resync_s: Seconds = 60.0
+    jitter_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.0
 
 
 class _Target(_Table):
@@ -155,6 +167,37 @@ class HaproxyTarget(_Target):
         return self
 
 
+class KeepalivedTarget(_Target):
+    """``file`` is included by ``main``. ``virtual``: where the kernel takes what is for a pool, as
+    IP:PORT by the pool's name; those pools are the target's. ``method``: how it passes that on.
+    ``pidfile``: of the keepalived that is reloaded."""
+
+    kind: Literal["keepalived"]
+    virtual: Annotated[
+        dict[Name, Annotated[Address, AfterValidator(_possible)]], Field(min_length=1)
+    ]
+    main: File = Path("/etc/keepalived/keepalived.conf")
+    pidfile: File = Path("/run/keepalived.pid")
+    program: str = "keepalived"
+    scheduler: Literal["rr", "wrr", "lc", "wlc", "sh", "mh"] = "wlc"
+    method: Literal["NAT", "DR", "TUN"] = "NAT"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_own(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("virtual"), dict):
+            return {"pools": tuple(given["virtual"]), **given}
+        return given
+
+    @model_validator(mode="after")
+    def _fits(self) -> KeepalivedTarget:
+        if set(self.pools) != set(self.virtual):
+            raise ValueError("pools: they are those of virtual; leave it out")
+        if len(set(self.virtual.values())) < len(self.virtual):
+            raise ValueError("virtual: each pool needs an address or a port of its own")
+        return self
+
+
 class JsonTarget(_Target):
     """All pools as JSON, for programs."""
 
@@ -173,7 +216,8 @@ class TemplateTarget(_Target):
 
 
 AnyTarget = Annotated[
-    NginxTarget | HaproxyTarget | JsonTarget | TemplateTarget, Field(discriminator="kind")
+    NginxTarget | HaproxyTarget | KeepalivedTarget | JsonTarget | TemplateTarget,
+    Field(discriminator="kind"),
 ]
 T = TypeVar("T")
 
@@ -255,4 +299,4 @@ def _read(table: str, shape: TypeAdapter[T], given: Mapping[str, Any]) -> T:
         raise InvalidInput(f"edge.{field}: {said}", field=field) from error
 
 
-_KINDS = frozenset({"nginx", "haproxy", "json", "template"})
+_KINDS = frozenset({"nginx", "haproxy", "keepalived", "json", "template"})

@@ -58,6 +58,9 @@ class Target(Protocol):
     async def preview(self, pools: Pools) -> str:
         """What `apply` would change, as a unified diff ("": nothing), checked and not done."""
 
+    async def validate(self, pools: Pools) -> str:
+        """What the file would be with these, checked and not done. Raises as `preview` does."""
+
     async def tidy(self) -> float | None:
         """Go on with what takes its time; in how many seconds to call again (None: all done)."""
 
@@ -147,12 +150,21 @@ class FileTarget:
         before = read_whole(self._file) or b""
         if before == content:
             return ""
+        await self._try(content)
+        return unified_diff(before, content, str(self._file))
+
+    async def validate(self, pools: Pools) -> str:
+        content = self._balancer.render(pools)
+        await self._try(content)
+        return content.decode("utf-8", "replace")
+
+    async def _try(self, content: bytes) -> None:
+        """Have it checked, apart from what is in place."""
         # Not beside the file: whoever keeps it may be at work.
         with tempfile.TemporaryDirectory(prefix="crawler-edge-") as folder:
             staged = Path(folder) / self._file.name
             write_whole(staged, content)
             await self._balancer.check(staged)
-        return unified_diff(before, content, str(self._file))
 
     async def tidy(self) -> float | None:
         return await self._balancer.tidy()

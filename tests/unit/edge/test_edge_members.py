@@ -146,6 +146,12 @@ def test_nobody_at_all_is_never_believed_unless_that_is_allowed() -> None:
 
 NGINX = {"kind": "nginx", "file": "/x", "pools": ["crawler_http"]}
 
+KEEPALIVED = {
+    "kind": "keepalived",
+    "file": "/x",
+    "virtual": {"crawler_http": "10.0.0.1:80", "crawler_grpc": "10.0.0.1:81"},
+}
+
 
 @pytest.mark.parametrize(
     ("tables", "said"),
@@ -161,6 +167,11 @@ NGINX = {"kind": "nginx", "file": "/x", "pools": ["crawler_http"]}
         ),
         ({"n": {"kind": "nginx", "file": "/x", "pools": ["raw"]}}, "raw is of mode tcp"),
         ({"n": NGINX, "m": {**NGINX, "file": "/y"}}, "m.generation: 127.0.0.1:8790 is that of n"),
+        ({"n": {**KEEPALIVED, "virtual": {}}}, "edge.targets.n.virtual: Dictionary should have"),
+        ({"n": {**KEEPALIVED, "virtual": {"web": "h:80"}}}, "edge.targets.n.virtual.web: String"),
+        ({"n": {**KEEPALIVED, "virtual": {"web": "1.2.3:80"}}}, "'1.2.3' does not appear to be"),
+        ({"n": {**KEEPALIVED, "virtual": {"web": "10.0.0.1:80"}}}, "there is no pool web"),
+        ({"n": {**KEEPALIVED, "pools": ["raw"]}}, "they are those of virtual; leave it out"),
         ({}, "there is no target"),
     ],
 )
@@ -185,3 +196,10 @@ def test_wrong_pools_are_named(table: dict[str, object], said: str) -> None:
         read_pools({"p": table})
     with pytest.raises(InvalidInput, match=r"edge\.pace\.quiet_s"):
         read_pace({"quiet_s": 0})
+    with pytest.raises(InvalidInput, match=r"edge\.pace\.jitter_s"):
+        read_pace({"jitter_s": -1})
+
+
+def test_pools_of_keepalived_are_those_with_an_address() -> None:
+    targets = read_targets({"n": KEEPALIVED}, {**DEFAULT_POOLS, "raw": Pool(prefix="/raw/")})
+    assert set(targets["n"].pools) == {"crawler_http", "crawler_grpc"}

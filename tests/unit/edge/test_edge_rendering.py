@@ -11,6 +11,8 @@ import pytest
 from crawler.clock import SystemClock
 from crawler.edge.documents import json_document, template_document
 from crawler.edge.haproxy import Haproxy
+from crawler.edge.keepalived import Keepalived
+from crawler.edge.keepalived import stand_in as keepalived_stand_in
 from crawler.edge.keeper import select_pools
 from crawler.edge.members import Backends, Member
 from crawler.edge.nginx import Nginx, stand_in
@@ -20,6 +22,7 @@ from crawler.edge.settings import (
     DEFAULT_POOLS,
     HaproxyTarget,
     JsonTarget,
+    KeepalivedTarget,
     NginxTarget,
     Pool,
     TemplateTarget,
@@ -182,3 +185,44 @@ def test_a_port_that_another_program_has_is_seen_and_ones_own_is_not(tmp_path: P
         ("fd::1", 81),
         ("10.0.0.1", 82),
     ]
+
+
+def keepalived(backends: Backends, **more: object) -> str:
+    given = {"kind": "keepalived", "file": FILE, "virtual": {"web": "10.9.0.1:80"}, **more}
+    target = KeepalivedTarget.model_validate(given)
+    return Keepalived("k", target, SystemClock()).render({"web": backends}).decode()
+
+
+def test_keepalived_rests_who_drains_and_asks_where_it_can() -> None:
+    text = keepalived(Backends(HTTP, (ONE, replace(TWO, draining=True, check_port=81))))
+    assert "virtual_server 10.9.0.1 80 {" in text
+    assert "real_server 10.0.0.1 80 {  # m1\n        weight 1\n        HTTP_GET {" in text
+    assert "real_server 10.0.0.2 80 {  # m2\n        weight 0\n" in text
+    assert text.count("path /healthz") == 2
+    assert text.count("connect_port 81") == 1
+    encrypted = Pool(service=MASTER_SERVICE, tls_ca=Path("/ca.pem"))
+    assert "TCP_CHECK" in keepalived(Backends(encrypted, (ONE,)))
+    # keepalived takes no virtual server without real ones.
+    nobody = keepalived(Backends(HTTP, ()))
+    assert "virtual_server" not in nobody
+    assert "# Nobody is in web." in nobody
+
+
+def test_keepalived_refuses_what_the_kernel_would_not_pass_on() -> None:
+    with pytest.raises(OutOfStep, match=r"m6: fd::6 and 10\.9\.0\.1 are not of the same kind"):
+        keepalived(Backends(HTTP, (SIX,)))
+    other = replace(ONE, port=8080)
+    with pytest.raises(OutOfStep, match="m1: it serves at port 8080, and DR passes on to 80"):
+        keepalived(Backends(HTTP, (other,)), method="DR")
+    assert "lb_kind NAT" in keepalived(Backends(HTTP, (other,)))
+
+
+def test_keepalived_is_asked_about_all_that_it_includes(tmp_path: Path) -> None:
+    main, lists, copies = tmp_path / "k.conf", tmp_path / "lists", tmp_path / "copies"
+    lists.mkdir()
+    copies.mkdir()
+    (lists / "a.conf").write_text("# theirs\n")
+    file, staged = lists / "b.conf", tmp_path / "staged"
+    main.write_text("include other.conf\ninclude lists/*.conf\n")
+    text = keepalived_stand_in(main, file, staged, copies).read_text()
+    assert text.startswith(f"include other.conf\ninclude {lists}/a.conf\ninclude {staged}\n")
