@@ -25,7 +25,10 @@ Root = Annotated[
 
 def systemd(
     role: Annotated[
-        str, typer.Option("--role", metavar="master|worker|all", help="whose units")
+        str,
+        typer.Option(
+            "--role", metavar="master|worker|all|edge", help="whose units; all: masters and workers"
+        ),
     ] = "all",
     program: Annotated[
         Path | None,
@@ -36,17 +39,22 @@ def systemd(
     ] = False,
     root: Root = Path("/"),
 ) -> None:
-    """Units of systemd for masters and workers, checked with systemd-analyze.
+    """Units of systemd for masters, workers, the edge, checked with systemd-analyze.
 
-    One template each: crawler-worker@1 is the worker with --id=1. Nothing is started.
+    One template each for masters and workers: crawler-worker@1 is the worker with --id=1. The edge
+    is crawler-edge. Nothing is started.
     """
     from crawler.ops.systemd import install, this_program
-    from crawler.ops.units import ROLES, SETTINGS
+    from crawler.ops.units import EDGE, ROLES, SETTINGS
 
-    if role not in (*ROLES, "all"):
-        raise InvalidInput(f"--role {role}: one of {', '.join(ROLES)}, all", field="role")
+    if role not in (*ROLES, "all", EDGE):
+        raise InvalidInput(f"--role {role}: one of {', '.join(ROLES)}, all, {EDGE}", field="role")
     roles = ROLES if role == "all" else (role,)
     _tell(install(root.absolute(), roles, program or this_program(), with_nginx=nginx))
+    if role == EDGE:
+        print(f"next: write {SETTINGS / 'edge.toml'}, see crawler install nginx --help; ", end="")
+        print("systemctl enable --now crawler-edge")
+        return
     names = " ".join(f"crawler-{each}@1" for each in roles)
     print(f"next: edit {SETTINGS / 'crawler.toml'}; systemctl enable --now {names}")
 
@@ -83,6 +91,10 @@ def keepalived(
         list[str] | None,
         typer.Option("--real", metavar="ADDRESS:PORT", help="to these; repeatable"),
     ] = None,
+    include: Annotated[
+        Path | None,
+        typer.Option("--include", metavar="FILE", help="also go by what crawler edge writes there"),
+    ] = None,
     root: Root = Path("/"),
 ) -> None:
     """One address for two balancers, which moves when one of them dies (VRRP).
@@ -103,13 +115,14 @@ def keepalived(
         check=check,
         port=ipvs_port,
         reals=tuple(real or ()),
+        include=include,
     )
     _tell(install(root.absolute(), balancer))
     print("next: apt-get install keepalived curl; systemctl enable --now keepalived")
 
 
 def remove_systemd(root: Root = Path("/")) -> None:
-    """Stop all masters and workers of this system, and remove their units."""
+    """Stop all masters, workers and the edge of this system, and remove their units."""
     from crawler.ops.systemd import uninstall
     from crawler.ops.units import SETTINGS
 

@@ -24,6 +24,8 @@ CONFIGURATION = Path("/etc/keepalived/keepalived.conf")
 
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")  # IFNAMSIZ, the zero at the end counted
 
+_FILE = re.compile(r"/[A-Za-z0-9_.,:@%+=/-]+")
+
 _CONFIGURATION = Template("""\
 $mark keepalived. To change it, run that again on both balancers: they differ only
 # in priority, unicast_src_ip and unicast_peer.
@@ -99,7 +101,8 @@ class Balancer:
     """One of two (or more) balancers. ``vips``: ADDRESS[/PREFIX]; ``address``: its own, from which
     it speaks to its ``peers``; ``vrid``: the same on all of them, and on no other pair of that
     network; ``check``: a URL that its nginx or haproxy answers. With ``port``, the kernel passes
-    what comes to that port of each address on to ``reals`` (HOST:PORT)."""
+    what comes to that port of each address on to ``reals`` (HOST:PORT). ``include``: a file that
+    says more, as `crawler edge` writes it."""
 
     interface: str
     vips: tuple[str, ...]
@@ -110,6 +113,7 @@ class Balancer:
     check: str
     port: int | None = None
     reals: tuple[str, ...] = ()
+    include: Path | None = None
 
     def __post_init__(self) -> None:
         if _INTERFACE.fullmatch(self.interface) is None:
@@ -139,6 +143,8 @@ class Balancer:
             raise _wrong("real", "--ipvs-port and --real go together")
         if self.port is not None:
             _in_range("ipvs-port", self.port, 1, 65535)
+        if self.include is not None and not _FILE.fullmatch(str(self.include)):
+            raise _wrong("include", f"{self.include} is no path from / on, without blanks")
         for each in self.reals:
             if _real(each)[0].version != own.version:
                 raise _wrong("real", f"{each} and --address {own} are not of the same kind")
@@ -157,6 +163,8 @@ def configuration(balancer: Balancer) -> str:
         peers="\n".join(f"        {each}" for each in balancer.peers),
         vips="\n".join(f"        {_vip(each)}" for each in balancer.vips),
     )
+    if balancer.include is not None:
+        text += f"\n# Kept by crawler edge.\ninclude {balancer.include}\n"
     if balancer.port is None:
         return text
     servers = "\n".join(

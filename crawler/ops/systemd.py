@@ -12,7 +12,7 @@ from pathlib import Path
 from crawler.errors import InvalidInput
 from crawler.ops.files import Done, File, place, remove
 from crawler.ops.programs import run_program
-from crawler.ops.units import ROLES, all_files, unit_name
+from crawler.ops.units import EDGE, ROLES, all_files, has_nodes, unit_name
 
 _HIDDEN = ("/home", "/root", "/run/user")  # from services: ProtectHome
 
@@ -31,8 +31,9 @@ def install(
     _verify(files, program)
     done = place(root, files)
     if _live(root):
-        run_program("systemd-sysusers", "crawler.conf")
-        run_program("systemd-tmpfiles", "--create", "crawler.conf")
+        if has_nodes(roles):
+            run_program("systemd-sysusers", "crawler.conf")
+            run_program("systemd-tmpfiles", "--create", "crawler.conf")
         run_program("systemctl", "daemon-reload")
     return done
 
@@ -41,10 +42,10 @@ def uninstall(root: Path) -> list[tuple[Path, Done]]:
     """Stop and disable all instances, and remove what `install` wrote, whichever roles it was.
     Settings and state are kept."""
     if _live(root):
-        for role in ROLES:
+        for role in (*ROLES, EDGE):
             for name in _instances(role):
                 run_program("systemctl", "disable", "--quiet", "--now", name)
-    done = remove(root, all_files(ROLES, Path("/"), with_nginx=True))
+    done = remove(root, all_files((*ROLES, EDGE), Path("/"), with_nginx=True))
     if _live(root):
         run_program("systemctl", "daemon-reload")
     return done
@@ -107,7 +108,7 @@ def _instances(role: str) -> list[str]:
     loaded = run_program("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern)
     known = run_program("systemctl", "list-unit-files", "--no-legend", pattern)
     names = {line.split()[0] for line in (loaded + known).splitlines() if line.strip()}
-    return sorted(names - {unit_name(role)})
+    return sorted(names - {unit_name(role)} if "@" in pattern else names)
 
 
 def _live(root: Path) -> bool:

@@ -1,5 +1,5 @@
-"""What systemd is told of masters and workers: units, the group that may read their settings, and
-a drop-in for nginx. Directives are those of systemd.exec(5) and systemd.service(5)."""
+"""What systemd is told of masters, workers and the edge: units, the group that may read their
+settings, and a drop-in for nginx. Directives: see systemd.exec(5) and systemd.service(5)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from crawler.ops.files import MARK, File
 SETTINGS = Path("/etc/crawler")
 GROUP = "crawler-config"
 ROLES = ("master", "worker")
+EDGE = "edge"
 
 _UNITS = Path("/etc/systemd/system")
 _NOTE = f"{MARK} systemd, which replaces it. Changes of yours belong into a drop-in:"
@@ -114,6 +115,85 @@ MemoryDenyWriteExecute=no
 SystemCallFilter=@system-service chroot seccomp""",
 }
 
+_EDGE = Template("""\
+$note
+#     systemctl edit crawler-edge
+
+[Unit]
+Description=crawler edge: load balancers in step with the registry
+Wants=network-online.target
+After=network-online.target etcd.service nginx.service haproxy.service keepalived.service
+
+# It goes on trying for as long as etcd or its load balancer is away.
+StartLimitIntervalSec=0
+
+[Service]
+# Ready is whose load balancers were all looked at; how they are is said in its status.
+Type=notify
+NotifyAccess=main
+TimeoutStartSec=5min
+ExecStart=$program edge --config=$settings/edge.toml --state=%S/crawler-edge
+ExecReload=/bin/kill -HUP $$MAINPID
+EnvironmentFile=-$settings/edge.env
+Environment=PYTHONFAULTHANDLER=1 PYTHONUNBUFFERED=1
+
+# No sign of life: what its threads did goes to the journal, and it starts anew.
+WatchdogSec=30
+WatchdogSignal=SIGABRT
+LimitCORE=0
+Restart=always
+RestartSec=1
+# Settings that are wrong do not mend themselves.
+RestartPreventExitStatus=2
+
+# A change that is under way may end, with its check, its reload and a look whether that took.
+KillMode=mixed
+TimeoutStopSec=45
+
+# It is root, and has four of root's rights. The first processes of load balancers are root's: root
+# alone may signal them, and read the keys that a check of the whole configuration reads.
+# DAC_OVERRIDE: logs and directories that belong to the load balancer's own user. CHOWN, FOWNER: a
+# file keeps its owner and mode, and nginx's check makes its directories. NET_BIND_SERVICE: that
+# check binds ports. Where no load balancer is reloaded, for json targets say, a drop-in takes all
+# of it away: User=, and CapabilityBoundingSet= without a value.
+User=root
+CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER CAP_NET_BIND_SERVICE
+NoNewPrivileges=yes
+StateDirectory=crawler-edge
+StateDirectoryMode=0700
+WorkingDirectory=%S/crawler-edge
+
+# What it writes is in one of the first four, or in a directory that a drop-in of yours names so;
+# in the others a check of nginx opens its logs, its directories and its pid file.
+ProtectSystem=strict
+ReadWritePaths=-/etc/nginx -/etc/haproxy -/etc/keepalived -$settings
+ReadWritePaths=-/var/log/nginx -/var/lib/nginx -/run
+
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+KeyringMode=private
+LockPersonality=yes
+# Load balancers compile regular expressions, in their checks, too.
+MemoryDenyWriteExecute=no
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+
+[Install]
+WantedBy=multi-user.target
+""")
+
 _GROUP = f"""\
 {MARK} systemd: who may read {SETTINGS}, see sysusers.d(5).
 g {GROUP} -
@@ -149,12 +229,15 @@ RestartSec=1
 
 
 def unit_name(role: str) -> str:
-    """The template of a role's instances."""
-    return f"crawler-{role}@.service"
+    """The template of a role's instances; the edge is one a machine."""
+    return "crawler-edge.service" if role == EDGE else f"crawler-{role}@.service"
 
 
 def unit(role: str, program: Path) -> File:
-    """One template; ``program`` is the command `crawler` where the units will run."""
+    """Of one role; ``program`` is the command `crawler` where the units will run."""
+    if role == EDGE:
+        text = _EDGE.substitute(note=_NOTE, program=_escaped(program), settings=SETTINGS)
+        return File(_UNITS / unit_name(role), text)
     text = _UNIT.substitute(
         note=_NOTE,
         unit=unit_name(role).removesuffix(".service"),
@@ -189,9 +272,15 @@ def nginx() -> File:
     return File(_UNITS / "nginx.service.d" / "50-crawler.conf", _NGINX)
 
 
+def has_nodes(roles: Sequence[str]) -> bool:
+    """Whether masters or workers are among them, and not the edge alone."""
+    return bool(set(roles) & set(ROLES))
+
+
 def all_files(roles: Sequence[str], program: Path, *, with_nginx: bool) -> list[File]:
     """What an installation consists of."""
-    files = [group(), rights(), settings(), *(unit(role, program) for role in roles)]
+    nodes = [group(), rights(), settings()] if has_nodes(roles) else []
+    files = [*nodes, *(unit(role, program) for role in roles)]
     return [*files, nginx()] if with_nginx else files
 
 

@@ -1,4 +1,4 @@
-"""Masters and workers under a real systemd: kept, watched, stopped in order, taken out again."""
+"""Nodes and the edge under a real systemd: kept, watched, stopped in order, taken out again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from crawler.coordination.registry import node_record, registry_key
+from crawler.edge.starting import Wish, nginx_files
+from crawler.model import MASTER_SERVICE, Node
 from crawler.ops.files import File
-from crawler.ops.units import ROLES, unit
+from crawler.ops.units import EDGE, ROLES, unit
 from tests.lab.machine import PROGRAM, PYTHON, Machine
 
 TTL_S = 3
@@ -46,11 +49,13 @@ def started_anew(machine: Machine, unit: str, before: int) -> bool:
     return restarts(machine, unit) > before and machine.show(unit, "ActiveState") == "active"
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", [*ROLES, EDGE])
 def test_units_expose_little(role: str, tmp_path: Path) -> None:
     file: File = unit(role, Path("/usr/bin/true"))
     (tmp_path / file.path.name).write_text(file.text)
-    most = {"master": 20, "worker": 25}[role]  # tenths, of 100: what systemd calls OK ends at 4.9
+    most = {"master": 20, "worker": 25, "edge": 30}[
+        role
+    ]  # tenths, of 100: what systemd calls OK ends at 4.9
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={most}", file.path.name],
         cwd=tmp_path,
@@ -124,3 +129,36 @@ def test_an_nginx_that_dies_is_started_anew(machine: Machine) -> None:
     before = restarts(machine, "nginx")
     machine.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "nginx")
     machine.wait(lambda: started_anew(machine, "nginx", before), "restart", GRACE_S)
+
+
+def test_the_edge_writes_checks_and_reloads_with_few_rights(machine: Machine) -> None:
+    machine.run("mkdir", "-p", "/var/log/nginx", "/var/lib/nginx")
+    machine.run("chown", "33", "/var/log/nginx", "/var/lib/nginx")  # nginx's own user
+    files = nginx_files(Wish(Path("/etc/nginx"), "127.0.0.1:80"))
+    for name, text in files.items():
+        machine.write(f"/etc/nginx/{name}", text)
+    machine.write("/etc/crawler/edge.toml", files["edge.toml"])
+    drop_in = "/etc/systemd/system/crawler-edge.service.d/quick.conf"
+    machine.write(drop_in, f"[Service]\nWatchdogSec={WATCHDOG_S}\n")
+    said = machine.run(PROGRAM, "install", "systemd", "--role=edge", f"--program={PROGRAM}")
+    assert "systemctl enable --now crawler-edge" in said
+    machine.run("systemctl", "restart", "nginx")
+    machine.run("systemctl", "start", "crawler-edge")
+    # It is started, and says what is wrong: no master was ever there.
+    assert "nobody is registered for crawler_" in machine.show("crawler-edge", "StatusText")
+    place = {"crawler": "1", "http": "127.0.0.1:8099"}
+    node = Node(f"{MASTER_SERVICE}-9", MASTER_SERVICE, "127.0.0.1:9099", place)
+    machine.run("etcdctl", "put", registry_key(node), text=node_record(node).decode())
+
+    def in_step() -> bool:
+        return machine.show("crawler-edge", "StatusText") == "in step: nginx"
+
+    machine.wait(in_step, "nginx that was reloaded", GRACE_S)
+    assert "server 127.0.0.1:8099 " in machine.run("cat", "/etc/nginx/upstreams.conf")
+    machine.run("systemctl", "reload", "crawler-edge")
+    machine.run("systemctl", "enable", "crawler-edge")
+    said = machine.run(PROGRAM, "uninstall", "systemd")
+    assert "removed   /etc/systemd/system/crawler-edge.service" in said
+    assert machine.show("crawler-edge", "LoadState") == "not-found"
+    assert "looking at everything again" in machine.journal("crawler-edge")
+    assert "Deactivated successfully" in machine.journal("crawler-edge")

@@ -36,6 +36,9 @@ def test_the_kernel_passes_on_only_where_it_is_told_to() -> None:
     assert "virtual_server 192.0.2.10 80 {" in text
     assert text.count("real_server") == 2
     assert text.count("{") == text.count("}")
+    assert "include" not in text
+    kept = configuration(replace(FIRST, include=Path("/etc/keepalived/virtual.conf")))
+    assert kept.endswith("\ninclude /etc/keepalived/virtual.conf\n")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,8 @@ def test_the_kernel_passes_on_only_where_it_is_told_to() -> None:
         ({"vrid": 0}, "--vrid: expected 1 to 255"),
         ({"check": "127.0.0.1"}, "--check: '127.0.0.1' is no URL"),
         ({"check": 'http://a/" }'}, "--check"),
+        ({"include": Path("lists/x.conf")}, "--include: lists/x.conf is no path"),
+        ({"include": Path("/x y")}, "--include: /x y is no path"),
         ({"port": 80}, "--real: --ipvs-port and --real go together"),
         ({"reals": ("192.0.2.3:80",)}, "--ipvs-port and --real go together"),
         ({"port": 80, "reals": ("192.0.2.3",)}, "--real: '192.0.2.3' is no ADDRESS:PORT"),

@@ -49,6 +49,15 @@ def test_install_then_uninstall_leaves_settings(tmp_path: Path) -> None:
     assert uninstall(tmp_path) == [(config, Done.KEPT)]
 
 
+def test_the_edge_is_one_unit_and_needs_no_settings_of_nodes(tmp_path: Path) -> None:
+    install(tmp_path, ("edge",), PROGRAM, with_nginx=False)
+    assert written(tmp_path) == {f"{UNITS}/crawler-edge.service"}
+    text = (tmp_path / UNITS / "crawler-edge.service").read_text()
+    assert f"ExecStart={PROGRAM} edge --config=/etc/crawler/edge.toml" in text
+    uninstall(tmp_path)
+    assert written(tmp_path) == set()
+
+
 def test_units_of_somebody_else_are_touched_by_neither(tmp_path: Path) -> None:
     theirs = tmp_path / UNITS / "crawler-master@.service"
     theirs.parent.mkdir(parents=True)
@@ -80,6 +89,6 @@ def test_the_command_says_what_it_did_and_what_is_next(
     assert f"written   {tmp_path}/{UNITS}/crawler-master@.service" in said
     assert "systemctl enable --now crawler-master@1\n" in said
     assert run_command(["install", "systemd", "--role=boss", *options]) == 2
-    assert "--role boss: one of master, worker, all" in capsys.readouterr().err
+    assert "--role boss: one of master, worker, all, edge" in capsys.readouterr().err
     assert run_command(["uninstall", "systemd", "--root", str(tmp_path)]) == 0
     assert "as they were" in capsys.readouterr().out
