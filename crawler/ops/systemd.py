@@ -12,7 +12,7 @@ from pathlib import Path
 from crawler.errors import InvalidInput
 from crawler.ops.files import Done, File, place, remove
 from crawler.ops.programs import run_program
-from crawler.ops.units import EDGE, ROLES, all_files, has_nodes, unit_name
+from crawler.ops.units import EDGE, ROLES, all_files, has_nodes, unit, unit_name
 
 _HIDDEN = ("/home", "/root", "/run/user")  # from services: ProtectHome
 
@@ -104,11 +104,15 @@ def _verify(files: Sequence[File], program: Path) -> None:
 
 def _instances(role: str) -> list[str]:
     """The names of those that run, failed or are enabled."""
+    if not unit(role, Path("/")).path.exists():  # what matches nothing, systemctl calls a failure
+        return []
+    if role == EDGE:
+        return [unit_name(role)]
     pattern = unit_name(role).replace("@", "@*")
     loaded = run_program("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern)
     known = run_program("systemctl", "list-unit-files", "--no-legend", pattern)
     names = {line.split()[0] for line in (loaded + known).splitlines() if line.strip()}
-    return sorted(names - {unit_name(role)} if "@" in pattern else names)
+    return sorted(names - {unit_name(role)})
 
 
 def _live(root: Path) -> bool:

@@ -12,7 +12,7 @@ from crawler.coordination.registry import node_record, registry_key
 from crawler.edge.starting import Wish, nginx_files
 from crawler.model import MASTER_SERVICE, Node
 from crawler.ops.files import File
-from crawler.ops.units import EDGE, ROLES, unit
+from crawler.ops.units import EDGE, ROLES, unit, unit_name
 from tests.lab.machine import PROGRAM, PYTHON, Machine
 
 TTL_S = 3
@@ -53,9 +53,8 @@ def started_anew(machine: Machine, unit: str, before: int) -> bool:
 def test_units_expose_little(role: str, tmp_path: Path) -> None:
     file: File = unit(role, Path("/usr/bin/true"))
     (tmp_path / file.path.name).write_text(file.text)
-    most = {"master": 20, "worker": 25, "edge": 30}[
-        role
-    ]  # tenths, of 100: what systemd calls OK ends at 4.9
+    # Tenths, of 100: what systemd calls OK ends at 4.9.
+    most = {"master": 20, "worker": 25, "edge": 30}[role]
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={most}", file.path.name],
         cwd=tmp_path,
@@ -157,6 +156,8 @@ def test_the_edge_writes_checks_and_reloads_with_few_rights(machine: Machine) ->
     assert "server 127.0.0.1:8099 " in machine.run("cat", "/etc/nginx/upstreams.conf")
     machine.run("systemctl", "reload", "crawler-edge")
     machine.run("systemctl", "enable", "crawler-edge")
+    for role in ROLES:  # it is the only one of ours, then
+        machine.run("rm", "-f", f"/etc/systemd/system/{unit_name(role)}")
     said = machine.run(PROGRAM, "uninstall", "systemd")
     assert "removed   /etc/systemd/system/crawler-edge.service" in said
     assert machine.show("crawler-edge", "LoadState") == "not-found"
