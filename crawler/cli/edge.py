@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crawler.cli import exits, options
-from crawler.errors import CrawlerError
+from crawler.errors import CrawlerError, InvalidInput
 
 if TYPE_CHECKING:
     from crawler.config import EdgeConfig
@@ -57,7 +57,7 @@ def edge(
         bool, typer.Option("--allow-empty", help="believe that a pool has lost all its servers")
     ] = False,
 ) -> int:
-    """Keep load balancers in step with who is registered in etcd: nginx, haproxy, files of yours.
+    """Keep load balancers in step with who is registered in etcd: nginx, haproxy, keepalived…
 
     What is balanced and by whom stands in a file, which `crawler install` writes to begin with:
     `crawler edge --config edge.toml`. SIGHUP has everything looked at again.
@@ -74,7 +74,9 @@ def edge(
     try:
         settings, plan = _read(given, tuple(target or ()), allow_empty=allow_empty, quiet=single)
         if validate is not None:
-            return _validate(settings, plan, validate)
+            if once or dry_run:
+                raise InvalidInput("--validate: goes without --once and --dry-run")
+            return _validate(plan, validate)
         if single:
             return _sync(settings, plan, dry_run=dry_run)
     except CrawlerError as error:
@@ -113,10 +115,10 @@ def _read(
     return settings, read_plan(settings, only, allow_empty=allow_empty)
 
 
-def _validate(settings: EdgeConfig, plan: Plan, sample: Path) -> int:
+def _validate(plan: Plan, sample: Path) -> int:
     from crawler.edge.run import validate
 
-    result = asyncio.run(validate(settings, plan, sample))
+    result = asyncio.run(validate(plan, sample))
     for name, text in result.changed.items():
         print(text, end="")
         print(f"target {name}: nothing is wrong with this", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -145,20 +146,22 @@ async def sync_once(config: EdgeConfig, plan: Plan, *, dry_run: bool = False) ->
     return result
 
 
-async def validate(config: EdgeConfig, plan: Plan, sample: Path) -> Result:
+async def validate(plan: Plan, sample: Path) -> Result:
     """Render every target with the members of a sample, and have the result checked; neither etcd
     nor what is in place is touched. Raises `InvalidInput` for what is no sample."""
     pools, result = read_sample(sample, plan.pools), Result()
-    memory, clock = Memory(config.state), SystemClock()
-    for name, settings in plan.targets.items():
-        try:
-            chosen = select_pools(pools, settings.pools)
-            missing = sorted(set(settings.pools or plan.pools) - set(chosen))
-            if missing:
-                raise OutOfStep(f"{sample} has no pool {', '.join(missing)}")
-            result.changed[name] = await _target(name, settings, memory, clock).validate(chosen)
-        except (CrawlerError, OSError) as error:
-            result.failed[name] = str(error)
+    with tempfile.TemporaryDirectory(prefix="crawler-edge-") as folder:  # nothing is remembered
+        memory, clock = Memory(Path(folder)), SystemClock()
+        for name, settings in plan.targets.items():
+            try:
+                chosen = select_pools(pools, settings.pools)
+                missing = sorted(set(settings.pools or plan.pools) - set(chosen))
+                if missing:
+                    raise OutOfStep(f"{sample} has no pool {', '.join(missing)}")
+                target = _target(name, settings, memory, clock)
+                result.changed[name] = await target.validate(chosen)
+            except (CrawlerError, OSError) as error:
+                result.failed[name] = str(error)
     return result
 
 

@@ -28,7 +28,7 @@ def test_a_sample_is_rendered_and_checked(
 ) -> None:
     assert validated(tmp_path, f'{{"pools": {{"web": {{"members": [{ONE}]}}}}}}') == 0
     assert capsys.readouterr().out == "10.0.0.1:80\n"
-    assert not (tmp_path / "list").exists()
+    assert {each.name for each in tmp_path.iterdir()} == {"edge.toml", "list.j2", "sample.json"}
     refused = ONE.replace("0.0.1", "0.0.2")
     assert validated(tmp_path, f'{{"pools": {{"web": {{"members": [{refused}]}}}}}}') == 1
     assert "target list: `grep 0.1 " in capsys.readouterr().err
