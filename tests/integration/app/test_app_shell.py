@@ -80,6 +80,7 @@ class Terminal:
 def at_a_terminal(arguments: list[str], **environment: str) -> Iterator[Terminal]:
     pid, fd = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests may run where it is ignored
         os.execve(
             sys.executable,
             [sys.executable, "-m", "crawler", "shell", *arguments],
