@@ -48,7 +48,8 @@ properties: $(STAMP) ## the longer tests that need pip only: the store, properti
 
 test: setup system check unit properties ## every test, as CI runs them
 	$(BIN)/pytest -q -n auto --store=postgresql tests/contract tests/properties/contract
-	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder tests/acceptance tests/integration
+	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder tests/acceptance
+	$(BIN)/pytest -n 3 --dist=loadfile --no-loadscope-reorder tests/integration
 
 test-edge: setup system ## what stands before a cluster and keeps it, alone: balancers, services, backups
 	$(BIN)/pytest -q tests/unit/edge tests/unit/ops

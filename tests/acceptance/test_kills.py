@@ -55,7 +55,7 @@ async def _start(cluster: Cluster, shop: Site, workers: int) -> None:
 @pytest.mark.timeout(300)
 async def test_kills_of_the_busy_worker_in_one_crawl(cluster: Cluster, shop: Site) -> None:
     await _start(cluster, shop, workers=4)
-    kills = 6
+    kills = 4
     took = []
     for turn in range(kills):
         await cluster.wait_workers(4)  # who is to take over must not have to start first
