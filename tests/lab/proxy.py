@@ -140,10 +140,10 @@ class Proxy:
         return Needle(self._lost) if self._lost else None
 
     async def _forward(self, pair: Pair, way: Way) -> None:
-        """Until that side has ended; the other side is told so."""
+        """Until that side has ended; the other side is told so: an end by RST with one."""
         reader, writer = pair.readers[way], pair.writers[way]
         needle: Needle | None = None
-        with suppress(OSError):  # whatever ended one side ends this way
+        try:
             while piece := await reader.read(_CHUNK_BYTES):
                 if self.tap is not None and way is Way.UP:
                     self.tap += piece
@@ -159,6 +159,8 @@ class Proxy:
                 await writer.drain()
             if writer.can_write_eof():
                 writer.write_eof()
+        except OSError:
+            pair.reset()
 
 
 def _abort(writer: asyncio.StreamWriter) -> None:

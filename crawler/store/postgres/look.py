@@ -31,7 +31,7 @@ async def look_at_server(url: str) -> Mapping[str, Any]:
     know)."""
     with opening():
         connection = await AsyncConnection.connect(**server.parse_url(url), autocommit=True)
-        async with connection:
+        async with connection, server.soon():
             row = await (await connection.execute(_FACTS.encode())).fetchone()
             assert row is not None
             await server.choose_schema(connection)

@@ -11,7 +11,7 @@ from psycopg import sql
 from crawler.errors import Misconfigured
 from crawler.store import statements
 from crawler.store.postgres.faults import opening
-from crawler.store.postgres.server import Connection
+from crawler.store.postgres.server import Connection, soon
 from crawler.store.versions import Level, is_behind
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,8 @@ async def migrate(connection: Connection) -> str:
     version cannot use, or of somebody else.
     """
     with opening():
-        found = await standing(connection)
+        async with soon():
+            found = await standing(connection)
         if found is not None and not is_behind(found[1], VERSION):
             return found[0]
         async with connection.transaction():

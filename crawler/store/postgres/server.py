@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -95,15 +96,24 @@ async def redial(arguments: dict[str, Any]) -> Connection:
 async def _connect(arguments: dict[str, Any], *steps: Step) -> Connection:
     connection: Connection = await AsyncConnection.connect(**arguments, autocommit=True)
     try:
-        async with asyncio.timeout(CONNECT_S):
+        async with soon():
             for step in steps:
                 await step(connection)
-    except BaseException as error:
+    except BaseException:
         await connection.close()
-        if isinstance(error, TimeoutError):
-            raise StoreUnavailable("the database does not answer") from error
         raise
     return connection
+
+
+@asynccontextmanager
+async def soon() -> AsyncIterator[None]:
+    """For questions that a server answers at once: raises `StoreUnavailable` after `CONNECT_S`. A
+    link that lives, through a proxy, may lead to a server that died, and then nothing else ends."""
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            yield
+    except TimeoutError as error:
+        raise StoreUnavailable("the database does not answer") from error
 
 
 async def _set(connection: Connection) -> None:

@@ -14,11 +14,14 @@ import pytest
 from crawler.clock import SystemClock
 from crawler.errors import StoreUnavailable
 from crawler.store import open_store
+from crawler.store.postgres import server
 from crawler.store.postgres.pool import SIZE
+from tests.acceptance.cluster import eventually
 from tests.contract.rows import CLUSTER, done, job, request, seeded, stamp
 from tests.integration.store.postgres_stage import Stage, staged
 from tests.integration.store.toil import resource_of
 from tests.integration.store.troupe import Player
+from tests.lab.proxy import open_proxy
 from tests.postgres_server import PostgresServer
 
 WORKERS = 3
@@ -133,3 +136,26 @@ async def test_an_ended_session_is_replaced_by_the_same_call(own_server: Postgre
     assert (await frontier.commit([done(request("0"))])).done == 1
     await store.claim(stamp(11), job())
     await store.close()
+
+
+async def test_opening_ends_where_the_server_falls_silent(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CONNECT_S", 3)
+    async with open_proxy("127.0.0.1", own_server.port) as proxy:
+        proxy.tap, proxy.latency_s = bytearray(), 0.03
+        url = own_server.fresh_url().replace(f":{own_server.port}/", f":{proxy.port}/")
+        opening = asyncio.create_task(open_store(url, SystemClock()))
+
+        async def asked() -> bool:  # what is asked of a schema first
+            return b"to_regclass" in (proxy.tap or b"")
+
+        async def taken_back() -> bool:
+            return proxy.connections > 1
+
+        await eventually(asked, "question", 30)
+        proxy.swallow()
+        await eventually(taken_back, "end of patience", 30)
+        proxy.heal()
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await opening
