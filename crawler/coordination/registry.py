@@ -215,7 +215,6 @@ async def register(
         except OutcomeUnknown as error:
             lost = error  # the next look tells whether it is there
             continue
-        lost = None
         if result.succeeded:
             log.info("registered", node=node.id, address=node.address, revision=result.revision)
             return _placed(node, result.revision, session.lease)
@@ -224,7 +223,7 @@ async def register(
             return _placed(node, kv.create_revision, session.lease)
         await _evict(etcd, node, kv)
     if lost is not None:
-        raise lost  # etcd is too slow to write, which says nothing about the id
+        raise lost  # etcd answers too badly to tell anything about the id
     raise IdTaken(f"{node.id} is claimed again and again by another process")
 
 

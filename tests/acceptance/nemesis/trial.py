@@ -177,23 +177,33 @@ class Trial:
             self._thrown.append(Thrown(strike.fault, what, began, time.time()))
 
     async def _converged(self) -> float | None:
-        """Seconds until every node is registered and every master takes writes; None: too many."""
+        """Seconds until every node is registered and every master takes writes; None: too many,
+        and the log says what was missing."""
         began = time.time()
+        missing = ""
+
+        async def whole() -> bool | None:
+            nonlocal missing
+            missing = await self._missing()
+            return not missing or None
+
         try:
-            await eventually(self._is_whole, "whole cluster", 10 * self._arena.ttl_s + 10)
+            await eventually(whole, "whole cluster", 10 * self._arena.ttl_s + 10)
         except AssertionError:
+            print(f"L6: {missing}")
             return None
         return time.time() - began
 
-    async def _is_whole(self) -> bool | None:
+    async def _missing(self) -> str:
+        """What keeps the cluster from being whole; empty: nothing does."""
         try:
             async with self._arena.client() as etcd:
-                nodes = (await etcd.range("/micro/registry/")).kvs
+                nodes = {each.key for each in (await etcd.range("/micro/registry/")).kvs}
             for host in MASTERS:
                 url = f"{self._arena.url(host[1:])}/crawler/resource"
-                status, _ = await request("POST", url, {"name": "whole"}, 6)
+                status, answer = await request("POST", url, {"name": "whole"}, 6)
                 if status not in (200, 202):
-                    return None
-        except (CrawlerError, OSError, aiohttp.ClientError, TimeoutError):
-            return None
-        return len(nodes) == len(NODES) or None
+                    return f"{host} answers {status} {answer}"
+        except (CrawlerError, OSError, aiohttp.ClientError, TimeoutError) as error:
+            return f"{type(error).__name__}: {error}"
+        return "" if len(nodes) == len(NODES) else f"only {sorted(nodes)} are registered"
