@@ -27,6 +27,12 @@ NEEDED = (
     "clock",
     "bad-line",
 )
+# It is thrown at both at once: those who decide and where that is written, and those who crawl and
+# what they stand on.
+SIDES = (
+    frozenset({Group.MASTERS, Group.ETCD}),
+    frozenset({Group.WORKERS, Group.SQL, Group.LINES}),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +52,11 @@ Plan = tuple[Phase, ...]  # one phase after the other
 
 
 def plan(seed: int, length_s: float, ttl_s: int) -> Plan:
-    """First what is needed, one fault at a time and in some order; then, until about ``length_s``
+    """First what is needed, in some order, on both `SIDES` at once; then, until about ``length_s``
     are over, faults of all groups at once and single faults in turn."""
     chance = random.Random(seed)
-    needed = chance.sample(NEEDED, len(NEEDED))
-    phases: list[Phase] = [(tuple(strike_of(name, chance, ttl_s) for name in needed),)]
+    needed = [strike_of(name, chance, ttl_s) for name in chance.sample(NEEDED, len(NEEDED))]
+    phases: list[Phase] = [tuple(_of_side(needed, side) for side in SIDES)]
     while length_of(tuple(phases)) < length_s or len(phases) < 2:
         alone = len(phases) % 2 == 0
         choices = [[*FAULTS]] if alone else [_names(group) for group in Group]
@@ -78,6 +84,10 @@ def _lane(names: Sequence[str], chance: random.Random, ttl_s: int) -> Lane:
     while _length((tuple(lane),)) < PHASE_S:
         lane.append(strike_of(chance.choice(names), chance, ttl_s))
     return tuple(lane)
+
+
+def _of_side(strikes: Sequence[Strike], side: frozenset[Group]) -> Lane:
+    return tuple(strike for strike in strikes if FAULTS[strike.fault].group in side)
 
 
 def _names(group: Group) -> Sequence[str]:

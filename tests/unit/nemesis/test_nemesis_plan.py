@@ -9,7 +9,7 @@ from tests.acceptance.chaos.history import Kind, Met, Outcome
 from tests.acceptance.nemesis.callers import outcome_of
 from tests.acceptance.nemesis.faults import FAULTS, Group
 from tests.acceptance.nemesis.met import met_in
-from tests.acceptance.nemesis.plan import NEEDED, faults_of, length_of, plan
+from tests.acceptance.nemesis.plan import NEEDED, SIDES, faults_of, length_of, plan
 from tests.acceptance.nemesis.thrown import Thrown, bounds_for, table
 
 
@@ -18,20 +18,31 @@ def test_a_seed_is_a_plan() -> None:
     assert plan(1, 60, 3) != plan(2, 60, 3)
 
 
-def test_every_run_throws_what_it_needs_one_at_a_time_and_a_long_one_everything() -> None:
+def test_every_run_throws_what_it_needs_and_a_long_one_everything() -> None:
     for seed in range(20):
         first, *rest = plan(seed, 10, 3)
         assert sorted(faults_of((first,))) == sorted(NEEDED)
-        assert (len(first), len(rest)) == (1, 1)
+        assert len(rest) == 1
     assert set(faults_of(plan(1, 3600, 3))) == set(FAULTS)
 
 
-def test_lanes_that_run_side_by_side_are_of_one_group_each() -> None:
-    phases = plan(1, 600, 3)
-    assert {len(phase) for phase in phases} == {1, len(Group)}
-    for phase in phases:
+def test_what_is_needed_comes_in_two_lanes_in_an_order_of_the_seed() -> None:
+    orders = set()
+    for seed in range(20):
+        first = plan(seed, 10, 3)[0]
+        for lane, side in zip(first, SIDES, strict=True):
+            assert {FAULTS[strike.fault].group for strike in lane} == side
+        orders.add(tuple(faults_of((first,))))
+        assert length_of((first,)) < 0.75 * sum(length_of(((lane,),)) for lane in first)
+    assert len(orders) == 20
+
+
+def test_no_group_is_in_two_lanes_at_once() -> None:
+    first, *rest = plan(1, 600, 3)
+    assert {len(phase) for phase in rest} == {1, len(Group)}
+    for phase in (first, *rest):
         groups = [{FAULTS[strike.fault].group for strike in lane} for lane in phase]
-        assert len(phase) == 1 or groups == [{group} for group in Group]
+        assert sum(map(len, groups)) == len(set().union(*groups))
 
 
 def test_a_plan_is_about_as_long_as_asked() -> None:
