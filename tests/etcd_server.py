@@ -22,7 +22,7 @@ START_LIMIT_S = 30.0
 STOP_LIMIT_S = 10.0
 
 # A single member needs no rivals' patience before it elects itself; three keep etcd's own timing.
-QUICK = ("--heartbeat-interval=25", "--election-timeout=250")
+QUICK = ("--heartbeat-interval=10", "--election-timeout=100")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ def cluster(etcd: EtcdServer, tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Site]:
-    """The bundled shop, large enough for many kills in one crawl."""
-    site = Site(tmp_path, 1000)
+    """The bundled shop, large enough for several incidents in one crawl."""
+    site = Site(tmp_path, 450)
     yield site
     site.process.kill_group()
 

@@ -9,10 +9,7 @@ import pytest
 
 from crawler.access import Role, line_of, new_token
 from crawler.client import Client
-from crawler.coordination.etcd import put
-from crawler.coordination.registry import native_metadata, node_record, registry_key
 from crawler.errors import Unauthenticated
-from crawler.model import WORKER_SERVICE, Node
 from crawler.ops.certificates import make_authority, make_node
 from tests.acceptance.cluster import Cluster, Site, eventually, request
 from tests.acceptance.truth import shop_definition
@@ -97,27 +94,3 @@ async def test_a_cluster_over_tls_forwards_and_crawls(cluster: Cluster, small_sh
                 return (progress is not None and progress.items > 10) or None
 
             await eventually(partial(crawled, f"shop{master}"), "items", 30)
-
-
-async def test_a_forged_worker_gets_no_work(cluster: Cluster) -> None:
-    secret = cluster.folder / "secret"
-    secret.write_text(new_token())
-    cluster.start_master("1", CRAWLER_SECRET=str(secret))
-    await cluster.wait_ready("1")
-    forged = Node(
-        f"{WORKER_SERVICE}-9", WORKER_SERVICE, "127.0.0.1:9", native_metadata("1"), native=True
-    )
-    async with cluster.client() as etcd:
-        await etcd.txn([], [put(registry_key(forged), node_record(forged))])
-        url = f"{cluster.url('1')}/crawler/resource"
-        status, answer = await request("POST", url, {"name": "first"})
-        assert (status, answer) == (202, {"id": "", "Address": ""})
-        cluster.start_worker("1", CRAWLER_SECRET=str(secret))
-        await cluster.wait_workers(2)
-
-        async def placed() -> bool | None:
-            node = (await request("GET", f"{url}/first"))[1]["assigned_node"]
-            return node == f"{WORKER_SERVICE}-1" or None
-
-        await eventually(placed, "the true worker", 10)
-    assert "node record is not signed by this cluster" in cluster.masters["1"].text()

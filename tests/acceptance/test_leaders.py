@@ -156,6 +156,7 @@ async def test_who_comes_second_with_an_id_is_refused(stage: Stage, tmp_path: Pa
         for twin in both:
             assert twin.stop() != 0
             assert f"another node with the id go.micro.server.{twin.name} is live" in twin.text()
+            assert "Traceback" not in twin.text()
     finally:
         twins.stop()
     assert await cluster.candidates() == before

@@ -18,7 +18,7 @@ from tests.lab.sluggish import sluggish
 
 TTL_S = 5
 DELAY_S = 0.1
-SPACE = 16_000_000
+SPACE = 8_000_000
 
 
 class Stage:

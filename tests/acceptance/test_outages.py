@@ -28,7 +28,7 @@ async def test_crawling_outlives_an_etcd_outage(cluster: Cluster, shop: Site) ->
     async def crawled_on() -> bool | None:
         return sum(shop.hits().values()) > before + 50 or None
 
-    await asyncio.sleep(4 * cluster.ttl_s)  # every lease would have run out
+    await asyncio.sleep(3 * cluster.ttl_s)  # every lease would have run out
     await eventually(crawled_on, "pages fetched without etcd", 10)
     status, answer = await request(
         "POST", cluster.url(leader) + "/crawler/resource", {"name": "nope"}

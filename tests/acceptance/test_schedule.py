@@ -15,7 +15,7 @@ from tests.acceptance.truth import show
 from tests.etcd_server import EtcdServer
 
 EVERY_S = 2
-KILLS = 3
+KILLS = 2
 # From the death of a leader to the first run that the next one began.
 BOUND_S = TTL_S + 1 + EVERY_S + 2 * GRACE_S
 

@@ -57,21 +57,12 @@ class Shop(Spider):
 """
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def cluster(request: pytest.FixtureRequest, etcd: EtcdServer, tmp_path: Path) -> Iterator[Cluster]:
-    if request.param == "sqlite":
-        running = Cluster(tmp_path, etcd)
-    else:
-        server = request.getfixturevalue("postgres")
-        running = Cluster(tmp_path, etcd, postgres=server)
+@pytest.fixture
+def on_postgres(etcd: EtcdServer, tmp_path: Path, postgres: PostgresServer) -> Iterator[Cluster]:
+    """The same as ``cluster``, with its store in PostgreSQL."""
+    running = Cluster(tmp_path, etcd, postgres=postgres)
     yield running
     running.stop()
-
-
-@pytest.fixture
-def postgres() -> Iterator[PostgresServer]:
-    with PostgresServer() as running:
-        yield running
 
 
 async def put(cluster: Cluster, name: str, spider: str) -> None:
@@ -110,10 +101,10 @@ async def test_a_spider_goes_on_where_its_worker_was_killed(
 
 
 async def test_pipelines_and_files_are_as_if_nobody_had_been_killed(
-    cluster: Cluster, small_shop: Site
+    on_postgres: Cluster, small_shop: Site
 ) -> None:
-    files = await crawl_killed(cluster, example_spider(small_shop.url) + _STEPS)
-    with cluster.sql() as sql:
+    files = await crawl_killed(on_postgres, example_spider(small_shop.url) + _STEPS)
+    with on_postgres.sql() as sql:
         items = [
             json.loads(row[0]) for row in sql.execute("SELECT CAST(fields AS TEXT) FROM items")
         ]

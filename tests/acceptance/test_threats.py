@@ -105,6 +105,8 @@ async def test_a_cluster_among_strangers(cluster: Cluster) -> None:
             f"{WORKER_SERVICE}-1": False,
             forged.id: True,
         }
+    assert leader is not None
+    assert "node record is not signed by this cluster" in cluster.masters[leader].text()
     for process in (*cluster.masters.values(), *cluster.workers.values()):
         assert process.running
         assert "Traceback" not in process.text()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.acceptance.cluster import Cluster, eventually, request
 
@@ -101,50 +99,6 @@ async def test_the_reference_walk_through(cluster: Cluster) -> None:
     status, shown = await request("GET", f"{cluster.url(follower)}{ADDED}/task-test-4")
     assert status == 200
     assert shown["reason"] == "no definition"
-
-
-async def test_an_add_without_workers_is_kept_and_assigned_when_one_joins(
-    cluster: Cluster,
-) -> None:
-    cluster.start_master("1")
-    await cluster.wait_leader()
-    status, body = await request("POST", cluster.url("1") + ADDED, {"name": "early"})
-    assert (status, body) == (202, {"id": "", "Address": ""})
-    cluster.start_worker("1")
-
-    async def assigned() -> bool | None:
-        _, shown = await request("GET", f"{cluster.url('1')}{ADDED}/early")
-        return shown["assigned_node"] == "go.micro.server.worker-1" or None
-
-    await eventually(assigned, "an assignment", 30)
-
-
-@pytest.mark.parametrize("role", ["master", "worker"])
-async def test_a_second_node_of_the_same_id_is_refused(
-    cluster: Cluster, tmp_path: Path, role: str
-) -> None:
-    first = cluster.start_master("1")
-    await cluster.wait_leader()
-    if role == "worker":
-        first = cluster.start_worker("1")
-        await _workers(cluster, 1)
-    folder = tmp_path / "twin"
-    folder.mkdir()
-    second = Cluster(folder, cluster.etcd)
-    second.database, second.store = cluster.database, cluster.store
-    twin = second.start_master("1") if role == "master" else second.start_worker("1")
-    try:
-
-        async def ended() -> bool | None:
-            return not twin.running or None
-
-        await eventually(ended, "refusal", 20)
-        assert twin.stop() != 0
-        assert f"another node with the id go.micro.server.{role}-1 is live" in twin.text()
-        assert "Traceback" not in twin.text()
-        assert first.running
-    finally:
-        second.stop()
 
 
 async def test_a_restarted_worker_takes_its_old_place_at_once(cluster: Cluster) -> None:

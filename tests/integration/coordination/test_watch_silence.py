@@ -1,4 +1,4 @@
-"""How long the watch of a scripted server bears silence: in real time, a second at a time."""
+"""How long the watch of a scripted server bears silence: in real time, a moment at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crawler.coordination.watch import SILENT_PROBES
 from crawler.errors import Compacted
 from tests.fakes.watches import HANG, Script, created, scripted, told
 
-PROBE_S = 1.0
+PROBE_S = 0.4
 
 
 async def test_a_silent_stream_is_probed_and_then_left() -> None:

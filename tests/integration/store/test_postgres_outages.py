@@ -55,6 +55,25 @@ def restart(server: PostgresServer, number: signal.Signals, away_s: float) -> fl
     return time.time()
 
 
+async def wait_stored(stage: Stage, back: float) -> None:
+    """Wait until all have committed since it was back; no longer than they may take."""
+    before = stored(stage)
+    while time.time() - back < BACK_WITHIN_S:
+        now = stored(stage)
+        if all(now[each] > before[each] for each in before):
+            return
+        await asyncio.sleep(0.05)
+
+
+def stored(stage: Stage) -> dict[str, int]:
+    """How many pages of each resource are done."""
+    rows = stage.ask(
+        "SELECT resource_id, sum(done) FROM counters JOIN runs ON runs.id = run_id"
+        " GROUP BY resource_id"
+    )
+    return {resource: int(done) for resource, done in rows}
+
+
 def lost(stage: Stage, told: list[dict[str, Any]]) -> set[str]:
     """Pages whose commit was acknowledged and that are not there."""
     rows = stage.ask(
@@ -87,6 +106,9 @@ async def test_a_restart_loses_nothing(
             await player.begin("labour", away_s + 2.0 + BACK_WITHIN_S, 2)
         await asyncio.sleep(1.0)
         back = await asyncio.to_thread(restart, own_server, number, away_s)
+        await wait_stored(stage, back)
+        for player in players:
+            player.send(signal.SIGUSR1)
         told = [await player.answer() for player in players]
         assert lost(stage, told) == set()
         for each in told:

@@ -24,9 +24,9 @@ async def claimed(stage: Stage, revision: int = 10, failpoints: str = "") -> Pla
     return player
 
 
-async def finished(stage: Stage, revision: int) -> None:
-    """A successor works the rest, and everything is there once."""
-    player = await stage.troupe.start()
+async def finished(stage: Stage, revision: int, successor: Player | None = None) -> None:
+    """A successor, anew if none is there, works the rest, and everything is there once."""
+    player = successor or await stage.troupe.start()
     await player.tell("claim", revision, 0)
     await player.tell("seed", 1)
     while await player.tell("work", BATCHES, 7, TOTAL):
@@ -94,7 +94,7 @@ async def test_killed_anywhere_else(stage: Stage, place: str, verb: str) -> None
     assert await victim.ended() == -signal.SIGKILL
     helper = await stage.troupe.start()
     await helper.tell("epoch", CLUSTER, 11)
-    await finished(stage, 11)
+    await finished(stage, 11, helper)
 
 
 async def test_killed_at_any_moment(stage: Stage) -> None:

@@ -17,13 +17,15 @@ LINKS = 10
 HOSTS = 12
 
 
-async def labour(frontier: Frontier, seconds: float, size: int) -> dict[str, Any]:
-    """Commit windows for so long, whatever the database says: what was acknowledged and when, and
-    the errors. Page n links to 10 n + 1 ... 10 n + 10, without end."""
+async def labour(
+    frontier: Frontier, seconds: float, size: int, enough: asyncio.Event
+) -> dict[str, Any]:
+    """Commit windows for so long or until it is ``enough``, whatever the database says: what was
+    acknowledged and when, and the errors. Page n links to 10 n + 1 ... 10 n + 10, without end."""
     acknowledged: list[tuple[float, list[str]]] = []
     errors: list[tuple[str, str]] = []
     ends = time.time() + seconds
-    while time.time() < ends:
+    while time.time() < ends and not enough.is_set():
         try:
             window = await frontier.window(size, size, frozenset())
             await frontier.commit([_visit(each) for each in window.requests])
