@@ -19,7 +19,7 @@ from tests.acceptance.truth import (
     wait_finished,
 )
 
-DELAY_S = 0.05
+DELAY_S = 0.03
 
 
 @pytest.mark.fault(20)

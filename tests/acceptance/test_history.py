@@ -29,7 +29,7 @@ from tests.acceptance.truth import PER_HOST, shop_definition, show, wait_done, w
 from tests.etcd_server import EtcdServer
 from tests.postgres_server import PostgresServer
 
-DELAY_S = 0.05
+DELAY_S = 0.03
 NEEDS = Needs(terms=2, refusals=0, unknown=0, ambiguous=0, compactions=0, busy=0.5)
 
 pytestmark = pytest.mark.timeout(240)

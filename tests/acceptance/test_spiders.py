@@ -18,7 +18,7 @@ from tests.etcd_server import EtcdServer
 from tests.postgres_server import PostgresServer
 from tests.spiders import example_spider, install_spider
 
-DELAY_S = 0.05
+DELAY_S = 0.02
 
 _STEPS = """
 

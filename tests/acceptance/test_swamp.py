@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,42 +18,49 @@ import pytest
 from tests.acceptance import swamp
 from tests.acceptance.cluster import Cluster, Process, eventually, request
 from tests.acceptance.truth import show
+from tests.etcd_server import EtcdServer
 from tests.ports import free_port
 
 RESOURCE = "/crawler/resource"
 TIMEOUT_S = 12.0  # of one answer
+LISTENS_S = 60.0
 MOST_MB = 600  # of one process: sixteen answers of 10 MB, and a page of that size as a tree
 
 
-@pytest.fixture
-async def port(tmp_path: Path) -> AsyncIterator[int]:
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Where the site answers, on all of its hosts."""
     number = free_port()
     command = [sys.executable, "-m", "tests.acceptance.swamp", str(number)]
-    site = Process("swamp", command, tmp_path / "swamp.log")
-
-    async def listens() -> bool | None:
-        try:
-            _, writer = await asyncio.open_connection(swamp.ROBOTS_HOSTS[-1], number)
-        except OSError:
-            return None
-        writer.close()
-        return True
-
+    site = Process("swamp", command, tmp_path_factory.mktemp("swamp") / "log")
+    deadline = time.monotonic() + LISTENS_S
     try:
-        await eventually(listens, "site", 60)
+        while not listens(swamp.ROBOTS_HOSTS[-1], number):
+            assert time.monotonic() < deadline, site.text()
+            time.sleep(0.05)
         yield number
     finally:
         site.kill_group()
 
 
-async def begin(cluster: Cluster) -> Process:
-    """A master and a worker; the worker."""
-    cluster.start_master("1")
-    worker = cluster.start_worker("1")
-    await cluster.wait_ready("1")
-    await cluster.wait_workers(1)
-    return worker
+def listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A master and a worker, which no page may harm."""
+    with EtcdServer() as etcd:
+        running = Cluster(tmp_path_factory.mktemp("cluster"), etcd)
+        try:
+            asyncio.run(running.complete("1", "1"))
+            yield running
+        finally:
+            running.stop()
 
 
 async def put(cluster: Cluster, name: str, *urls: str, **settings: Any) -> None:
@@ -102,7 +111,7 @@ def most_mb(process: Process) -> list[int]:
 async def test_every_page_of_a_hostile_site_ends_with_its_reason(
     cluster: Cluster, port: int
 ) -> None:
-    worker = await begin(cluster)
+    worker = cluster.workers["1"]
     before, children = await leases(cluster), worker.children()
     site = f"http://{swamp.HOST}:{port}"
     tricks = [site + path for path in swamp.TRICKS]
@@ -126,7 +135,7 @@ async def test_every_page_of_a_hostile_site_ends_with_its_reason(
 
 @pytest.mark.timeout(120)
 async def test_spaces_without_end_end(cluster: Cluster, port: int) -> None:
-    worker = await begin(cluster)
+    worker = cluster.workers["1"]
     site = f"http://{swamp.HOST}:{port}"
     starts = [f"{site}/deeper/", f"{site}/calendar/2020/1/"]
     await put(cluster, "spaces", *starts, robotstxt_obey=False)
@@ -144,7 +153,7 @@ async def test_spaces_without_end_end(cluster: Cluster, port: int) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_robots_txt_of_any_kind_is_read_to_its_bound(cluster: Cluster, port: int) -> None:
-    worker = await begin(cluster)
+    worker = cluster.workers["1"]
     large, circle, rubbish = (f"http://{host}:{port}" for host in swamp.ROBOTS_HOSTS)
     starts = [f"{large}/closed", f"{large}/x000001", f"{large}/x399999", f"{circle}/known"]
     await put(cluster, "robots", *starts, f"{rubbish}/known")

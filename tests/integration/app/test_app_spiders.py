@@ -103,6 +103,7 @@ class Shop(Spider):
 """
 
 
+@pytest.mark.timeout(300)
 async def test_a_callback_that_kills_its_process_fails_its_page_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +114,7 @@ async def test_a_callback_that_kills_its_process_fails_its_page_alone(
         shop = tmp_path / "shop.json"
         shop.write_text(json.dumps({"spider": "shop", **FAST}))
         async with run_alone(database, [shop]) as worker:
-            await worker.wait_line(ENDED, 100)
+            await worker.wait_line(ENDED, 240)
             assert await worker.stop() == 0
     found = {
         each.url.rpartition("/")[2]: (each.state, each.reason)

@@ -41,7 +41,7 @@ def test_a_session_outlives_the_member_it_was_kept_by(stage: Stage) -> None:
     leader = stage.leader()
     follower = actor.member() if actor.member() != leader else others(leader)[0]
     with stage.network.isolate(follower):
-        time.sleep(2 * TTL_S)
+        time.sleep(TTL_S + 1)
     assert not actor.told("lost", "failed")
     assert set(opened(actor)) <= live(stage)
 

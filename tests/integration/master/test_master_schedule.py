@@ -83,8 +83,7 @@ async def test_what_is_over_begins_again_at_each_due_time(
             await fence.until(lambda: len(told(fence, "start")) == 3)
 
 
-@pytest.mark.parametrize("place", STEPS)
-@pytest.mark.parametrize("overlap", ["skip", "replace"])
+@pytest.mark.parametrize(("place", "overlap"), [*zip(STEPS, ("skip", "replace"), strict=True)])
 async def test_a_leader_cut_off_at_a_due_time_is_followed_by_one_that_begins_the_run_once(
     etcd: EtcdServer, fence: MemoryFence, place: str, overlap: str
 ) -> None:

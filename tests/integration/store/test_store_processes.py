@@ -60,10 +60,9 @@ async def test_writers_never_see_the_lock(stage: Stage) -> None:
 
 @pytest.mark.fault(24)
 @pytest.mark.parametrize(
-    "place",
-    ["store.in_commit", "store.before_commit", "store.after_commit"],
+    ("place", "nth"),
+    [("store.in_commit", 1), ("store.before_commit", 3), ("store.after_commit", 1)],
 )
-@pytest.mark.parametrize("nth", [1, 3])
 async def test_killed_in_a_commit(stage: Stage, place: str, nth: int) -> None:
     victim = await claimed(stage, failpoints=f"{place}=kill@{nth}")
     await victim.tell("seed", 1)
