@@ -53,6 +53,10 @@ class Fields:
         """All but those; ``names`` in lower case."""
         return Fields(tuple(pair for pair in self.pairs if pair[0].lower() not in names))
 
+    def with_one(self, name: str, value: str) -> Fields:
+        """With this in the place of all of its name."""
+        return self.without(frozenset({name.lower()})).plus((name, value))
+
     def plus(self, *pairs: tuple[str, str]) -> Fields:
         """With these at the end."""
         return Fields((*self.pairs, *pairs))

@@ -17,8 +17,9 @@ from crawler.cache.storing import why_not
 from crawler.clock import Clock
 from crawler.engine.retry import retry_after_s
 from crawler.errors import FetchFailed
-from crawler.proxy.hops import passed_by
+from crawler.proxy.hops import end_to_end, passed_by
 from crawler.proxy.hosts import Hosts
+from crawler.proxy.interim import Inform
 from crawler.proxy.marks import Sealing, mark
 from crawler.proxy.messages import Client, Request
 from crawler.proxy.notes import Note, Result
@@ -92,7 +93,8 @@ class Exchange:
         seal, now = self._ways.seal(), self._clock.wall()
         proof = mark(seal, peer.id, request.method, request.url, now)
         try:
-            async with self._ways.origin.ask_peer(peer, request, fields, proof) as reply:
+            asked = (peer, request, fields, proof, self._informing(client))
+            async with self._ways.origin.ask_peer(*asked) as reply:
                 if reply.status == 407:  # of a peer's proxy; origins have 401
                     raise FetchFailed(_UNKNOWN, retry=False)
                 note.result, note.fwd_status = Result.PEER, reply.status
@@ -168,7 +170,8 @@ class Exchange:
         if wanted:
             fields = fields.without(_CONDITIONS).plus(*wanted)
         asked_at = self._clock.wall()
-        async with self._ways.origin.ask(request, passed_by(fields, self._name)) as reply:
+        fields = passed_by(fields, self._name)
+        async with self._ways.origin.ask(request, fields, self._informing(client)) as reply:
             came_at = self._clock.wall()
             note.fwd_status = reply.status
             self._heed(request.host, reply)
@@ -186,6 +189,12 @@ class Exchange:
                 raise FetchFailed(f"status {reply.status}", retry=True, status=reply.status)
             await self._relay(request, reply, (asked_at, came_at), client, note, known)
         return None
+
+    def _informing(self, client: Client) -> Inform:
+        async def inform(status: int, fields: Fields) -> None:
+            await client.inform(status, passed_by(end_to_end(fields), self._name))
+
+        return inform
 
     def _heed(self, host: str, reply: Reply) -> None:
         if reply.status in _BUSY:
@@ -211,6 +220,8 @@ class Exchange:
         length = fields.get("content-length")  # of others the end shows it
         if length.isdecimal() and int(length[:18]) > self._shelf.max_body_bytes:
             reason = "too large"
+        if not reply.surely_whole:
+            reason = "no end"
         note.stored = not reason
         if reason:
             known()

@@ -22,8 +22,12 @@ _ONE_HOP = frozenset(
         "upgrade",
     }
 )  # RFC 9110, 7.6.1
-# Never taken out because Connection names them: what follows would be another message.
-_KEPT = frozenset({"cache-control", "content-length", "host", "via"})
+# Never taken out because Connection names them: what follows would be another message, or be good
+# for others than it is.
+_KEPT = frozenset({
+    "age", "cache-control", "content-length", "date", "expires", "host", "set-cookie", "vary",
+    "via",
+})  # fmt: skip
 
 
 def end_to_end(fields: Fields) -> Fields:
@@ -33,8 +37,24 @@ def end_to_end(fields: Fields) -> Fields:
 
 
 def forwarded(fields: Fields) -> Fields:
-    """The fields of a request as they go on, but for Via."""
-    return end_to_end(fields).without(frozenset({"host", "expect", PEER, TARGET}))
+    """The fields of a request as they go on, but for Via, and for the length of its body: who reads
+    and who writes a body are to agree on it, however a client spells it."""
+    return end_to_end(fields).without(frozenset({"host", "expect", "content-length", PEER, TARGET}))
+
+
+def body_of(fields: Fields) -> int | None:
+    """How many bytes the body of a request has; None: its end shows. Of fields that h11 took."""
+    if "transfer-encoding" in fields:
+        return None
+    return int(fields.get("content-length") or 0)
+
+
+def hops_left(fields: Fields) -> int:
+    """Max-Forwards (RFC 9110, 7.6.2). Raises `Refusal`."""
+    text = fields.get("max-forwards")
+    if not text.isascii() or not text.isdigit():
+        raise Refusal(400, "Max-Forwards is no number", "http_request_error")
+    return int(text.lstrip("0")[:9] or 0)
 
 
 def passed_by(fields: Fields, name: str) -> Fields:

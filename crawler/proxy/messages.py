@@ -30,6 +30,9 @@ class Client(Protocol):
 
     @property
     def started(self) -> bool: ...
+    async def inform(self, status: int, fields: Fields) -> None:
+        """The head of an interim answer (RFC 9110, 15.2), before that of the real one."""
+
     async def start(self, status: int, fields: Fields) -> None: ...
     async def write(self, chunk: bytes) -> None: ...
     async def finish(self) -> None: ...
@@ -39,6 +42,9 @@ class Nobody:
     """For an answer that is fetched to be kept, with no client waiting."""
 
     started = False
+
+    async def inform(self, status: int, fields: Fields) -> None:
+        del status, fields
 
     async def start(self, status: int, fields: Fields) -> None:
         del status, fields

@@ -20,6 +20,7 @@ from crawler.engine.fetch.failures import once, translated
 from crawler.engine.fetch.routes import open_session
 from crawler.errors import FetchFailed
 from crawler.proxy.hops import PEER, TARGET, end_to_end
+from crawler.proxy.interim import Inform, informing
 from crawler.proxy.messages import Request
 from crawler.proxy.peers import Peer
 
@@ -37,11 +38,12 @@ _OWN_HEADERS = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Ty
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The head of an answer, without what was meant for its connection, and its body as it is
-    sent. ``body`` raises `FetchFailed`."""
+    sent. ``body`` raises `FetchFailed`. ``surely_whole``: a body that breaks off is seen to."""
 
     status: int
     fields: Fields
     body: AsyncGenerator[bytes, None]
+    surely_whole: bool = True
 
 
 class Origin:
@@ -86,15 +88,18 @@ class Origin:
         await self._stack.aclose()
 
     @asynccontextmanager
-    async def ask(self, request: Request, fields: Fields) -> AsyncGenerator[Reply, None]:
-        """The answer of the origin, while the block lasts. Raises `FetchFailed`."""
+    async def ask(
+        self, request: Request, fields: Fields, inform: Inform
+    ) -> AsyncGenerator[Reply, None]:
+        """The answer of the origin, while the block lasts; ``inform`` is told of interim ones.
+        Raises `FetchFailed`."""
         session = self._outwards if repeatable(request) else self._unsafe
-        async with _sent(session, request, request.url, fields, _CONNECT_S) as reply:
+        async with _sent(session, request, request.url, fields, inform, _CONNECT_S) as reply:
             yield reply
 
     @asynccontextmanager
     async def ask_peer(
-        self, peer: Peer, request: Request, fields: Fields, mark: str
+        self, peer: Peer, request: Request, fields: Fields, mark: str, inform: Inform
     ) -> AsyncGenerator[Reply, None]:
         """The answer of another worker's proxy, which asks the origin at most. One that is paused
         or cut off fails within seconds, however long an origin may take."""
@@ -105,9 +110,8 @@ class Origin:
             async with asyncio.timeout(None) as limit:
                 watching = asyncio.create_task(self._watch(url, limit), name="proxy: watch a peer")
                 try:
-                    async with _sent(
-                        self._inwards, request, url, marked, _PEER_CONNECT_S, tls=self._tls
-                    ) as reply:
+                    asked = (self._inwards, request, url, marked, inform, _PEER_CONNECT_S)
+                    async with _sent(*asked, tls=self._tls) as reply:
                         yield reply
                 finally:
                     watching.cancel()
@@ -118,7 +122,9 @@ class Origin:
             await asyncio.sleep(_PROBE_S)
             patience = aiohttp.ClientTimeout(total=_PROBE_S)
             try:
-                async with self._inwards.get(url, timeout=patience, ssl=self._tls or True):
+                async with self._inwards.get(
+                    url, timeout=patience, allow_redirects=False, ssl=self._tls or True
+                ):
                     pass  # whatever it says
             except (aiohttp.ClientError, OSError, TimeoutError):
                 limit.reschedule(asyncio.get_running_loop().time())
@@ -137,6 +143,7 @@ async def _sent(
     request: Request,
     url: str,
     fields: Fields,
+    inform: Inform,
     connect_s: float,
     *,
     tls: ssl.SSLContext | None = None,
@@ -152,24 +159,41 @@ async def _sent(
             skip_auto_headers=_OWN_HEADERS,
             allow_redirects=False,
             timeout=timeout,
-            middlewares=() if repeatable(request) else (once(),),
+            middlewares=(informing(inform), *(() if repeatable(request) else (once(),))),
             ssl=tls or True,
         ) as answer:
             pairs = tuple(
                 (name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in answer.raw_headers
             )
-            yield Reply(answer.status, end_to_end(Fields(pairs)), _body(answer))
+            came = Fields(pairs)
+            if came.get("transfer-encoding").lower() not in ("", "chunked"):
+                raise FetchFailed("malformed answer", retry=True)
+            body = _body(answer, answer.connection)
+            yield Reply(answer.status, end_to_end(came), body, _surely_whole(came, url))
 
 
-async def _body(answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+def _surely_whole(came: Fields, url: str) -> bool:
+    """Where a body lasts as long as its connection, TLS must have said that it ends (RFC 9112, 8),
+    and asyncio does not tell whether it did."""
+    delimited = "content-length" in came or "transfer-encoding" in came
+    return delimited or not url.startswith("https:")
+
+
+async def _body(
+    answer: aiohttp.ClientResponse, connection: aiohttp.connector.Connection | None
+) -> AsyncGenerator[bytes, None]:
     left = MAX_ANSWER_BYTES
+    protocol = connection.protocol if connection is not None else None
     with translated():
         while chunk := await answer.content.readany():
             left -= len(chunk)
             if left < 0:
                 raise FetchFailed("too large", retry=False)
             yield chunk
+        if protocol is not None and isinstance(protocol.exception(), aiohttp.ClientOSError):
+            # A reset looks to aiohttp like the end of a body that lasts as long as its connection.
+            raise FetchFailed("incomplete body", retry=True)
 
 
 def _text(value: str) -> str:

@@ -19,7 +19,15 @@ from crawler.errors import FetchFailed, Misconfigured
 from crawler.proxy.door import admit
 from crawler.proxy.figures import Figures
 from crawler.proxy.gateway import Gateway
-from crawler.proxy.hops import PEER, TARGET, check_framing, check_loop, forwarded
+from crawler.proxy.hops import (
+    PEER,
+    TARGET,
+    body_of,
+    check_framing,
+    check_loop,
+    forwarded,
+    hops_left,
+)
 from crawler.proxy.marks import Sealing, check_mark
 from crawler.proxy.messages import Request
 from crawler.proxy.notes import Result
@@ -175,16 +183,15 @@ class Server:
                 "TRACE would show what others added to the request; ask the origin directly",
                 "http_request_denied",
             )
-        chunked = "transfer-encoding" in fields
-        fields = forwarded(fields)
+        framing, fields = body_of(fields), forwarded(fields)
         if method == "OPTIONS" and "max-forwards" in fields:
-            left = fields.get("max-forwards")
-            if left == "0":
+            left = hops_left(fields)
+            if not left:
                 await _own_options(wire)
                 return
-            fields = _one_less(fields, left)
+            fields = fields.with_one("Max-Forwards", str(left - 1))
         request = Request(method, target.url, target.host, fields, by_peer=by_peer)
-        await self._gateway.answer(_with_body(request, wire, chunked=chunked), wire)
+        await self._gateway.answer(_with_body(request, wire, framing), wire)
 
     def _know(self, method: str, url: str, fields: Fields) -> None:
         """Whether another worker's proxy asks. Raises `Refusal`."""
@@ -196,27 +203,21 @@ class Server:
         check_mark(door.seal(), self._node_id, method, url, now, given, anybody=door.open)
 
 
-def _with_body(request: Request, wire: Wire, *, chunked: bool) -> Request:
+def _with_body(request: Request, wire: Wire, framing: int | None) -> Request:
     """Raises `Refusal` for a body that is too large."""
-    length = int(request.fields.get("content-length")[:18] or 0)
-    if not chunked and not length:
+    if framing == 0:
         return request
-    if length > MAX_BODY_BYTES:
+    if framing is None:
+        return replace(request, body=wire.body())
+    if framing > MAX_BODY_BYTES:
         raise too_large()
-    return replace(request, body=wire.body())
+    fields = request.fields.plus(("Content-Length", str(framing)))
+    return replace(request, fields=fields, body=wire.body())
 
 
 def _fields(event: h11.Request) -> Fields:
     pairs = event.headers.raw_items()
     return Fields(tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs))
-
-
-def _one_less(fields: Fields, left: str) -> Fields:
-    """RFC 9110, 7.6.2."""
-    if not left.isascii() or not left.isdigit():
-        raise Refusal(400, "Max-Forwards is no number", "http_request_error")
-    rest = fields.without(frozenset({"max-forwards"}))
-    return rest.plus(("Max-Forwards", str(int(left[:9]) - 1)))
 
 
 async def _own_options(wire: Wire) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from http import HTTPStatus
 
 import h11
@@ -110,14 +111,22 @@ class Wire:
         """Whether an answer to the latest request was begun."""
         return self._h11.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
 
+    async def inform(self, status: int, fields: Fields) -> None:
+        """An interim answer, which HTTP/1.0 does not have. What cannot be sent is left out. Raises
+        `ClientGone`."""
+        if self._h11.their_http_version == b"1.0" or self.started:
+            return
+        event = h11.InformationalResponse
+        with suppress(h11.LocalProtocolError):
+            await self._send(
+                event(status_code=status, headers=_raw(fields), reason=_reason(status))
+            )
+
     async def start(self, status: int, fields: Fields) -> None:
         """The head of an answer. Raises `ClientGone`, and `Refusal` for a head that cannot be
         sent."""
-        headers = [
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.pairs
-        ]
         try:
-            event = h11.Response(status_code=status, headers=headers, reason=_reason(status))
+            event = h11.Response(status_code=status, headers=_raw(fields), reason=_reason(status))
             await self._send(event)
         except h11.LocalProtocolError as error:
             raise Refusal(
@@ -177,6 +186,10 @@ class Wire:
             h11.Response(status_code=200, headers=[], reason=b"Connection established")
         )
         return bytes(self._h11.trailing_data[0])
+
+
+def _raw(fields: Fields) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.pairs]
 
 
 def _reason(status: int) -> bytes:

@@ -71,6 +71,12 @@ async def say(port: int, data: bytes) -> bytes:
         writer.close()
 
 
+def request_for(origin: str, more: str = "", version: str = "1.1") -> bytes:
+    """One for the first page of an origin, the last of its connection."""
+    lines = f"GET {origin}/ HTTP/{version}\r\nHost: a\r\nConnection: close\r\n{more}\r\n"
+    return lines.encode()
+
+
 async def ask(port: int, url: str, method: str = "GET", body: bytes = b"", **named: str) -> Answer:
     """One request over a connection of its own."""
     lines = [f"{method} {url} HTTP/1.1", "Host: ignored.example", "Connection: close"]

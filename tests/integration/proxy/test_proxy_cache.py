@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from aiohttp import web
 
 from crawler.proxy.service import Proxy
 from tests.integration.engine.servers import serving, speaking
-from tests.integration.proxy.stage import ask, proxying, until
+from tests.integration.proxy.stage import answers_in, ask, proxying, request_for, say, until
 
 Handler = Callable[[web.Request], web.StreamResponse]
 
@@ -206,6 +208,59 @@ async def test_an_answer_that_breaks_off_is_not_kept(tmp_path: Path) -> None:
         await ask(proxy.port, f"{url}/")
         assert asked == 2
         assert await proxy.shelf.size() == (0, 0)
+
+
+async def test_a_reset_is_no_end_of_a_body(tmp_path: Path) -> None:
+    """Of one that lasts as long as its connection."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n\r\nfive.")
+        await writer.drain()
+        await asyncio.sleep(0.05)  # in which it is read
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with proxying(tmp_path) as proxy, speaking(speak) as url:
+        assert not (await say(proxy.port, request_for(url))).endswith(b"0\r\n\r\n")
+        assert await proxy.shelf.size() == (0, 0)
+
+
+async def test_interim_answers_are_passed_on(tmp_path: Path) -> None:
+    """In their order, before the one that is kept, and without what would be of its framing."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 102 Processing\r\nContent-Length: 19\r\n\r\n"
+            b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nX-Own: 1\r\nConnection: X-Own\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 4\r\n\r\npage"
+        )
+        await writer.drain()
+
+    async with proxying(tmp_path) as proxy, speaking(speak) as url:
+        old = await say(proxy.port, request_for(url, version="1.0"))
+        assert answers_in(old) == 1
+        asked = request_for(url, "Cache-Control: no-cache\r\n")
+        processing, hints, page = (await say(proxy.port, asked)).split(b"HTTP/1.1 ")[1:]
+        assert processing.lower().startswith(b"102 processing\r\nvia: ")
+        assert b"Link: </a.css>\r\nVia: " in hints
+        assert b"length" not in processing.lower()
+        assert b"X-Own" not in hints
+        assert page.endswith(b"page")
+        (kept,) = await proxy.shelf.all(f"{url}/")
+        assert "link" not in kept.fields
+        assert answers_in(await say(proxy.port, request_for(url))) == 1
+
+
+async def test_interim_answers_without_end_are_none(tmp_path: Path) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 999)
+        await writer.drain()
+        await reader.read()
+
+    async with proxying(tmp_path) as proxy, speaking(speak) as url:
+        data = await say(proxy.port, request_for(url))
+        assert b"HTTP/1.1 502 " in data
+        assert answers_in(data) < 100
 
 
 async def test_what_is_kept_outlives_the_proxy(origin: Origin, tmp_path: Path) -> None:

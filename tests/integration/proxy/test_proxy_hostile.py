@@ -71,6 +71,19 @@ async def test_no_request_hides_in_another(proxy: Proxy) -> None:
         assert "/hidden" not in {path for _, path, _ in asked}
 
 
+async def test_a_length_is_read_and_written_alike(proxy: Proxy) -> None:
+    """However it is spelt: what the proxy took for no body must not be one to the origin."""
+
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    async with serving(handle) as url:
+        for spelling in ("5", "00005", "0" * 19 + "5"):
+            head = f"GET {url}/ HTTP/1.1\r\nHost: a\r\nContent-Length: {spelling}\r\n\r\n"
+            answer = read_answer(await say(proxy.port, f"{head}HELLO".encode()))
+            assert (answer.status, answer.body) == (200, b"HELLO")
+
+
 async def test_a_folded_line_comes_out_as_one(proxy: Proxy) -> None:
     async def handle(request: web.Request) -> web.Response:
         return web.Response(text=request.headers["X"])

@@ -12,7 +12,7 @@ from crawler.cache.fields import Fields
 from crawler.clock import SystemClock
 from crawler.coordination.signing import Seal
 from crawler.proxy.door import admit
-from crawler.proxy.hops import check_framing, check_loop, end_to_end, passed_by
+from crawler.proxy.hops import check_framing, check_loop, end_to_end, hops_left, passed_by
 from crawler.proxy.hosts import Hosts
 from crawler.proxy.marks import check_mark, mark
 from crawler.proxy.notes import Note, Result
@@ -85,6 +85,18 @@ def test_what_is_of_one_connection_stays_there() -> None:
         )
     )
     assert end_to_end(fields).pairs == (("Cache-Control", "no-store"), ("X-Other", "1"))
+
+
+def test_nobody_hides_by_connection_what_decides_whose_an_answer_is() -> None:
+    fields = Fields((("Connection", "set-cookie, vary"), ("Vary", "A"), ("Set-Cookie", "a=b")))
+    assert [name for name, _ in end_to_end(fields).pairs] == ["Vary", "Set-Cookie"]
+
+
+def test_max_forwards_is_a_number_however_long() -> None:
+    for text, left in (("0", 0), ("00", 0), ("0000000000001", 1), ("7", 7)):
+        assert hops_left(Fields((("Max-Forwards", text),))) == left
+    with pytest.raises(Refusal):
+        hops_left(Fields((("Max-Forwards", "-1"),)))
 
 
 def test_a_request_that_comes_back_is_known() -> None:
