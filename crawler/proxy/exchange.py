@@ -11,9 +11,9 @@ import structlog
 from crawler.cache.answers import Stored, asked_for
 from crawler.cache.changes import agrees, conditions, confirms, freshened, outdated
 from crawler.cache.fields import Fields, date_text
-from crawler.cache.reuse import despite_error, judge
+from crawler.cache.reuse import despite_error, judge, wishes
 from crawler.cache.shelf import Shelf
-from crawler.cache.storing import why_not
+from crawler.cache.storing import may_freshen, why_not
 from crawler.clock import Clock
 from crawler.engine.retry import retry_after_s
 from crawler.errors import FetchFailed
@@ -25,7 +25,7 @@ from crawler.proxy.messages import Client, Request
 from crawler.proxy.notes import Note, Result
 from crawler.proxy.origin import Origin, Reply, repeatable
 from crawler.proxy.peers import Peer, Peers
-from crawler.proxy.refusals import Refusal, unreachable
+from crawler.proxy.refusals import Refusal, uncached, unreachable
 from crawler.proxy.replies import Replies
 
 log = structlog.get_logger(__name__)
@@ -80,6 +80,8 @@ class Exchange:
             known()
             if await self._by_peer(peer, request, client, note):
                 return
+            if "only-if-cached" in wishes(request.fields):
+                raise uncached()
         try:
             await self._by_origin(request, stored, client, note, known)
         except FetchFailed as failure:
@@ -179,7 +181,8 @@ class Exchange:
                 if not confirms(stored, reply.fields):
                     raise _OtherAnswer
                 fresh = freshened(stored, _dated(reply.fields, came_at), asked_at, came_at)
-                await self._shelf.put(fresh)
+                if may_freshen(request.fields, stored.status, reply.fields, came_at):
+                    await self._shelf.put(fresh)
                 return fresh
             if (
                 stored is not None
@@ -256,13 +259,13 @@ class Exchange:
 
     async def _compare(self, request: Request, head: Fields) -> None:
         """RFC 9111, 4.3.5."""
+        now = self._clock.wall()
         stored = await self._shelf.find(request.url, request.fields)
-        if stored is None:
+        if stored is None or not may_freshen(request.fields, stored.status, head, now):
             return
         if not agrees(stored, head):
             await self._shelf.drop((request.url,))
             return
-        now = self._clock.wall()
         await self._shelf.put(freshened(stored, _dated(head, now), now, now))
 
 

@@ -18,7 +18,7 @@ from crawler.proxy.exchange import Exchange, Ways
 from crawler.proxy.flights import Flights
 from crawler.proxy.messages import Client, Nobody, Request
 from crawler.proxy.notes import Note, Result
-from crawler.proxy.refusals import Refusal
+from crawler.proxy.refusals import Refusal, uncached
 from crawler.proxy.replies import Replies
 
 log = structlog.get_logger(__name__)
@@ -72,11 +72,7 @@ class Gateway:
         if stored is not None and await self._served(request, stored, client, Note()):
             return
         if "only-if-cached" in wishes(request.fields) and self._asks_origin(request):
-            raise Refusal(
-                504,
-                "nothing that may be used is kept of this page, and only-if-cached forbids to ask",
-                "http_request_denied",
-            )
+            raise uncached()
         note = Note(fwd=_why(request, stored))
         if self._flights.under_way(request.url) and "no-cache" not in wishes(request.fields):
             await self._follow(request, stored, client, note)

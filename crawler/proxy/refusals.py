@@ -41,6 +41,15 @@ class Refusal(Exception):
         return found
 
 
+def uncached() -> Refusal:
+    """For a request that is to be answered from what is kept, or not at all."""
+    return Refusal(
+        504,
+        "nothing that may be used is kept of this page, and only-if-cached forbids to ask",
+        "http_request_denied",
+    )
+
+
 def unreachable(host: str, reason: str) -> Refusal:
     """What a client is told of an origin that could not be asked; ``reason`` is the engine's."""
     if reason == "address refused":

@@ -157,8 +157,8 @@ class HttpFetch:
         cache = self._cache if method == "GET" and body is None and self._shares(url) else None
         if cache is not None and unless is not None:
             kept = await cache.fresh(url, self._headers.for_request(url))
-            if kept is not None:
-                decoded = _decoded(kept, limit, truncate=truncate)
+            decoded = None if kept is None else _decoded(kept, limit, truncate=truncate)
+            if kept is not None and decoded is not None:
                 latency_s = self._clock.elapsed() - started
                 return self._page(url, kept, decoded, len(kept.body), started, latency_s)
         asked_at, parts = self._clock.wall(), list[bytes]()
@@ -320,13 +320,16 @@ class HttpFetch:
         return b"".join(parts), size
 
 
-def _decoded(kept: Answer, limit: int, *, truncate: bool) -> bytes:
-    """Raises `FetchFailed`, as for what comes from a server."""
+def _decoded(kept: Answer, limit: int, *, truncate: bool) -> bytes | None:
+    """None: it is nothing for us, though it may be for others, for whom it is kept, too."""
     codings = kept.headers.getall("Content-Encoding", ())
-    decode = decoder(",".join(codings), limit, truncate=truncate)
-    body = decode.feed(kept.body)
-    if not decode.full:
-        decode.close()
+    try:
+        decode = decoder(",".join(codings), limit, truncate=truncate)
+        body = decode.feed(kept.body)
+        if not decode.full:
+            decode.close()
+    except FetchFailed:
+        return None
     return body
 
 

@@ -15,11 +15,13 @@ from typing import Any
 import brotli
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 
 from crawler.address import Guard
 from crawler.clock import SystemClock
 from crawler.definition import from_data
 from crawler.engine.fetch import HttpFetch, Page, follow
+from crawler.engine.fetch.kept import Answer, joined
 from crawler.engine.urls import Scope, canonical
 from crawler.errors import FetchFailed
 from crawler.model import Imprint
@@ -569,3 +571,22 @@ async def test_validators_that_cannot_be_sent_back_are_not_kept(etag: str) -> No
         return web.Response(text="hi", headers={"ETag": etag})
 
     assert (await fetched(handle)).etag == ""
+
+
+class Garbled:
+    """A cache with a page that only others can read."""
+
+    async def fresh(self, url: str, sent: CIMultiDict[str]) -> Answer:
+        return Answer(200, joined([("Content-Encoding", "gzip")]), b"no gzip", 0.0, 0.0)
+
+    async def keep(self, url: str, sent: CIMultiDict[str], answer: Answer) -> None:
+        return None
+
+
+async def test_what_cannot_be_read_of_a_cache_is_asked_for() -> None:
+    async with serving(answering(b"page")) as origin:
+        definition = from_data({"start_urls": [f"{origin}/"]})
+        scope, guard, clock = Scope(definition), Guard(["127.0.0.0/8"]), SystemClock()
+        async with HttpFetch(definition, scope, guard, clock, cache=Garbled()) as fetch:
+            page = await fetch.get(f"{origin}/", unless=Imprint(bytes(16)))
+    assert page.body == b"page"

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from crawler.proxy.peers import Peer, owner_of
 from crawler.proxy.service import Proxy
 from tests.integration.engine.servers import serving, speaking
 from tests.integration.proxy.stage import answers_in, ask, proxying, request_for, say, until
+from tests.ports import free_port
 
 Handler = Callable[[web.Request], web.StreamResponse]
 
@@ -105,6 +107,19 @@ async def test_a_304_about_another_answer_is_not_believed(origin: Origin, proxy:
     assert (await ask(proxy.port, origin.url)).body == b"other"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_cookie_for_one_goes_to_no_other(origin: Origin, proxy: Proxy, method: str) -> None:
+    """Though it comes with news of what is kept for all."""
+    origin.says(Cache_Control="max-age=0", ETag='"1"')
+    await ask(proxy.port, origin.url)
+    status = 304 if method == "GET" else 200
+    origin.says("", status, ETag='"1"', Set_Cookie="for=ann", Content_Length="4")
+    ann = await ask(proxy.port, origin.url, method, Cookie="for=ann")
+    assert ann.fields["set-cookie"] == "for=ann"
+    origin.says("", 304, ETag='"1"')
+    assert "set-cookie" not in (await ask(proxy.port, origin.url)).fields
+
+
 async def test_stale_pages_are_served_while_they_are_renewed(origin: Origin, proxy: Proxy) -> None:
     origin.says(Cache_Control="max-age=0, stale-while-revalidate=60", ETag='"1"')
     await ask(proxy.port, origin.url)
@@ -145,6 +160,12 @@ async def test_stale_pages_are_served_where_the_origin_fails(
 async def test_only_if_cached_asks_nobody(origin: Origin, proxy: Proxy) -> None:
     answer = await ask(proxy.port, origin.url, Cache_Control="only-if-cached")
     assert (answer.status, origin.asked) == (504, [])
+    proxy.peers.tell([Peer("b", f"127.0.0.1:{free_port()}")])  # which is dead
+    urls = [f"{origin.url}{number}" for number in range(9)]
+    url = next(each for each in urls if owner_of(each, "ab") == "b")
+    answer = await ask(proxy.port, url, Cache_Control="only-if-cached")
+    assert (answer.status, origin.asked) == (504, [])
+    assert (await ask(proxy.port, url)).status == 200
 
 
 async def test_many_clients_are_one_request(origin: Origin, proxy: Proxy) -> None:

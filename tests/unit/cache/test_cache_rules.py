@@ -10,7 +10,7 @@ from crawler.cache.fields import Fields, date_text, directives, http_date, membe
 from crawler.cache.freshness import age_s, lifetime
 from crawler.cache.reuse import Use, despite_error, judge
 from crawler.cache.selecting import select
-from crawler.cache.storing import why_not
+from crawler.cache.storing import may_freshen, why_not
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -152,6 +152,11 @@ FRESH = "max-age=60"
         ("GET", {"cookie": "a=b"}, 200, {"etag": '"1"', "cache_control": FRESH}, ""),
         ("GET", {}, 200, {"etag": '"1"', "set_cookie": "a=b"}, "cookies"),
         ("GET", {}, 200, {"etag": '"1"', "set_cookie": "a=b", "cache_control": "public"}, ""),
+        ("GET", {"x_forwarded_host": "x"}, 200, {"cache_control": FRESH}, "request elsewhere"),
+        (
+            *("GET", {"x_forwarded_host": "x"}, 200),
+            *({"cache_control": FRESH, "vary": "X-Forwarded-Host"}, ""),
+        ),
         ("GET", {"authorization": "x"}, 200, {"cache_control": f"{FRESH}, public"}, ""),
         ("GET", {"authorization": "x"}, 200, {"cache_control": "s-maxage=9"}, ""),
         ("GET", {"authorization": "x"}, 200, {"cache_control": f"{FRESH}, must-revalidate"}, ""),
@@ -245,6 +250,24 @@ def test_a_304_freshens_what_it_speaks_of() -> None:
     assert fresh.fields.get("x-a") == "new"
     assert fresh.fields.get("content-length") == "10"
     assert age_s(fresh, NOW) == 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "news", "may"),
+    [
+        ({}, {"etag": '"1"'}, True),
+        ({}, {"etag": '"1"', "set_cookie": "a=b"}, False),
+        ({"cookie": "a=b"}, {"etag": '"1"'}, False),
+        ({"cookie": "a=b"}, {"cache_control": FRESH}, True),
+        ({"authorization": "x"}, {"cache_control": FRESH}, False),
+        ({}, {"cache_control": "private"}, False),
+        ({"x_original_url": "/a"}, {"etag": '"1"'}, False),
+    ],
+)
+def test_what_one_is_told_of_a_kept_page_is_not_kept_for_all(
+    request_: dict[str, str], news: dict[str, str], may: bool
+) -> None:
+    assert may_freshen(fields(**request_), 200, fields(**news), NOW) is may
 
 
 def test_a_head_that_differs_is_of_another_answer() -> None:
