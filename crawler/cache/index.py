@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -26,7 +26,6 @@ _BUSY_S = 5.0
 _ROW_BYTES = 512  # what an answer takes besides its head and body, roughly
 _MOST_VARIANTS = 16  # of one URL; of more the oldest go
 _TOUCH_AFTER_S = 60.0
-_AT_ONCE = 8  # answers that are evicted in one step
 _TOO_MANY = "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers"
 _SCHEMA = """
 CREATE TABLE answers (
@@ -114,13 +113,16 @@ class Index:
             self._sqlite.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, undo: Callable[[], None] | None = None) -> Iterator[sqlite3.Connection]:
+        """A transaction; where it fails, ``undo`` goes before its lock."""
         with self._lock:
             self._sqlite.execute("BEGIN IMMEDIATE")
             try:
                 yield self._sqlite
                 self._sqlite.execute("COMMIT")
             except BaseException:
+                if undo is not None:
+                    undo()
                 if self._sqlite.in_transaction:
                     self._sqlite.execute("ROLLBACK")
                 raise
@@ -140,13 +142,20 @@ class Index:
         it has gone meanwhile, so is this."""
         fields, asked = json.dumps(stored.fields.pairs), json.dumps(stored.asked.pairs)
         size = _ROW_BYTES + len(stored.url) + len(fields) + len(asked)
-        with self._writing() as sql:
+        placed = False
+
+        def undo() -> None:
+            if placed:
+                self._bodies.drop(stored.body)
+
+        with self._writing(undo) as sql:
             known = sql.execute(
                 "SELECT bytes FROM bodies WHERE hash = ?", (stored.body,)
             ).fetchone()
             if body is None and known is None:
                 return
             if body is not None:
+                placed = known is None
                 self._bodies.place(body)
             disk_bytes = known[0] if body is None else body.disk_bytes
             sql.execute(
@@ -167,8 +176,7 @@ class Index:
                 (stored.url, _MOST_VARIANTS),
             )
             while _total(sql) > self._max_bytes:
-                evicted = sql.execute(f"{_TOO_MANY} ORDER BY used_at LIMIT ?)", (_AT_ONCE,))
-                if not evicted.rowcount:
+                if not sql.execute(f"{_TOO_MANY} ORDER BY used_at LIMIT 1)").rowcount:
                     break
             self._remove(sql)
 

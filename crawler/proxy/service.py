@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -26,11 +27,12 @@ from crawler.proxy.server import Door, Server
 from crawler.proxy.targets import Opening
 from crawler.proxy.tunnel import Tunnels
 from crawler.rates import Rates
-from crawler.tasks import every
+from crawler.tasks import every, start_loop
 
 log = structlog.get_logger(__name__)
 
 _MEASURE_S = 10.0
+_SWEEP_S = 900.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +64,11 @@ class Proxy:
     clock: Clock
 
     async def run(self) -> NoReturn:
-        """Tidy up, and measure what is kept, until cancelled."""
-        await self.shelf.sweep()
-        await every(_MEASURE_S, self.measure, self.clock)
+        """Measure what is kept, and tidy up after processes that were killed, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            start_loop(group, "cache: sweep", every(_SWEEP_S, self.shelf.sweep, self.clock))
+            start_loop(group, "cache: measure", every(_MEASURE_S, self.measure, self.clock))
+        raise AssertionError("a group of endless loops ended")
 
     async def measure(self) -> None:
         """How much is kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -108,6 +109,61 @@ async def test_what_was_not_used_for_the_longest_time_goes_first(
     answers, size = await shelf.size()
     assert size <= MIB
     assert len(files(tmp_path)) == answers < 40
+
+
+async def test_no_more_goes_than_has_to(shelf: Shelf) -> None:
+    for number in range(6):
+        await keep(shelf, f"http://a/{number}", os.urandom(200_000))
+    answers, _ = await shelf.size()
+    assert answers == 5
+    assert await content_of(shelf, "http://a/5") is not None
+
+
+async def test_what_is_evicted_is_read_to_its_end(shelf: Shelf) -> None:
+    content = os.urandom(200_000)
+    pieces = await shelf.open(await keep(shelf, "http://a/", content))
+    assert pieces is not None
+    found = await anext(pieces)
+    for number in range(6):
+        await keep(shelf, f"http://b/{number}", os.urandom(200_000))
+    assert await shelf.find("http://a/", Fields()) is None
+    async for piece in pieces:
+        found += piece
+    assert found == content
+
+
+async def test_a_body_does_not_stay_where_the_index_has_no_room(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    """Once the body is there, writing down whose it is fails as on a full disk."""
+    await keep(shelf, "http://a/", b"page")
+    kept = files(tmp_path)
+    with sqlite3.connect(tmp_path / "index.db") as other:
+        other.execute("DROP TABLE total")
+    other.close()
+    for content in (b"page", b"another page"):
+        spool = shelf.spool()
+        await spool.feed(content)
+        body = await spool.finish()
+        assert body is not None
+        stored = Stored("http://b/", 200, Fields(), Fields(), 1.0, 1.0, body.hash, body.size)
+        assert not await shelf.put(stored, body)
+        await spool.discard()
+    assert files(tmp_path) == kept
+
+
+async def test_writers_of_one_url_leave_one_answer(tmp_path: Path) -> None:
+    """Also those of several processes."""
+    space = Space(tmp_path, MIB)
+    shelves = [Shelf(space, SystemClock()) for _ in range(2)]
+    contents = [os.urandom(1000) for _ in range(20)]
+    await asyncio.gather(
+        *(keep(shelves[at % 2], "http://a/", each) for at, each in enumerate(contents))
+    )
+    assert await content_of(shelves[0], "http://a/") in contents
+    assert (await shelves[1].size())[0] == len(files(tmp_path)) == 1
+    for each in shelves:
+        each.close()
 
 
 async def test_what_is_too_large_is_not_kept(shelf: Shelf, tmp_path: Path) -> None:
