@@ -82,6 +82,7 @@ class Server:
         self._figures = figures
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._idle: set[asyncio.Task[None]] = set()  # between requests, without a claim on grace
 
     @asynccontextmanager
     async def listen(
@@ -103,6 +104,8 @@ class Server:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+            for task in self._idle:
+                task.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=_GRACE_S)
             rest = list(self._tasks)
@@ -119,7 +122,7 @@ class Server:
         self._figures.connections = len(self._tasks)
         wire = Wire(reader, writer)
         try:
-            await self._converse(wire, reader, writer)
+            await self._converse(task, wire, reader, writer)
         except (ClientGone, FetchFailed, OSError):
             writer.transport.abort()  # what was begun is not whole, and the client must see that
         except asyncio.CancelledError:
@@ -131,11 +134,19 @@ class Server:
             writer.close()
 
     async def _converse(
-        self, wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        task: asyncio.Task[None],
+        wire: Wire,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         while True:
             try:
-                event = await wire.request()
+                self._idle.add(task)
+                try:
+                    event = await wire.request()
+                finally:
+                    self._idle.discard(task)
                 if event is None:
                     return
                 if len(self._tasks) > MOST_CONNECTIONS:
