@@ -6,8 +6,8 @@ It imports no more than crawling needs: how soon it is up is part of how soon a 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,14 @@ from crawler.store.contract import Job
 from crawler.telemetry import logs
 from crawler.telemetry.recent import RECENT
 from crawler.telemetry.traces import PAGE_SHARE, send_spans
-from crawler.worker.child import CrawlJob, JobReport, Parsing, serve_child
+from crawler.worker.child import CrawlJob, Hear, JobReport, Parsing, serve_child
 from crawler.worker.order import JobOrder
 
 
 @asynccontextmanager
-async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
+async def prepare(
+    settings: Mapping[str, Any], hears: Callable[[Hear], None]
+) -> AsyncIterator[CrawlJob]:
     """What all jobs of one child share."""
     fields = {"node": settings["node"]}
     logs.configure(settings["log_level"], settings["log_format"], fields=fields, recent=RECENT)
@@ -46,11 +48,13 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
         files=Path(settings["files"]),
     )
     browser, memory = Browser(engine), Memory()
-    cache = None
+    cache, stack = None, AsyncExitStack()
     if settings["cache"] is not None:
         from crawler.app.kept_pages import open_kept  # only who uses it pays for it
 
-        cache = open_kept(settings["cache"], clock)
+        opening = open_kept(settings["cache"], settings["node_id"], clock)
+        cache, hear = await stack.enter_async_context(opening)
+        hears(hear)
 
     async def crawl(order: JobOrder, parsing: Parsing, report: JobReport) -> str:
         definition = from_json(order.definition)
@@ -94,7 +98,7 @@ async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
     try:
         node = settings["node"]
         with send_spans(settings["traces"], "crawler-worker", node, share=PAGE_SHARE):
-            async with browser:
+            async with browser, stack:
                 yield crawl
     finally:
         await store.close()

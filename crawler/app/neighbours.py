@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 
 from crawler.access import Access
+from crawler.app.kept_pages import news_of
 from crawler.app.node import open_pair
 from crawler.cache.shelf import Space
 from crawler.clock import Backoff, Clock
@@ -92,8 +93,15 @@ def proxied(proxy: Proxy) -> Proxied:
     return Proxied(counts["hit"], counts["miss"], counts["revalidated"], counts["stale"])
 
 
-async def follow_neighbours(etcd: Etcd, keyring: Keyring, proxy: Proxy, clock: Clock) -> NoReturn:
-    """Tell the proxy who else there is. While etcd is away it knows those of before."""
+async def follow_neighbours(
+    etcd: Etcd,
+    keyring: Keyring,
+    proxy: Proxy,
+    tell: Callable[[Mapping[str, Any]], None],
+    clock: Clock,
+) -> NoReturn:
+    """Tell the proxy who else there is, and, by ``tell``, the crawls beside it. While etcd is away
+    they know those of before."""
     catalog = Catalog(etcd, clock, seal=keyring.seal, scope=_WORKERS)
     keyring.tell(catalog.reseal)
     delays = _AGAIN.delays(random.Random())
@@ -101,18 +109,23 @@ async def follow_neighbours(etcd: Etcd, keyring: Keyring, proxy: Proxy, clock: C
         try:
             async with asyncio.TaskGroup() as group:
                 start_loop(group, "neighbours", catalog.run())
-                start_loop(group, "neighbours: tell", _tell(catalog, proxy))
+                start_loop(group, "neighbours: tell", _tell(catalog, keyring, proxy, tell))
         except ExceptionGroup as error:
             if not all(isinstance(each, SessionLost) for each in leaves(error)):
                 raise
             await clock.sleep(next(delays))
 
 
-async def _tell(catalog: Catalog, proxy: Proxy) -> NoReturn:
-    version = -1
+async def _tell(
+    catalog: Catalog, keyring: Keyring, proxy: Proxy, tell: Callable[[Mapping[str, Any]], None]
+) -> NoReturn:
+    version, told = -1, None
     while True:
         version = await catalog.changed(version)
-        proxy.peers.tell(peers_among(catalog.workers.values()))
+        peers = tuple(peers_among(catalog.workers.values()))
+        proxy.peers.tell(peers)
+        if told != (told := (frozenset(peers), keyring.seal)):
+            tell(news_of(peers, keyring.seal))
 
 
 def peers_among(workers: Iterable[Node]) -> Iterator[Peer]:

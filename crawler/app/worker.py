@@ -129,7 +129,8 @@ async def run_worker(config: WorkerConfig) -> None:
                 follow_cluster, config, etcd, store.id, supervisor, node, keyring, clock, watchdog
             )
             if proxy is not None and proxy.meets:
-                meet = partial(follow_neighbours, etcd, keyring, proxy, clock)
+                tell = supervisor.tell
+                meet = partial(follow_neighbours, etcd, keyring, proxy, tell, clock)
         else:
             stack.enter_context(hold_store(config.store))
             kept = f"NAME --store {shlex.quote(config.store)}"
@@ -193,7 +194,8 @@ def _cache(config: WorkerConfig) -> Mapping[str, Any] | None:
     if config.proxy is None:
         return None
     space = space_of(config)
-    return {"directory": str(space.directory), "max_bytes": space.max_bytes}
+    directory, tls = str(space.directory), config.tls_ca
+    return {"directory": directory, "max_bytes": space.max_bytes, "tls_ca": tls}
 
 
 def _hello(config: WorkerConfig) -> Mapping[str, Any]:

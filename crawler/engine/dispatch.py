@@ -20,7 +20,7 @@ from crawler.engine.live import MOST_HOSTS, Latency, Live, Rate
 from crawler.engine.pages import Pages
 from crawler.engine.settings import EngineSettings, Manners
 from crawler.engine.supply import Supply
-from crawler.engine.throttle import NEVER, AutoThrottle, Limit
+from crawler.engine.throttle import NEVER, AutoThrottle, HostPace, Limit
 from crawler.engine.turns import TurnKeeper
 from crawler.errors import OutcomeUnknown, StoreUnavailable
 from crawler.model import HostWait, PageState, Progress, Request, Visit
@@ -200,7 +200,7 @@ class Dispatcher:
             self._lanes.take(lane)
             refused = self._pages.refuse(request, rules)
             if refused is None:
-                self._send(group, lane, self._visit(lane, request))
+                self._send(group, lane, self._visit(lane, request, lane.pace))
                 return
             self.commits.add(refused)
         self._lanes.schedule(lane, now)
@@ -236,9 +236,13 @@ class Dispatcher:
         self._obey(lane, rules, self._clock.elapsed())
         self._lanes.locate(lane, rules.address)
 
-    async def _visit(self, lane: Lane, request: Request) -> None:
+    async def _visit(self, lane: Lane, request: Request, before: HostPace) -> None:
         outcome = await self._pages.visit(request, partial(self._book, lane))
         now = self._clock.elapsed()
+        if outcome.kept:
+            self._lanes.excuse(lane, before, now)
+            self.commits.add(outcome.visit)
+            return
         if outcome.pause_s:
             self._lanes.pause(lane, now + outcome.pause_s, now)
             self.keeper.poke()

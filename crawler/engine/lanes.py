@@ -207,6 +207,19 @@ class Lanes:
         self._count(lane, -1)
         self.schedule(lane, now)
 
+    def excuse(self, lane: Lane, before: HostPace, now: float) -> None:
+        """The request that was started at the pace of ``before`` never went to the host: no delay
+        is due for it, unless another has started since."""
+        pace = lane.pace
+        if pace.turn != before.turn or pace.served != before.served + 1:
+            return
+        if pace.full_at != spend(pace.limits, before.full_at, pace.last_start):
+            return
+        lane.pace = replace(
+            pace, last_start=before.last_start, full_at=before.full_at, served=before.served
+        )
+        self.schedule(lane, now)
+
     def slow(self, lane: Lane, *, crawl_delay_s: float, now: float) -> None:
         """The host asks for this delay."""
         if lane.pace.crawl_delay_s != crawl_delay_s:

@@ -45,13 +45,14 @@ _WANTS_COOKIES = "; the site sets cookies: try cookies_enabled = true"
 class Outcome:
     """A visit, and what it tells of the host: for how long it wants to be left alone, how long it
     took to answer, whether that was a ``good`` answer, and the address it came from ("": of no
-    interest)."""
+    interest). ``kept``: the host was not asked, and has told nothing."""
 
     visit: Visit
     pause_s: float = 0.0
     latency_s: float = 0.0
     good: bool = False
     address: str = ""
+    kept: bool = False
 
 
 class Pages:
@@ -156,7 +157,7 @@ class Pages:
             failed = self._failed(request, failure)
             visit, pause_s = replace(failed.visit, elapsed_s=page.elapsed_s), failed.pause_s
         good = 200 <= page.status < 300 or visit.unchanged
-        return Outcome(visit, pause_s, page.latency_s, good, page.address)
+        return Outcome(visit, pause_s, page.latency_s, good, page.address, page.kept)
 
     async def _get(self, request: Request, book: Book) -> Page:
         """The answer, to one who is logged in where the definition wants that."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crawler.cache.fields import Fields, members
+from crawler.proxy.parcels import ANSWER
 from crawler.proxy.refusals import Refusal
 
 # On a request from another worker's proxy: by what it is known, and what it asks for.
@@ -39,7 +40,8 @@ def end_to_end(fields: Fields) -> Fields:
 def forwarded(fields: Fields) -> Fields:
     """The fields of a request as they go on, but for Via, and for the length of its body: who reads
     and who writes a body are to agree on it, however a client spells it."""
-    return end_to_end(fields).without(frozenset({"host", "expect", "content-length", PEER, TARGET}))
+    own = {"host", "expect", "content-length", PEER, TARGET, ANSWER}
+    return end_to_end(fields).without(own)
 
 
 def body_of(fields: Fields) -> int | None:
@@ -86,3 +88,12 @@ def check_framing(fields: Fields) -> None:
         )
     if len(fields.all("host")) > 1:
         raise Refusal(400, "a request has one Host", "http_request_error")
+
+
+def written(value: str) -> str:
+    """As aiohttp is to be given it, which writes UTF-8: bytes above ASCII come out as they came in,
+    where they are that."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value

@@ -19,7 +19,7 @@ from crawler.cache.fields import Fields
 from crawler.engine.fetch.failures import once, translated
 from crawler.engine.fetch.routes import open_session
 from crawler.errors import FetchFailed
-from crawler.proxy.hops import PEER, TARGET, end_to_end
+from crawler.proxy.hops import PEER, TARGET, end_to_end, written
 from crawler.proxy.interim import Inform, informing
 from crawler.proxy.messages import Request
 from crawler.proxy.peers import Peer
@@ -148,7 +148,7 @@ async def _sent(
     *,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[Reply, None]:
-    headers = CIMultiDict((name, _text(value)) for name, value in fields.pairs)
+    headers = CIMultiDict((name, written(value)) for name, value in fields.pairs)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=_SILENT_S)
     with translated():
         async with session.request(
@@ -194,11 +194,3 @@ async def _body(
         if protocol is not None and isinstance(protocol.exception(), aiohttp.ClientOSError):
             # A reset looks to aiohttp like the end of a body that lasts as long as its connection.
             raise FetchFailed("incomplete body", retry=True)
-
-
-def _text(value: str) -> str:
-    """aiohttp writes UTF-8: bytes above ASCII come out as they came in, where they are that."""
-    try:
-        return value.encode("latin-1").decode()
-    except UnicodeDecodeError:
-        return value

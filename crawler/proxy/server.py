@@ -28,9 +28,11 @@ from crawler.proxy.hops import (
     forwarded,
     hops_left,
 )
+from crawler.proxy.lending import Lending
 from crawler.proxy.marks import Sealing, check_mark
 from crawler.proxy.messages import Request
 from crawler.proxy.notes import Result
+from crawler.proxy.parcels import ANSWER, FIND, KEEP
 from crawler.proxy.refusals import Refusal
 from crawler.proxy.targets import parse_target
 from crawler.proxy.tunnel import Tunnels
@@ -70,6 +72,7 @@ class Server:
         name: str,
         door: Door,
         gateway: Gateway,
+        lending: Lending,
         tunnels: Tunnels,
         figures: Figures,
         clock: Clock,
@@ -78,6 +81,7 @@ class Server:
         self._name = name
         self._door = door
         self._gateway = gateway
+        self._lending = lending
         self._tunnels = tunnels
         self._figures = figures
         self._clock = clock
@@ -194,7 +198,11 @@ class Server:
                 "TRACE would show what others added to the request; ask the origin directly",
                 "http_request_denied",
             )
-        framing, fields = body_of(fields), forwarded(fields)
+        framing, given, fields = body_of(fields), fields, forwarded(fields)
+        if by_peer and method in (FIND, KEEP):
+            request = Request(method, target.url, target.host, fields, by_peer=True)
+            await self._serve_crawl(_with_body(request, wire, framing), given, wire)
+            return
         if method == "OPTIONS" and "max-forwards" in fields:
             left = hops_left(fields)
             if not left:
@@ -204,6 +212,12 @@ class Server:
         request = Request(method, target.url, target.host, fields, by_peer=by_peer)
         await self._gateway.answer(_with_body(request, wire, framing), wire)
 
+    async def _serve_crawl(self, request: Request, given: Fields, wire: Wire) -> None:
+        if request.method == KEEP:
+            await self._lending.take(request, given.get(ANSWER), wire)
+        elif await self._lending.lend(request, given.get(PEER), wire):
+            self._figures.count(Result.HIT)
+
     def _know(self, method: str, url: str, fields: Fields) -> None:
         """Whether another worker's proxy asks. Raises `Refusal`."""
         door = self._door
@@ -211,7 +225,8 @@ class Server:
             # A page in a browser on this machine, whose name has come to mean loopback.
             raise Refusal(403, "workers here ask for 127.0.0.1", "http_request_denied")
         now, given = self._clock.wall(), fields.get(PEER)
-        check_mark(door.seal(), self._node_id, method, url, now, given, anybody=door.open)
+        text = fields.get(ANSWER)
+        check_mark(door.seal(), self._node_id, method, url, now, given, text, anybody=door.open)
 
 
 def _with_body(request: Request, wire: Wire, framing: int | None) -> Request:

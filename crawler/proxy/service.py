@@ -20,6 +20,7 @@ from crawler.proxy.exchange import Ways
 from crawler.proxy.figures import Figures
 from crawler.proxy.gateway import Gateway
 from crawler.proxy.hosts import Hosts
+from crawler.proxy.lending import Lending
 from crawler.proxy.marks import Sealing
 from crawler.proxy.origin import Origin
 from crawler.proxy.peers import Peers
@@ -96,7 +97,8 @@ async def open_proxy(
             gateway = Gateway(ways, shelf, clock, name, figures.count)
             door = Door(access, rates, seal, settings.loopback)
             tunnels = Tunnels(settings.openings, guard, hosts)
-            server = Server(settings.node_id, name, door, gateway, tunnels, figures, clock)
+            parts = (gateway, Lending(shelf, seal, clock), tunnels, figures, clock)
+            server = Server(settings.node_id, name, door, *parts)
             listening = server.listen(settings.host, settings.port, settings.server_tls)
             async with listening as port:
                 meets = door.open or seal().secret is not None

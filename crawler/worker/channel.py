@@ -73,6 +73,13 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """News of the cluster; ``news`` is the application's. What was told before counts no more."""
+
+    news: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Stop all jobs, take no more, and exit."""
 
@@ -134,7 +141,7 @@ class Ended:
     reason: str
 
 
-Order = Hello | Start | Stop | Look | Drain
+Order = Hello | Start | Stop | Look | Told | Drain
 Report = Beat | Started | Going | Counted | Said | Seen | Ended
 _TYPES: dict[str, type[Any]] = {
     each.__name__.lower(): each for each in (*get_args(Order), *get_args(Report))

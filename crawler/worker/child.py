@@ -40,6 +40,7 @@ from crawler.worker.channel import (
     Start,
     Started,
     Stop,
+    Told,
 )
 from crawler.worker.memory import Board
 from crawler.worker.order import JobOrder
@@ -77,8 +78,12 @@ class CrawlJob(Protocol):
     async def __call__(self, order: JobOrder, parsing: Parsing, report: JobReport) -> str: ...
 
 
+Hear = Callable[[Mapping[str, Any]], None]
 # Opens what all jobs of a process share (the store) from the settings in the supervisor's hello.
-Prepare = Callable[[Mapping[str, Any]], AbstractAsyncContextManager[CrawlJob]]
+# Who is to hear what that tells of the cluster is given to the second argument.
+Prepare = Callable[
+    [Mapping[str, Any], Callable[[Hear], None]], AbstractAsyncContextManager[CrawlJob]
+]
 
 
 async def serve_child(prepare: Prepare, fd: int = 0) -> int:
@@ -114,7 +119,7 @@ async def _serve(
                 start_loop(group, "beat", jobs.beat(hello.beat_s)),
                 start_loop(group, "log lines", _tell_lines(channel)),
             )
-            async with prepare(hello.settings) as crawl:
+            async with prepare(hello.settings, jobs.hearers.append) as crawl:
                 await jobs.obey(orders, crawl)
             for loop in loops:
                 loop.cancel()
@@ -181,6 +186,7 @@ class _Jobs:
         self._jobs: dict[int, _Job] = {}
         self._looks: set[asyncio.Task[None]] = set()
         self._counted: list[Family] = []
+        self.hearers: list[Hear] = []
 
     async def beat(self, seconds: float) -> None:
         """Show that this loop turns. Beats don't pile up before a supervisor that is paused."""
@@ -209,6 +215,9 @@ class _Jobs:
                 )
             elif isinstance(order, Look):
                 self._look(order)
+            elif isinstance(order, Told):
+                for hear in self.hearers:
+                    hear(order.news)
             elif isinstance(order, Drain):
                 grace_s = order.grace_s
                 break

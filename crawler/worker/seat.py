@@ -36,6 +36,7 @@ from crawler.worker.channel import (
     Start,
     Started,
     Stop,
+    Told,
 )
 from crawler.worker.children import Child, describe_exit
 from crawler.worker.memory import SLOTS
@@ -119,6 +120,7 @@ class Seat:
         self._free: list[int] = []
         self._child: Child | None = None
         self._looks: dict[int, asyncio.Future[str]] = {}
+        self._news: Mapping[str, Any] | None = None
         self._silent_s = 0.0
         self._beaten = False
         self._draining = False
@@ -158,6 +160,12 @@ class Seat:
         return answer.result()
 
     # -- orders
+
+    def tell(self, news: Mapping[str, Any]) -> None:
+        """News for its child, and for each that comes after."""
+        self._news = news
+        if self._child is not None:
+            self._child.channel.send(Told(news))
 
     def place(self, job: Job) -> None:
         """Seat a new job and start it as soon as there is a child."""
@@ -241,6 +249,8 @@ class Seat:
             self._child = child
             if self._draining:
                 return "draining"
+            if self._news is not None:
+                child.channel.send(Told(self._news))
             for job in self._jobs.values():
                 self.begin(job)
             cause = await self._watch(child)

@@ -132,6 +132,11 @@ class Supervisor:
             self._trouble,
         )
 
+    def tell(self, news: Mapping[str, Any]) -> None:
+        """News for all children, those that are still to come among them."""
+        for seat in self._seats:
+            seat.tell(news)
+
     def live(self, unit: str) -> LiveRecord | None:
         """How that crawl goes; None where it does not run here, or has told nothing yet."""
         job = self._jobs.get(unit)

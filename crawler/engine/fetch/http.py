@@ -156,7 +156,7 @@ class HttpFetch:
         limit = self._manners.download_maxsize if max_bytes is None else max_bytes
         cache = self._cache if method == "GET" and body is None and self._shares(url) else None
         if cache is not None and unless is not None:
-            kept = await cache.fresh(url, self._headers.for_request(url))
+            kept = await cache.fresh(url, self._headers.for_request(url), limit)
             decoded = None if kept is None else _decoded(kept, limit, truncate=truncate)
             if kept is not None and decoded is not None:
                 latency_s = self._clock.elapsed() - started
@@ -289,6 +289,7 @@ class HttpFetch:
             etag=validator(answer.headers.get("ETag", "")),
             last_modified=validator(answer.headers.get("Last-Modified", "")),
             headers=answer.headers,
+            kept=isinstance(answer, Answer),
         )
 
     async def _read(

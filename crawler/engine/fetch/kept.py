@@ -25,9 +25,9 @@ class PageCache(Protocol):
     """Holds answers to GETs, each as long and for as many as their headers allow. Never fails:
     what it cannot do, it leaves."""
 
-    async def fresh(self, url: str, sent: CIMultiDict[str]) -> Answer | None:
+    async def fresh(self, url: str, sent: CIMultiDict[str], most_bytes: int) -> Answer | None:
         """What would be answered to a request with these headers, where the origin itself said
-        that it is still good; None: ask."""
+        that it is still good; None: ask. What is larger than ``most_bytes`` is of no use."""
 
     async def keep(self, url: str, sent: CIMultiDict[str], answer: Answer) -> None:
         """Remember it, where that is allowed. A 304 without a body confirms what is kept."""

@@ -23,7 +23,8 @@ class Page:
     asks for, None where it says nothing readable. ``latency_s``: until its headers were there.
     ``address``: where it came from, "" where nobody wants to know. ``robots_tag``: the X-Robots-Tag
     headers, one a line. ``etag`` and ``last_modified``: the headers, "" where they cannot be sent
-    back. ``headers``: all of them, by names in any case, the first of each.
+    back. ``headers``: all of them, by names in any case, the first of each. ``kept``: it comes out
+    of a cache, and nobody was asked for it.
     """
 
     url: str
@@ -42,6 +43,7 @@ class Page:
     etag: str = ""
     last_modified: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    kept: bool = False
 
 
 class Fetch(Protocol):

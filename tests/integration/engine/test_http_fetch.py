@@ -576,7 +576,7 @@ async def test_validators_that_cannot_be_sent_back_are_not_kept(etag: str) -> No
 class Garbled:
     """A cache with a page that only others can read."""
 
-    async def fresh(self, url: str, sent: CIMultiDict[str]) -> Answer:
+    async def fresh(self, url: str, sent: CIMultiDict[str], most_bytes: int) -> Answer:
         return Answer(200, joined([("Content-Encoding", "gzip")]), b"no gzip", 0.0, 0.0)
 
     async def keep(self, url: str, sent: CIMultiDict[str], answer: Answer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from crawler.coordination.signing import Seal
 from crawler.proxy.service import Proxy, ProxySettings, open_proxy
 from crawler.proxy.targets import read_opening
 from crawler.rates import Rates
+
+NO_SECRET = Seal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ async def proxying(
     openings: tuple[str, ...] = ("*:443",),
     access: Access | None = None,
     node: str = "a",
+    seal: Seal = NO_SECRET,
 ) -> AsyncIterator[Proxy]:
     """A proxy of its own cache."""
     clock = SystemClock()
@@ -53,16 +57,18 @@ async def proxying(
         allow_private=allow,
     )
     door = access or Access()
-    async with open_proxy(settings, door, Rates(clock), Seal, clock) as proxy:
+    async with open_proxy(settings, door, Rates(clock), lambda: seal, clock) as proxy:
         yield proxy
 
 
-async def say(port: int, data: bytes) -> bytes:
-    """All that comes back over one connection until it ends; our side of it ends with ``data``."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def say(port: int, data: bytes, tls: ssl.SSLContext | None = None) -> bytes:
+    """All that comes back over one connection until it ends; our side of it ends with ``data``,
+    but for TLS, which knows no half of an end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     try:
         writer.write(data)
-        writer.write_eof()
+        if tls is None:
+            writer.write_eof()
         async with asyncio.timeout(20):
             return await reader.read()
     except ConnectionError:
@@ -77,13 +83,20 @@ def request_for(origin: str, more: str = "", version: str = "1.1") -> bytes:
     return lines.encode()
 
 
-async def ask(port: int, url: str, method: str = "GET", body: bytes = b"", **named: str) -> Answer:
+async def ask(
+    port: int,
+    url: str,
+    method: str = "GET",
+    body: bytes = b"",
+    tls: ssl.SSLContext | None = None,
+    **named: str,
+) -> Answer:
     """One request over a connection of its own."""
     lines = [f"{method} {url} HTTP/1.1", "Host: ignored.example", "Connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in named.items()]
     lines += [f"Content-Length: {len(body)}"] if body else []
     head = "\r\n".join(lines).encode() + b"\r\n\r\n"
-    return read_answer(await say(port, head + body))
+    return read_answer(await say(port, head + body, tls))
 
 
 async def until(holds: Callable[[], bool]) -> None:

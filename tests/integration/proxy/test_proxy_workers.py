@@ -12,7 +12,9 @@ from aiohttp import web
 
 from crawler.access import Role, line_of, new_token
 from crawler.coordination.etcd import Etcd
+from crawler.ops.certificates import make_authority, make_node
 from crawler.proxy.peers import owner_of
+from crawler.tls import client_context
 from tests.acceptance.cluster import Cluster, eventually
 from tests.etcd_server import EtcdServer
 from tests.integration.engine.servers import serving
@@ -31,19 +33,26 @@ class Fleet:
         self.ports: dict[str, int] = {}
         self.hits: Counter[str] = Counter()
         self.known = ""  # what clients show
+        make_authority(folder / "tls")
+        for node in "12":
+            make_node(folder / "tls", node, ())
+        self.trusted = client_context(str(folder / "tls" / "ca.pem"))
 
     async def handle(self, request: web.Request) -> web.Response:
         self.hits[request.path] += 1
         return web.Response(text=request.path, headers={"Cache-Control": "max-age=600"})
 
     def start(self, node: str) -> None:
-        port = self.ports.setdefault(node, free_port())
+        port, tls = self.ports.setdefault(node, free_port()), self.folder / "tls"
         self.cluster.start_worker(
             node,
-            CRAWLER_PROXY=f":{port}",
+            CRAWLER_PROXY=f"127.0.0.1:{port}",
             CRAWLER_PROXY_DATA=str(self.folder / "kept"),
             CRAWLER_TOKENS=str(self.folder / "tokens"),
             CRAWLER_SECRET=str(self.folder / "secret"),
+            CRAWLER_TLS_CA=str(tls / "ca.pem"),
+            CRAWLER_TLS_CERT=str(tls / f"{node}.pem"),
+            CRAWLER_TLS_KEY=str(tls / f"{node}.key"),
         )
 
     async def announced(self, *nodes: str) -> None:
@@ -55,16 +64,15 @@ class Fleet:
 
         await eventually(they_are, f"registration of {nodes}", 10 * self.cluster.ttl_s)
 
-    async def get(self, node: str, url: str) -> Answer:
-        return await ask(self.ports[node], url, Proxy_Authorization=self.known)
+    async def get(self, node: str, url: str, **named: str) -> Answer:
+        named.setdefault("Proxy_Authorization", self.known)
+        return await ask(self.ports[node], url, "GET", b"", self.trusted, **named)
 
     async def asks(self, node: str, url: str) -> None:
         """Return once the node asks another worker for this URL."""
 
         async def passed_two() -> bool | None:
-            answer = await ask(
-                self.ports[node], url, Proxy_Authorization=self.known, Cache_Control="no-cache"
-            )
+            answer = await self.get(node, url, Cache_Control="no-cache")
             assert answer.status == 200
             return answer.fields["via"].count("crawler-") == 2 or None
 
@@ -86,7 +94,7 @@ async def _announced(etcd: Etcd) -> set[str]:
 async def test_a_page_is_fetched_once_for_the_cluster_whoever_dies(
     tmp_path: Path, etcd: EtcdServer
 ) -> None:
-    """Clients show a token, workers the secret."""
+    """Over TLS; clients show a token, workers the secret."""
     token, fleet = new_token(), Fleet(tmp_path, etcd)
     (tmp_path / "tokens").write_text(f"{line_of(token, 'ann', Role.OPERATE)}\n")
     (tmp_path / "secret").write_text("s" * 64)
@@ -98,7 +106,7 @@ async def test_a_page_is_fetched_once_for_the_cluster_whoever_dies(
             await fleet.announced(*"12")
             urls = fleet.owned(origin, "2", "12", 10)
             await fleet.asks("1", urls.pop())
-            assert (await ask(fleet.ports["1"], urls[0])).status == 407
+            assert (await fleet.get("1", urls[0], Proxy_Authorization="")).status == 407
             answers = [await fleet.get(node, url) for url in urls for node in "121"]
             assert {answer.status for answer in answers} == {200}
             assert {fleet.hits[url.removeprefix(origin)] for url in urls} == {1}

@@ -13,14 +13,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from crawler.errors import Fenced, InvalidInput, StoreUnavailable
 from crawler.model import LiveRecord
-from crawler.worker.child import CrawlJob, JobReport, Parsing, serve_child
+from crawler.worker.child import CrawlJob, Hear, JobReport, Parsing, serve_child
 from crawler.worker.order import JobOrder
 
 HOUR_S = 3600.0
@@ -108,10 +108,13 @@ def _toil() -> None:
 
 
 @asynccontextmanager
-async def prepare(settings: Mapping[str, Any]) -> AsyncIterator[CrawlJob]:
+async def prepare(
+    settings: Mapping[str, Any], hears: Callable[[Hear], None]
+) -> AsyncIterator[CrawlJob]:
     if settings.get("broken"):
         raise StoreUnavailable("cannot open the store")
     script = Script(settings["witness"])
+    hears(lambda news: script.tell(f"heard {news['word']}"))
     script.tell("ready")
     yield script
     script.tell("closed")

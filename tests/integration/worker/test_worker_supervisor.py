@@ -177,6 +177,8 @@ class TestDeathOfAChild:
         tokens = {name: scene.catalog.assign(name, {"do": "crawl"}) for name in ("a", "b", "c")}
         for name in tokens:
             await scene.witness.see("claim", name=name)
+        scene.boss.tell({"word": "hello"})
+        await scene.witness.see("heard hello")
         (pid,) = scene.boss.child_pids
         killed = time.monotonic()
         os.kill(pid, signal.SIGKILL)
@@ -185,6 +187,7 @@ class TestDeathOfAChild:
             assert claim["pid"] != pid
             assert claim["strikes"] == []
         assert time.monotonic() - killed <= scene.session.ttl_s / 2
+        await scene.witness.see("heard hello", count=2)  # its successor has been told, too
 
     async def test_the_page_it_parsed_gets_a_strike(self, scene: Scene) -> None:
         scene.catalog.assign("other", {"do": "crawl"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -47,6 +48,38 @@ def test_the_strictest_limit_is_named() -> None:
     assert (wait.at, wait.reason) == (101.0, "limits[1]: 1 per 2 s")
     assert wait.sentence(100.0) == "next in 1.0 s, because limits[1]: 1 per 2 s"
     assert pace.earliest == 101.0
+
+
+def test_no_delay_is_due_for_what_comes_out_of_a_cache() -> None:
+    """And what it took to come tells nothing of the host."""
+    urls = [f"{A}/{n}" for n in range(20)]
+    site = {url: replace(page(url), kept=n % 5 > 0) for n, url in enumerate(urls)}
+    world = World(
+        {f"{A}/": page(f"{A}/", *urls), **site},
+        download_delay=10.0,
+        limits=[{"events": 1, "per": 10, "burst": 1}],
+        autothrottle_enabled=True,
+        autothrottle_start_delay=20.0,
+        robotstxt_obey=False,
+    )
+    run(world.crawl().run())
+    assert done(world) == {f"{A}/", *urls}
+    asked = [at for at, url in world.site.log if not (url in site and site[url].kept)]
+    assert len(asked) == 5
+    assert shortest_gap(asked) >= 10.0 - EPSILON
+    assert world.site.log[-1][0] < 6 * 20.0
+
+
+def test_a_request_since_is_not_excused() -> None:
+    lanes = Lanes(2, 1.0)
+    lanes.add([request(f"{A}/1"), request(f"{A}/2")], 0.0)
+    lane = lanes.get(HOST)
+    assert lane is not None
+    before = lane.pace
+    lanes.start(lane, 5.0)
+    lanes.start(lane, 6.0)
+    lanes.excuse(lane, before, 6.5)
+    assert lane.pace.earliest == 7.0
 
 
 def test_a_crawl_keeps_all_of_its_limits() -> None:
