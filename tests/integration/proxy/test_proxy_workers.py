@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from crawler.access import Role, line_of, new_token
+from crawler.client.client import Client
 from crawler.coordination.etcd import Etcd
 from crawler.ops.certificates import make_authority, make_node
 from crawler.proxy.peers import owner_of
@@ -18,10 +19,10 @@ from crawler.tls import client_context
 from tests.acceptance.cluster import Cluster, eventually
 from tests.etcd_server import EtcdServer
 from tests.integration.engine.servers import serving
-from tests.integration.proxy.stage import Answer, ask
+from tests.integration.proxy.stage import Answer, ask, until
 from tests.ports import free_port
 
-NODE = "go.micro.server.worker-"
+NODE, STALE = "go.micro.server.worker-", "/stale"
 
 
 class Fleet:
@@ -40,20 +41,44 @@ class Fleet:
 
     async def handle(self, request: web.Request) -> web.Response:
         self.hits[request.path] += 1
-        return web.Response(text=request.path, headers={"Cache-Control": "max-age=600"})
+        seconds = 0 if request.path == STALE else 600
+        return web.Response(text=request.path, headers={"Cache-Control": f"max-age={seconds}"})
+
+    def known_as(self, node: str) -> dict[str, str]:
+        tls = self.folder / "tls"
+        return {
+            "CRAWLER_TOKENS": str(self.folder / "tokens"),
+            "CRAWLER_SECRET": str(self.folder / "secret"),
+            "CRAWLER_TLS_CA": str(tls / "ca.pem"),
+            "CRAWLER_TLS_CERT": str(tls / f"{node}.pem"),
+            "CRAWLER_TLS_KEY": str(tls / f"{node}.key"),
+        }
 
     def start(self, node: str) -> None:
-        port, tls = self.ports.setdefault(node, free_port()), self.folder / "tls"
+        port = self.ports.setdefault(node, free_port())
         self.cluster.start_worker(
             node,
             CRAWLER_PROXY=f"127.0.0.1:{port}",
             CRAWLER_PROXY_DATA=str(self.folder / "kept"),
-            CRAWLER_TOKENS=str(self.folder / "tokens"),
-            CRAWLER_SECRET=str(self.folder / "secret"),
-            CRAWLER_TLS_CA=str(tls / "ca.pem"),
-            CRAWLER_TLS_CERT=str(tls / f"{node}.pem"),
-            CRAWLER_TLS_KEY=str(tls / f"{node}.key"),
+            **self.known_as(node),
         )
+
+    async def crawl(self, token: str, urls: list[str], stale: str) -> None:
+        """Return once two runs over these are over, by one of the workers."""
+        self.cluster.start_master("1", **self.known_as("1"))
+        base = self.cluster.url("1").replace("http:", "https:")
+        definition = {
+            "start_urls": [*urls, stale],
+            "schedule": "every 1s",
+            "download_delay": 0.01,
+            "robotstxt_obey": False,
+            "rules": [{"match": f"{stale.removesuffix(STALE)}/*"}],
+        }
+        authority = str(self.folder / "tls" / "ca.pem")
+        async with Client(base, token=token, authority=authority) as client:
+            await client.put("site", definition)
+            await until(lambda: self.hits[STALE] >= 3)  # the third run has begun
+            await client.stop("site")
 
     async def announced(self, *nodes: str) -> None:
         """Return once exactly those stand in the registry, each with its proxy."""
@@ -107,6 +132,11 @@ async def test_a_page_is_fetched_once_for_the_cluster_whoever_dies(
             urls = fleet.owned(origin, "2", "12", 10)
             await fleet.asks("1", urls.pop())
             assert (await fleet.get("1", urls[0], Proxy_Authorization="")).status == 407
+            crawled = urls[5:] + fleet.owned(origin, "1", "12", 5)
+            await fleet.crawl(token, crawled, f"{origin}{STALE}")
+            assert {fleet.hits[url.removeprefix(origin)] for url in crawled} == {1}
+            for url in crawled:
+                assert (await fleet.get("2" if url in urls else "1", url)).cached.startswith("hit")
             answers = [await fleet.get(node, url) for url in urls for node in "121"]
             assert {answer.status for answer in answers} == {200}
             assert {fleet.hits[url.removeprefix(origin)] for url in urls} == {1}
