@@ -24,7 +24,7 @@ from crawler.proxy.marks import Sealing, mark
 from crawler.proxy.messages import Client, Request
 from crawler.proxy.notes import Note, Result
 from crawler.proxy.origin import Origin, Reply, repeatable
-from crawler.proxy.peers import Peer, Peers
+from crawler.proxy.peers import Peer, Peers, severity
 from crawler.proxy.refusals import Refusal, uncached, unreachable
 from crawler.proxy.replies import Replies
 
@@ -109,7 +109,7 @@ class Exchange:
                 await client.finish()
         except FetchFailed as failure:
             self._ways.peers.failed(peer)
-            log.info("peer avoided", peer=peer.id, reason=failure.reason)
+            log.log(severity(failure), "peer avoided", peer=peer.id, reason=failure.reason)
             if client.started:
                 raise
             unknown = failure.reason == _UNKNOWN and request.body is None  # which can be read once

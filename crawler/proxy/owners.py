@@ -24,7 +24,7 @@ from crawler.errors import FetchFailed, InvalidInput
 from crawler.proxy.hops import PEER, TARGET, written
 from crawler.proxy.marks import Sealing, mark, proven
 from crawler.proxy.parcels import ANSWER, FIND, KEEP, MOST_BYTES, pack, unpack
-from crawler.proxy.peers import Peer, Peers
+from crawler.proxy.peers import Peer, Peers, severity
 
 log = structlog.get_logger(__name__)
 
@@ -140,7 +140,8 @@ class Owners:
 
     def _failed(self, peer: Peer, error: Exception) -> None:
         self._peers.failed(peer)
-        log.info("cache of a peer avoided", peer=peer.id, reason=str(error) or "timeout")
+        reason = str(error) or "timeout"
+        log.log(severity(error), "cache of a peer avoided", peer=peer.id, reason=reason)
 
 
 def _check_known(answer: aiohttp.ClientResponse) -> None:

@@ -6,6 +6,7 @@ list of those that are registered, and where one comes or goes only its own URLs
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,7 +14,9 @@ from types import MappingProxyType
 from xxhash import xxh3_64_intdigest
 
 from crawler.clock import Clock
+from crawler.errors import FetchFailed
 
+_SETTINGS = frozenset({"certificate not valid", "TLS failed"})
 AVOIDED_S = 5.0  # a peer that did not answer; the registry knows soon whether it is gone
 
 
@@ -58,3 +61,10 @@ class Peers:
         now = self._clock.elapsed()
         self._avoided = {id_: until for id_, until in self._avoided.items() if until > now}
         self._avoided[peer.id] = now + AVOIDED_S
+
+
+def severity(failure: Exception) -> int:
+    """Of its line in the log: a peer may die, and the registry tells; one with a wrong certificate
+    is a matter of somebody's settings, and goes on."""
+    wrong = isinstance(failure, FetchFailed) and failure.reason in _SETTINGS
+    return logging.WARNING if wrong else logging.INFO
