@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crawler.cache.fields import Fields, members
-from crawler.proxy.parcels import ANSWER
+from crawler.proxy.parcels import ANSWER, PAGE
 from crawler.proxy.refusals import Refusal
 
 # On a request from another worker's proxy: by what it is known, and what it asks for.
@@ -40,7 +40,7 @@ def end_to_end(fields: Fields) -> Fields:
 def forwarded(fields: Fields) -> Fields:
     """The fields of a request as they go on, but for Via, and for the length of its body: who reads
     and who writes a body are to agree on it, however a client spells it."""
-    own = {"host", "expect", "content-length", PEER, TARGET, ANSWER}
+    own = {"host", "expect", "content-length", PEER, TARGET, ANSWER, PAGE}
     return end_to_end(fields).without(own)
 
 

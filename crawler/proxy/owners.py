@@ -21,16 +21,17 @@ from crawler.clock import Clock
 from crawler.engine.fetch.failures import translated
 from crawler.engine.fetch.routes import open_session
 from crawler.errors import FetchFailed, InvalidInput
-from crawler.proxy.hops import PEER, TARGET, written
+from crawler.proxy.hops import PEER, written
 from crawler.proxy.marks import Sealing, mark, proven
-from crawler.proxy.parcels import ANSWER, FIND, KEEP, MOST_BYTES, pack, unpack
+from crawler.proxy.parcels import ANSWER, FIND, KEEP, MOST_BYTES, PAGE, pack, unpack
 from crawler.proxy.peers import Peer, Peers, severity
 
 log = structlog.get_logger(__name__)
 
 _PATIENCE_S = 2.0  # without a byte
 _WHOLE_S = 10.0
-_AT_ONCE = 4  # connections to each owner
+_AT_ONCE = 2  # connections to each owner, which has some hundred for all
+_KEEPALIVE_S = 5.0
 _UNKNOWN = 407
 
 
@@ -46,7 +47,9 @@ class Owners:
         self._tls = tls
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=_AT_ONCE)
+        connector = aiohttp.TCPConnector(
+            limit=0, limit_per_host=_AT_ONCE, keepalive_timeout=_KEEPALIVE_S
+        )
         self._session = open_session(connector, aiohttp.DummyCookieJar())
         await self._session.__aenter__()
         return self
@@ -165,7 +168,7 @@ async def _content(answer: aiohttp.ClientResponse, stored: Stored) -> bytes:
 
 def _headers(request: Fields, url: str, given: str) -> CIMultiDict[str]:
     pairs = [(name, written(value)) for name, value in request.pairs]
-    return CIMultiDict([*pairs, (TARGET, url), (PEER, given)])
+    return CIMultiDict([*pairs, (PAGE, url), (PEER, given)])
 
 
 def _timeout() -> aiohttp.ClientTimeout:

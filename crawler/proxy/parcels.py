@@ -17,6 +17,9 @@ from crawler.errors import InvalidInput
 FIND = "FIND"
 KEEP = "KEEP"
 ANSWER = "crawler-answer"  # the field
+# The URL that it is about. It is not named as the target of a request: an older node would pass
+# that on to the origin.
+PAGE = "crawler-page"
 MOST_BYTES = 1 << 15  # of it, so that it fits into a head
 
 

@@ -32,7 +32,7 @@ from crawler.proxy.lending import Lending
 from crawler.proxy.marks import Sealing, check_mark
 from crawler.proxy.messages import Request
 from crawler.proxy.notes import Result
-from crawler.proxy.parcels import ANSWER, FIND, KEEP
+from crawler.proxy.parcels import ANSWER, FIND, KEEP, PAGE
 from crawler.proxy.refusals import Refusal
 from crawler.proxy.targets import parse_target
 from crawler.proxy.tunnel import Tunnels
@@ -187,8 +187,9 @@ class Server:
         check_framing(fields)
         if not by_peer:
             admit(self._door.access, self._door.rates, fields)
-        text = fields.get(TARGET) if by_peer else event.target.decode("ascii")
-        target = parse_target(text)
+        of_crawl = by_peer and method in (FIND, KEEP)
+        named = fields.get(PAGE if of_crawl else TARGET)
+        target = parse_target(named if by_peer else event.target.decode("ascii"))
         if by_peer:
             self._know(method, target.url, fields)
         check_loop(fields, self._name)
@@ -199,7 +200,7 @@ class Server:
                 "http_request_denied",
             )
         framing, given, fields = body_of(fields), fields, forwarded(fields)
-        if by_peer and method in (FIND, KEEP):
+        if of_crawl:
             request = Request(method, target.url, target.host, fields, by_peer=True)
             await self._serve_crawl(_with_body(request, wire, framing), given, wire)
             return

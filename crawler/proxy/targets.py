@@ -19,7 +19,7 @@ _AUTHORITY = re.compile(rf"{_HOST}{_PORT}")
 @dataclass(frozen=True, slots=True)
 class Target:
     """``url`` as it is kept and asked for: scheme and host in lower case, no default port, and the
-    path as the client wrote it. ``host``: the name, without port."""
+    path as the client wrote it. ``host``: by what its requests are counted, without port."""
 
     url: str
     host: str
@@ -47,7 +47,12 @@ def parse_target(target: str) -> Target:
     rest = found["rest"] or "/"
     rest = f"/{rest}" if rest.startswith("?") else rest
     authority = host if port == _PORTS[scheme] else f"{host}:{port}"
-    return Target(f"{scheme}://{authority}{rest}", host.strip("[]"))
+    return Target(f"{scheme}://{authority}{rest}", counted(host.strip("[]")))
+
+
+def counted(host: str) -> str:
+    """The one name of a host, whether or not it is spelt as the absolute one."""
+    return host.rstrip(".")
 
 
 def parse_authority(target: str) -> tuple[str, int]:
@@ -84,7 +89,7 @@ def read_opening(text: str) -> Opening:
 def check_tunnel(openings: Sequence[Opening], host: str, port: int) -> None:
     """Raises `Refusal` where none of them lets it pass."""
     for each in openings:
-        if each.port in (None, port) and fnmatchcase(host.rstrip("."), each.host):
+        if each.port in (None, port) and fnmatchcase(counted(host), each.host):
             return
     raise Refusal(
         403,

@@ -11,7 +11,7 @@ from crawler.engine.dialing import Streams, dial
 from crawler.errors import FetchFailed
 from crawler.proxy.hosts import Hosts
 from crawler.proxy.refusals import Refusal, unreachable
-from crawler.proxy.targets import Opening, check_tunnel, parse_authority
+from crawler.proxy.targets import Opening, check_tunnel, counted, parse_authority
 from crawler.proxy.wire import Wire
 
 MOST_PER_HOST = 16  # what browsers open at most, twice
@@ -39,8 +39,9 @@ class Tunnels:
         """Open one, and stay until it ends. Raises `Refusal` where it is not opened."""
         host, port = parse_authority(target)
         check_tunnel(self._openings, host, port)
-        self._hosts.check(host)
-        if self._open[host] >= MOST_PER_HOST:
+        name = counted(host)
+        self._hosts.check(name)
+        if self._open[name] >= MOST_PER_HOST:
             raise Refusal(
                 503,
                 f"there are {MOST_PER_HOST} tunnels to {host}, as many as it gets from here; close "
@@ -48,7 +49,7 @@ class Tunnels:
                 "connection_limit_reached",
                 retry_after_s=5,
             )
-        self._open[host] += 1
+        self._open[name] += 1
         try:
             far_reader, far_writer = await self._dial(host, port)
             try:
@@ -57,9 +58,9 @@ class Tunnels:
             finally:
                 far_writer.close()
         finally:
-            self._open[host] -= 1
-            if not self._open[host]:
-                del self._open[host]
+            self._open[name] -= 1
+            if not self._open[name]:
+                del self._open[name]
 
     async def _dial(self, host: str, port: int) -> Streams:
         try:

@@ -126,7 +126,7 @@ async def test_without_a_secret_nothing_is_taken(tmp_path: Path) -> None:
         proxying(tmp_path) as proxy,
         crawling(tmp_path, proxy.port, NO_SECRET) as pages,
     ):
-        head = f"KEEP / HTTP/1.1\r\nHost: 127.0.0.1\r\nCrawler-Target: {url}\r\n"
+        head = f"KEEP / HTTP/1.1\r\nHost: 127.0.0.1\r\nCrawler-Page: {url}\r\n"
         head += f"Crawler-Peer: 0 -\r\nCrawler-Answer: {pack(kept(url))}\r\nContent-Length: 4\r\n"
         assert b" 403 " in await say(proxy.port, f"{head}\r\npage".encode())
         await pages.keep(url, SENT, page())

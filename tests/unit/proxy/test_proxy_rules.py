@@ -60,6 +60,10 @@ def test_a_target_that_says_something_else_is_refused(target: str) -> None:
     assert refused.value.status == 400
 
 
+def test_a_host_is_counted_by_one_name() -> None:
+    assert parse_target("http://site.example./").host == parse_target("http://SITE.example/").host
+
+
 def test_tunnels_go_where_the_list_says() -> None:
     openings = [read_opening("*:443"), read_opening("*.Example.org:*"), read_opening("[::1]:99")]
     check_tunnel(openings, "any.example", 443)
