@@ -64,6 +64,7 @@ class Index:
         self._bodies = bodies
         self._max_bytes = max_bytes
         self._lock = Lock()
+        self._file = 0, 0
         try:
             self._sqlite = self._open()
         except sqlite3.OperationalError:
@@ -93,6 +94,7 @@ class Index:
         except BaseException:
             opened.close()
             raise
+        self._file = _file_of(self._path)
         return opened
 
     def _anew(self, error: Exception) -> sqlite3.Connection:
@@ -116,6 +118,9 @@ class Index:
     def _writing(self, undo: Callable[[], None] | None = None) -> Iterator[sqlite3.Connection]:
         """A transaction; where it fails, ``undo`` goes before its lock."""
         with self._lock:
+            if _file_of(self._path) != self._file:  # another process has begun it anew
+                self._sqlite.close()
+                self._sqlite = self._open()
             self._sqlite.execute("BEGIN IMMEDIATE")
             try:
                 yield self._sqlite
@@ -181,7 +186,15 @@ class Index:
             self._remove(sql)
 
     def touch(self, stored: Stored, now: float) -> None:
-        """It was used; written down once a minute at most."""
+        """It was used; written down once a minute at most, so that who is served waits for no
+        other's writing."""
+        with self._lock:
+            (lately,) = self._sqlite.execute(
+                "SELECT count(*) FROM answers WHERE url = ? AND variant = ? AND used_at >= ?",
+                (stored.url, stored.variant, now - _TOUCH_AFTER_S),
+            ).fetchone()
+        if lately:
+            return
         with self._writing() as sql:
             sql.execute(
                 "UPDATE answers SET used_at = ? WHERE url = ? AND variant = ? AND used_at < ?",
@@ -225,6 +238,15 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def _file_of(path: Path) -> tuple[int, int]:
+    """What tells it from another of its name; zeros where there is none."""
+    try:
+        seen = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return seen.st_dev, seen.st_ino
 
 
 def _total(sql: sqlite3.Connection) -> int:

@@ -97,7 +97,8 @@ class Exchange:
         try:
             asked = (peer, request, fields, proof, self._informing(client))
             async with self._ways.origin.ask_peer(*asked) as reply:
-                if reply.status == 407:  # of a peer's proxy; origins have 401
+                # What the peer passes on has its Cache-Status, whatever an origin says.
+                if reply.status == 407 and "cache-status" not in reply.fields:
                     raise FetchFailed(_UNKNOWN, retry=False)
                 note.result, note.fwd_status = Result.PEER, reply.status
                 head = passed_by(reply.fields, self._name)

@@ -32,8 +32,8 @@ MOST = 1 << 20
 FRESH = joined([("Cache-Control", "max-age=60"), ("ETag", '"1"'), ("Vary", "Accept")])
 
 
-def owned_by(node: str) -> str:
-    urls = (f"http://site.example/{number}" for number in range(99))
+def owned_by(node: str, origin: str = "http://site.example") -> str:
+    urls = (f"{origin}/{number}" for number in range(99))
     return next(url for url in urls if owner_of(url, "ab") == node)
 
 
@@ -117,6 +117,28 @@ async def test_a_stranger_is_neither_served_nor_believed(tmp_path: Path, theirs:
 async def crawl_of(folder: Path, port: int, seal: Seal, url: str) -> Answer | None:
     async with crawling(folder, port, seal) as pages:
         return await pages.fresh(url, SENT, MOST)
+
+
+async def test_an_origin_cannot_speak_for_an_owner(tmp_path: Path) -> None:
+    """By saying that it wants to know who asks."""
+    asked = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        writer.write(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with (
+        speaking(refuse) as origin,
+        proxying(tmp_path, seal=SECRET) as owner,
+        proxying(tmp_path, seal=SECRET, node="b") as proxy,
+    ):
+        proxy.peers.tell([Peer("a", f"127.0.0.1:{owner.port}")])
+        url = owned_by("a", origin)
+        assert [(await ask(proxy.port, url)).status for _ in range(2)] == [407, 407]
+        assert asked == 2
+        assert proxy.figures.results["peer"] == 2
 
 
 async def test_without_a_secret_nothing_is_taken(tmp_path: Path) -> None:

@@ -206,6 +206,31 @@ async def test_a_spoilt_index_is_begun_anew(shelf: Shelf, tmp_path: Path) -> Non
     again.close()
 
 
+async def test_processes_go_on_with_the_same_index_where_one_begins_it_anew(
+    tmp_path: Path,
+) -> None:
+    space = Space(tmp_path, MIB)
+    one, other = Shelf(space, SystemClock()), Shelf(space, SystemClock())
+    await keep(one, "http://a/", b"page")
+    (tmp_path / "index.db").write_bytes(b"no database" * 1000)
+    await one.size()  # by which it notices
+    await keep(one, "http://b/", b"page")
+    await keep(other, "http://c/", b"page")
+    for shelf in (one, other):
+        assert (await shelf.size())[0] == 2
+        assert await content_of(shelf, "http://c/") == b"page"
+        shelf.close()
+
+
+async def test_who_is_served_waits_for_nobody_who_writes(shelf: Shelf, tmp_path: Path) -> None:
+    await keep(shelf, "http://a/", b"page", SystemClock().wall())
+    with sqlite3.connect(tmp_path / "index.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert await content_of(shelf, "http://a/") == b"page"
+        other.execute("ROLLBACK")
+    other.close()
+
+
 WRITING = """
 import asyncio, os, sys
 from pathlib import Path
