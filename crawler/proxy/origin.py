@@ -32,7 +32,8 @@ _PROBE_S = 2.0
 _SILENT_S = 60.0  # without a byte
 _DNS_TTL_S = 60
 _KEEPALIVE_S = 30.0
-_OWN_HEADERS = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
+# What aiohttp adds by itself to requests that do without.
+OWN_HEADERS = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ async def _sent(
             URL(url, encoded=True),
             data=request.body,
             headers=headers,
-            skip_auto_headers=_OWN_HEADERS,
+            skip_auto_headers=OWN_HEADERS,
             allow_redirects=False,
             timeout=timeout,
             middlewares=(informing(inform), *(() if repeatable(request) else (once(),))),

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +24,7 @@ from crawler.engine.fetch.routes import open_session
 from crawler.errors import FetchFailed, InvalidInput
 from crawler.proxy.hops import PEER, written
 from crawler.proxy.marks import Sealing, mark, proven
+from crawler.proxy.origin import OWN_HEADERS
 from crawler.proxy.parcels import ANSWER, FIND, KEEP, MOST_BYTES, PAGE, pack, unpack
 from crawler.proxy.peers import Peer, Peers, severity
 
@@ -87,69 +89,63 @@ class Owners:
         self, peer: Peer, url: str, request: Fields, most_bytes: int
     ) -> tuple[Stored, bytes] | None:
         given = self._mark(peer, FIND, url)
-        with translated():
-            async with self._session.request(
-                FIND,
-                self._url(peer),
-                headers=_headers(request, url, given),
-                allow_redirects=False,
-                timeout=_timeout(),
-                ssl=self._tls or True,
-            ) as answer:
-                _check_known(answer)
-                text = answer.headers.get(ANSWER, "")
-                if answer.status != 200:
-                    return None
-                if not proven(self._seal, given, url, text, answer.headers.get(PEER, "")):
-                    raise InvalidInput("its answer is not marked with a secret of ours")
-                stored = unpack(url, text)
-                if pick([stored], request) is None:
-                    raise InvalidInput("its answer is to another request")
-                if stored.size > most_bytes:
-                    return None
-                return stored, await _content(answer, stored)
+        async with self._asked(peer, FIND, _headers(request, url, given)) as answer:
+            if answer.status != 200:
+                return None
+            text = answer.headers.get(ANSWER, "")
+            if not proven(self._seal, given, url, text, answer.headers.get(PEER, "")):
+                raise InvalidInput("its answer is not marked with a secret of ours")
+            stored = unpack(url, text)
+            if pick([stored], request) is None:
+                raise InvalidInput("its answer is to another request")
+            if stored.size > most_bytes:
+                return None
+            return stored, await _content(answer, stored)
 
     async def give(self, peer: Peer, request: Fields, stored: Stored, content: bytes) -> bool:
         """Hand the owner an answer that the origin gave, or a 304 about one; whether it took it."""
         text = pack(stored)
         if len(text) > MOST_BYTES or self._seal.secret is None:
             return False  # nobody takes pages for others from a stranger
-        given = self._mark(peer, KEEP, stored.url, text)
-        headers = _headers(request, stored.url, given)
+        headers = _headers(request, stored.url, self._mark(peer, KEEP, stored.url, text))
         headers[ANSWER] = text
         try:
-            async with asyncio.timeout(_WHOLE_S):
-                with translated():
-                    async with self._session.request(
-                        KEEP,
-                        self._url(peer),
-                        headers=headers,
-                        data=content,
-                        allow_redirects=False,
-                        timeout=_timeout(),
-                        ssl=self._tls or True,
-                    ) as answer:
-                        _check_known(answer)
-                        return answer.status == 204
+            async with (
+                asyncio.timeout(_WHOLE_S),
+                self._asked(peer, KEEP, headers, content) as answer,
+            ):
+                return answer.status == 204
         except (FetchFailed, InvalidInput, TimeoutError) as error:
             self._failed(peer, error)
             return False
 
+    @asynccontextmanager
+    async def _asked(
+        self, peer: Peer, method: str, headers: CIMultiDict[str], content: bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Raises `FetchFailed`, and `InvalidInput` where it does not know us."""
+        with translated():
+            async with self._session.request(
+                method,
+                f"{'http' if self._tls is None else 'https'}://{peer.address}/",
+                headers=headers,
+                skip_auto_headers=OWN_HEADERS,
+                data=content,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=_PATIENCE_S, sock_read=_PATIENCE_S),
+                ssl=self._tls or True,
+            ) as answer:
+                if answer.status == _UNKNOWN:
+                    raise InvalidInput("it does not know us")
+                yield answer
+
     def _mark(self, peer: Peer, method: str, url: str, text: str = "") -> str:
         return mark(self._seal, peer.id, method, url, self._clock.wall(), text)
-
-    def _url(self, peer: Peer) -> str:
-        return f"{'http' if self._tls is None else 'https'}://{peer.address}/"
 
     def _failed(self, peer: Peer, error: Exception) -> None:
         self._peers.failed(peer)
         reason = str(error) or "timeout"
         log.log(severity(error), "cache of a peer avoided", peer=peer.id, reason=reason)
-
-
-def _check_known(answer: aiohttp.ClientResponse) -> None:
-    if answer.status == _UNKNOWN:
-        raise InvalidInput("it does not know us")
 
 
 async def _content(answer: aiohttp.ClientResponse, stored: Stored) -> bytes:
@@ -169,7 +165,3 @@ async def _content(answer: aiohttp.ClientResponse, stored: Stored) -> bytes:
 def _headers(request: Fields, url: str, given: str) -> CIMultiDict[str]:
     pairs = [(name, written(value)) for name, value in request.pairs]
     return CIMultiDict([*pairs, (PAGE, url), (PEER, given)])
-
-
-def _timeout() -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE_S, sock_read=_PATIENCE_S)
