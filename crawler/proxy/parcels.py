@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 
 from crawler.cache.answers import Stored
 from crawler.cache.fields import Fields
@@ -38,12 +39,18 @@ def unpack(url: str, text: str) -> Stored:
         values = json.loads(base64.b64decode(text, validate=True))
         status, fields, asked, asked_at, came_at, body, size = values
         times = float(asked_at), float(came_at)
+        if not all(map(math.isfinite, times)) or not 200 <= int(status) <= 999:
+            raise ValueError("no server says that")
         return Stored(
             url, int(status), _fields(fields), _fields(asked), *times, str(body), int(size)
         )
-    except (binascii.Error, ValueError, TypeError) as error:
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidInput(f"this is no answer: {error}") from error
 
 
 def _fields(pairs: list[tuple[str, str]]) -> Fields:
-    return Fields(tuple((str(name), str(value)) for name, value in pairs))
+    """Raises ValueError for what no head of an answer can say."""
+    found = Fields(tuple((str(name), str(value)) for name, value in pairs))
+    for name, value in found.pairs:
+        f"{name}{value}".encode("latin-1")
+    return found

@@ -4,6 +4,7 @@ strangers."""
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -222,6 +223,18 @@ def port_of(origin: str) -> int:
 def test_what_is_no_answer_is_told() -> None:
     stored = kept("http://site.example/")
     assert unpack(stored.url, pack(stored)) == stored
-    for text in ("", "x", "bnVsbA==", "WzFd", "W10="):
+    wrong = (
+        "",
+        "null",
+        "[1]",
+        "[" * 9999,
+        '[200, [], [], NaN, 1, "", 0]',
+        '[200, [], [], 1, 1e999, "", 0]',
+        '[1e999, [], [], 1, 1, "", 0]',
+        '[9999, [], [], 1, 1, "", 0]',
+        '[200, [["A", "\\ud800"]], [], 1, 1, "", 0]',
+        '[200, [["A"]], [], 1, 1, "", 0]',
+    )
+    for text in ("x", *(b64encode(each.encode()).decode() for each in wrong)):
         with pytest.raises(InvalidInput):
             unpack(stored.url, text)
