@@ -19,14 +19,13 @@ from crawler.cache.storing import why_not
 from crawler.clock import Clock
 from crawler.coordination.signing import Seal
 from crawler.engine.fetch.kept import Answer, joined
+from crawler.proxy.hops import end_to_end
 from crawler.proxy.owners import Owners
 from crawler.proxy.peers import Peer
 from crawler.tls import client_context
 
 Hear = Callable[[Mapping[str, Any]], None]
 
-# What goes no further than one connection (RFC 9110, 7.6.1) is not kept.
-_ONE_HOP = frozenset({"connection", "keep-alive", "trailer", "transfer-encoding", "upgrade"})
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 
 
@@ -62,7 +61,7 @@ class KeptPages:
 
     async def keep(self, url: str, sent: CIMultiDict[str], answer: Answer) -> None:
         """See `PageCache`."""
-        request, fields = _asked(sent), _fields(answer.headers).without(_ONE_HOP)
+        request, fields = _asked(sent), end_to_end(_fields(answer.headers))
         times = answer.asked_at, answer.came_at
         news = answer.status == 304
         if not news and why_not("GET", request, answer.status, fields, answer.came_at):

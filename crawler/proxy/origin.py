@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,7 +16,7 @@ from yarl import URL
 
 from crawler.address import Guard
 from crawler.cache.fields import Fields
-from crawler.engine.fetch.failures import once, translated
+from crawler.engine.fetch.failures import once, translated, watch_end
 from crawler.engine.fetch.routes import open_session
 from crawler.errors import FetchFailed
 from crawler.proxy.hops import PEER, TARGET, end_to_end, written
@@ -170,7 +170,7 @@ async def _sent(
             came = Fields(pairs)
             if came.get("transfer-encoding").lower() not in ("", "chunked"):
                 raise FetchFailed("malformed answer", retry=True)
-            body = _body(answer, answer.connection)
+            body = _body(answer, watch_end(answer))
             yield Reply(answer.status, end_to_end(came), body, _surely_whole(came, url))
 
 
@@ -182,16 +182,13 @@ def _surely_whole(came: Fields, url: str) -> bool:
 
 
 async def _body(
-    answer: aiohttp.ClientResponse, connection: aiohttp.connector.Connection | None
+    answer: aiohttp.ClientResponse, check_end: Callable[[], None]
 ) -> AsyncGenerator[bytes, None]:
     left = MAX_ANSWER_BYTES
-    protocol = connection.protocol if connection is not None else None
     with translated():
         while chunk := await answer.content.readany():
             left -= len(chunk)
             if left < 0:
                 raise FetchFailed("too large", retry=False)
             yield chunk
-        if protocol is not None and isinstance(protocol.exception(), aiohttp.ClientOSError):
-            # A reset looks to aiohttp like the end of a body that lasts as long as its connection.
-            raise FetchFailed("incomplete body", retry=True)
+        check_end()

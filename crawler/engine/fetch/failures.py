@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import aiohttp
@@ -37,6 +37,20 @@ def translated() -> Iterator[None]:
         raise FetchFailed("malformed answer", retry=True) from error
     except (aiohttp.ClientError, ValueError) as error:  # a name that has no DNS form, for instance
         raise FetchFailed("request impossible", retry=False) from error
+
+
+def watch_end(answer: aiohttp.ClientResponse) -> Callable[[], None]:
+    """Of a body that is about to be read; to be called once it is. Raises `FetchFailed` where a
+    reset ended it: for aiohttp that is the end of a body that lasts as long as its connection."""
+    delimited = "Content-Length" in answer.headers or "Transfer-Encoding" in answer.headers
+    connection = answer.connection
+    protocol = None if connection is None or delimited else connection.protocol
+
+    def check() -> None:
+        if protocol is not None and isinstance(protocol.exception(), aiohttp.ClientOSError):
+            raise FetchFailed("incomplete body", retry=True)
+
+    return check
 
 
 def once() -> aiohttp.ClientMiddlewareType:

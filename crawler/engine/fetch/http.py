@@ -17,7 +17,7 @@ from crawler.clock import Clock
 from crawler.definition.secrets import Secret
 from crawler.engine.charset import declared
 from crawler.engine.fetch.coding import decoder
-from crawler.engine.fetch.failures import once, translated
+from crawler.engine.fetch.failures import once, translated, watch_end
 from crawler.engine.fetch.headers import (
     Headers,
     conditional,
@@ -305,6 +305,7 @@ class HttpFetch:
         codings = answer.headers.getall("Content-Encoding", ())
         decode = decoder(",".join(codings), limit, truncate=truncate)
         started, size, parts = self._clock.elapsed(), 0, []
+        check_end = watch_end(answer)
         while chunk := await answer.content.readany():
             size += len(chunk)
             parts.append(decode.feed(chunk))
@@ -317,6 +318,7 @@ class HttpFetch:
             spent = self._clock.elapsed() - started
             if spent > _SLOW_AFTER_S and size < spent * _SLOWEST_BYTES_PER_S:
                 raise FetchFailed("too slow", retry=True)
+        check_end()
         decode.close()
         return b"".join(parts), size
 

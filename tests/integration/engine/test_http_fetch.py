@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import socket
+import struct
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -571,6 +572,19 @@ async def test_validators_that_cannot_be_sent_back_are_not_kept(etag: str) -> No
         return web.Response(text="hi", headers={"ETag": etag})
 
     assert (await fetched(handle)).etag == ""
+
+
+async def test_a_reset_is_no_end_of_a_page() -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nhalf a page")
+        await writer.drain()
+        await asyncio.sleep(0.05)  # in which it is read
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with speaking(speak) as origin, fetching(origin) as fetch:
+        with pytest.raises(FetchFailed, match=r"incomplete body|connection lost"):
+            await fetch.get(f"{origin}/")
 
 
 class Garbled:
