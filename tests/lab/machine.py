@@ -8,6 +8,7 @@ needs is root in the sense of CAP_SYS_ADMIN, and to be allowed to mount; without
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,7 +60,8 @@ class Machine:
         """Cut the power; idempotent."""
         if self._nspawn is not None:
             if self._init and self._nspawn.poll() is None:
-                os.kill(self._init, signal.SIGKILL)  # and with it all that runs there
+                with suppress(ProcessLookupError):  # it ended just now
+                    os.kill(self._init, signal.SIGKILL)  # and with it all that runs there
             try:
                 self._nspawn.wait(STOP_LIMIT_S)
             except subprocess.TimeoutExpired:
@@ -148,20 +151,24 @@ class Machine:
     def _up(self) -> bool:
         assert self._nspawn is not None
         if not self._init:
-            self._init = _child_of(self._nspawn.pid)
+            self._init = _first_of(self._nspawn.pid)
         if not self._init:
             return False
         done = self._call("systemctl", "is-active", "basic.target")
         return done.stdout.strip() == "active"
 
 
-def _child_of(pid: int) -> int:
-    """The first, which is the container's process 1; 0 where there is none yet."""
+def _first_of(pid: int) -> int:
+    """The child of nspawn that is process 1 in the container; 0 while there is none. The child
+    that it has before that one makes the container, and ends."""
     try:
-        pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            status = Path(f"/proc/{child}/status").read_text()
+            if re.search(r"^NSpid:.*\t1$", status, re.MULTILINE):
+                return int(child)
     except OSError:
-        return 0
-    return int(pids[0]) if pids else 0
+        pass  # one that ended just now
+    return 0
 
 
 def crawler_for(folder: Path) -> dict[Path, str]:
