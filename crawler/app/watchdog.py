@@ -92,14 +92,14 @@ async def watched(stop: asyncio.Event, ttl_s: int, clock: Clock) -> AsyncIterato
         return
     dog = Watchdog(Notifier(supervision.socket), ttl_s, clock)
     # Should it ever end by itself, the manager hears nothing more, and starts the node anew.
-    telling = asyncio.create_task(
-        forever(dog.run(stop, _period_s(supervision)), "watchdog"), name="watchdog"
-    )
+    running = dog.run(stop, _period_s(supervision))
+    telling = asyncio.create_task(forever(running, "watchdog"), name="watchdog")
     try:
         yield dog
     finally:
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
+        running.close()  # cancelled before it began, it is not awaited
 
 
 def _period_s(supervision: Supervision) -> float:

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from crawler.app.watchdog import Watchdog, watched
 from crawler.clock import SystemClock
 from crawler.config import Supervision, read_supervision
+from crawler.errors import Misconfigured
 from crawler.telemetry.notify import Notifier
 from tests.fakes.clock import SleepClock
 
@@ -92,6 +93,15 @@ async def test_a_node_is_watched_until_its_end(
             await until(word)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     assert not others
+
+
+async def test_a_start_that_fails_at_once_leaves_nothing_behind(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    with pytest.raises(Misconfigured):  # and no warning of what was never awaited
+        async with watched(asyncio.Event(), TTL_S, SystemClock()):
+            raise Misconfigured("wrong settings")
 
 
 async def test_without_a_manager_nothing_is_sent(
