@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import secrets
 import sys
 import tempfile
 import time
@@ -47,11 +48,13 @@ CALLER = Path(__file__).with_name("caller.py")
 
 
 class Mixed(Cluster):
-    """A cluster each of whose nodes runs the release that stands for its name."""
+    """A cluster each of whose nodes runs the release that stands for its name. ``secret``: what
+    all of them sign with (None: they do not)."""
 
-    def __init__(self, first: Release, *rest: Any) -> None:
+    def __init__(self, first: Release, secret: Path | None, *rest: Any) -> None:
         super().__init__(*rest)
         self._first = first
+        self._shared = {"CRAWLER_SECRET": str(secret)} if secret is not None else {}
         self.releases: dict[str, Release] = {}
 
     def interpreter(self, node: str) -> str:
@@ -61,7 +64,7 @@ class Mixed(Cluster):
         """Start that node, in whatever directory this runs."""
         role, _, node = name.partition("-")
         start = self.start_master if role == "master" else self.start_worker
-        return start(node, PYTHONSAFEPATH="1")
+        return start(node, PYTHONSAFEPATH="1", **self._shared)
 
     def node(self, name: str) -> Process:
         role, _, node = name.partition("-")
@@ -217,11 +220,15 @@ def prepared(options: argparse.Namespace) -> Iterator[Upgrade]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crawler-upgrade-")))
         old = installed(options.revision, folder / "old")
-        server = stack.enter_context(EtcdServer())
+        server = stack.enter_context(EtcdServer(members=options.members))
         postgres = None
         if options.store == "postgresql":
             postgres = stack.enter_context(PostgresServer(durable=True))
-        cluster = Mixed(old, folder, server, TTL_S, postgres)
+        secret = folder / "secret" if options.secret else None
+        if secret is not None:
+            secret.touch(0o600)
+            secret.write_text(secrets.token_hex(32))
+        cluster = Mixed(old, secret, folder, server, TTL_S, postgres)
         stack.callback(cluster.stop)
         sites = {}
         for name in SHOPS:
@@ -240,6 +247,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.upgrade")
     parser.add_argument("--from", dest="revision", required=True, help="a revision for git")
     parser.add_argument("--store", default="postgresql", choices=("postgresql", "sqlite"))
+    parser.add_argument("--members", type=int, default=1, help="of etcd")
+    parser.add_argument("--secret", action="store_true", help="nodes sign their records")
     parser.add_argument("--products", type=int, default=PRODUCTS, help="of each of three sites")
     options = parser.parse_args()
     try:
