@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
+from crawler.ops.certificates import CA_KEY_FILE
 from crawler.ops.files import MARK, File
 
 SETTINGS = Path("/etc/crawler")
@@ -202,6 +203,9 @@ g {GROUP} -
 _RIGHTS = f"""\
 {MARK} systemd: what {SETTINGS} holds is for root and the group, see tmpfiles.d(5).
 Z {SETTINGS} ~0750 root {GROUP} -
+# But the key of an authority, with which a node could be anybody, is no node's.
+z {SETTINGS}/{CA_KEY_FILE} 0600 root root -
+z {SETTINGS}/*/{CA_KEY_FILE} 0600 root root -
 """
 
 _CONFIG = Template("""\
