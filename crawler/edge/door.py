@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from crawler.address import names_loopback
 from crawler.config import Listen
-from crawler.errors import Misconfigured
+from crawler.errors import Misconfigured, Unavailable
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import exposition
 
@@ -24,7 +25,11 @@ QUIET_S = 75.0
 async def serve_status(listen: Listen, health: Health) -> AsyncIterator[Listen]:
     """Answer while the context lasts; yields the address with its true port. ``/healthz``: it
     lives; ``/readyz``: all targets are in step with a registry that can be read (else 503, with the
-    reasons); ``/health``: in words; ``/metrics``. Raises `Misconfigured` where it cannot listen."""
+    reasons); ``/health``: in words; ``/metrics``.
+
+    Raises `Misconfigured` where it cannot listen, and `Unavailable` where another program does,
+    which may end.
+    """
 
     @web.middleware
     async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -59,7 +64,8 @@ async def serve_status(listen: Listen, health: Health) -> AsyncIterator[Listen]:
         try:
             await web.TCPSite(runner, listen.host, listen.port).start()
         except OSError as error:
-            raise Misconfigured(f"--http: cannot listen on {listen}: {error.strerror}") from error
+            kind = Unavailable if error.errno == errno.EADDRINUSE else Misconfigured
+            raise kind(f"--http: cannot listen on {listen}: {error.strerror}") from error
         bound = Listen(listen.host, runner.addresses[0][1])
         log.info("status", address=str(bound))
         yield bound

@@ -68,14 +68,21 @@ class Figures(Collector):
         yield from (step, at)
 
 
-def in_one_line(registry: Registry, keepers: Sequence[Keeper]) -> str:
+def in_one_line(registry: Registry, desired: Desired, keepers: Sequence[Keeper]) -> str:
     """How all of it is, for people."""
     lost = registry.lost_at is not None or not registry.listed
-    stale = "the registry cannot be read; " if lost else ""
+    parts = ["the registry cannot be read, and what was last known stays"] if lost else []
+    parts += [f"{name}: {why}" for name, why in _held(desired) if not lost]
     off = [f"{each.name}: {each.trouble}" for each in keepers if each.trouble]
-    if off:
-        return f"{stale}not in step: {'; '.join(off)}"
-    return f"{stale}in step: {', '.join(each.name for each in keepers)}"
+    fine = [each.name for each in keepers if not each.trouble]
+    parts += [f"not in step: {'; '.join(off)}"] if off else []
+    parts += [f"in step: {', '.join(fine)}"] if fine else []
+    return "; ".join(parts)
+
+
+def _held(desired: Desired) -> list[tuple[str, str]]:
+    """Pools with members that are not registered any more, and why they stay."""
+    return [(name, each.held) for name, each in sorted((desired.pools or {}).items()) if each.held]
 
 
 def watch_edge(
@@ -99,9 +106,8 @@ def watch_edge(
     )
 
     async def none_held() -> str:
-        kept = {name: each.held for name, each in (desired.pools or {}).items() if each.held}
-        if kept:
-            raise OutOfStep("; ".join(f"{name}: {why}" for name, why in sorted(kept.items())))
+        if kept := _held(desired):
+            raise OutOfStep("; ".join(f"{name}: {why}" for name, why in kept))
         return "every pool is as registered"
 
     health.note("members", none_held, "see why so many ended; --allow-empty believes it")

@@ -68,8 +68,8 @@ class Prefix:
         self._news()
 
     def list_again(self) -> None:
-        """Do so now."""
-        if self._listening is not None:
+        """Do so now; where the watch is just ending, that happens anyhow."""
+        if self._listening is not None and not self._listening.expired():
             self._listening.reschedule(asyncio.get_running_loop().time())
 
     async def _listen(self) -> None:

@@ -28,12 +28,19 @@ _AGAIN = Backoff(base_s=1.0, cap_s=30.0, floor_s=0.5)
 
 
 def select_pools(pools: Pools, names: tuple[str, ...]) -> Pools:
-    """Those a target shows. Raises `OutOfStep` where one has nobody in it and may not be so."""
+    """Those a target shows. Raises `OutOfStep` where one has nobody in it and may not be so, or
+    nobody knows whether it is so."""
     chosen = {name: each for name, each in pools.items() if not names or name in names}
-    empty = [n for n, each in chosen.items() if not each.members and not each.pool.allow_empty]
+    nobody = [name for name in sorted(chosen) if not chosen[name].members]
+    for name in nobody:
+        if chosen[name].held:
+            raise OutOfStep(
+                f"{name}: {chosen[name].held}, and nothing is remembered; what is in place stays"
+            )
+    empty = [name for name in nobody if not chosen[name].pool.allow_empty]
     if empty:
         raise OutOfStep(
-            f"nobody is registered for {', '.join(sorted(empty))}, and a door to nobody is never "
+            f"nobody is registered for {', '.join(empty)}, and a door to nobody is never "
             "made; start one, or allow it with allow_empty or --allow-empty"
         )
     return chosen

@@ -36,9 +36,10 @@ class Memory:
         except OSError as error:
             raise Misconfigured(f"state: cannot use {directory}: {error.strerror}") from error
 
-    def kept(self, target: str) -> Path:
-        """Where the copy of what a target had when it was last verified is."""
-        return self._directory / f"{target}.kept"
+    def kept(self, target: str, kind: str) -> Path:
+        """Where the copy of what a target had when it was last verified is. What it had as another
+        kind of load balancer is nothing to put back."""
+        return self._directory / f"{target}.{kind}.kept"
 
     def read(self) -> dict[str, Remembered]:
         """All pools; what cannot be read is not there."""

@@ -115,7 +115,7 @@ async def run_edge(
                     start_loop(group, f"target {keeper.name}", keeper.run())
                 for keeper in keepers:
                     await keeper.looked.wait()
-                ready(lambda: in_one_line(scene.registry, keepers))
+                ready(lambda: in_one_line(scene.registry, scene.desired, keepers))
 
         async def rest() -> None:
             await bounded(asyncio.gather(*(each.rest() for each in keepers)), REST_S, "targets")
@@ -225,7 +225,7 @@ def _target(name: str, settings: AnyTarget, memory: Memory, clock: Clock) -> Tar
         name,
         settings.file,
         balancer,
-        memory.kept(name),
+        memory.kept(name, settings.kind),
         clock,
         verify_s=settings.verify_s,
         mode=int(settings.mode, 8) if settings.mode is not None else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from tests.lab.machine import PROGRAM, PYTHON, Machine
 TTL_S = 3
 WATCHDOG_S = 3
 GRACE_S = 10  # until a node of ours is up again, on a shared machine
-MASTER, WORKER = "crawler-master@1", "crawler-worker@1"
+MASTER, WORKER, EDGE_UNIT = "crawler-master@1", "crawler-worker@1", "crawler-edge"
+AUTHORITY_KEY = "/etc/crawler/tls/ca.key"
 NGINX = "pid /run/nginx.pid; events {}"
 
 pytestmark = pytest.mark.timeout(150)
@@ -28,10 +30,12 @@ pytestmark = pytest.mark.timeout(150)
 def machine() -> Iterator[Machine]:
     """With etcd, units, and settings for a quick test; nothing of ours runs yet."""
     with Machine() as running:
-        running.run("systemd-run", "--unit=lab-etcd", "--property=Type=notify", "/usr/bin/etcd",
-            "--data-dir=/var/lib/etcd", "--log-level=error", "--logger=zap")  # fmt: skip
+        start_etcd(running)
         running.run(PROGRAM, "install", "systemd", "--nginx", f"--program={PROGRAM}")
-        running.write("/etc/crawler/crawler.toml", f"ttl = {TTL_S}\n")
+        shared = 'secret = "/etc/crawler/secret"'
+        running.write("/etc/crawler/crawler.toml", f"ttl = {TTL_S}\n{shared}\n")
+        running.write("/etc/crawler/secret", "0123456789abcdef" * 4)
+        running.write(AUTHORITY_KEY, "")
         quick = "CRAWLER_PROCESSES=1\nCRAWLER_ALLOW_PRIVATE=127.0.0.0/8\n"
         running.write("/etc/crawler/worker-1.env", quick)
         for role in ROLES:
@@ -41,12 +45,26 @@ def machine() -> Iterator[Machine]:
         yield running
 
 
+def start_etcd(machine: Machine) -> None:
+    """Once more, too, with what it had."""
+    machine.run("systemd-run", "--unit=lab-etcd", "--property=Type=notify", "/usr/bin/etcd",
+        "--data-dir=/var/lib/etcd", "--log-level=error", "--logger=zap")  # fmt: skip
+
+
 def restarts(machine: Machine, unit: str) -> int:
     return int(machine.show(unit, "NRestarts"))
 
 
 def started_anew(machine: Machine, unit: str, before: int) -> bool:
     return restarts(machine, unit) > before and machine.show(unit, "ActiveState") == "active"
+
+
+def untouched(machine: Machine) -> tuple[str, str]:
+    """What changes with a reload of nginx, and with a list that is written: its workers, and the
+    file."""
+    pid = machine.show("nginx", "MainPID")
+    workers = machine.run("cat", f"/proc/{pid}/task/{pid}/children")
+    return workers, machine.run("stat", "--format=%i %Y", "/etc/nginx/upstreams.conf")
 
 
 @pytest.mark.parametrize("role", [*ROLES, EDGE])
@@ -73,6 +91,7 @@ def test_nodes_are_kept_watched_and_taken_out_again(machine: Machine) -> None:
     pid = machine.show(MASTER, "MainPID")
     assert machine.run("stat", "--format=%u", f"/proc/{pid}").strip() != "0"
     assert "others on this machine can use" not in machine.journal(MASTER)
+    assert machine.run("stat", "--format=%a %U", AUTHORITY_KEY).strip() == "600 root"
     database = "/var/lib/private/crawler/crawler.db"
     assert machine.run("stat", "--format=%a", database).strip() == "600"
 
@@ -142,24 +161,44 @@ def test_the_edge_writes_checks_and_reloads_with_few_rights(machine: Machine) ->
     said = machine.run(PROGRAM, "install", "systemd", "--role=edge", f"--program={PROGRAM}")
     assert "systemctl enable --now crawler-edge" in said
     machine.run("systemctl", "restart", "nginx")
-    machine.run("systemctl", "start", "crawler-edge")
+    machine.run("systemctl", "start", EDGE_UNIT)
     # It is started, and says what is wrong: no master was ever there.
-    assert "nobody is registered for crawler_" in machine.show("crawler-edge", "StatusText")
+    assert "nobody is registered for crawler_" in machine.show(EDGE_UNIT, "StatusText")
     place = {"crawler": "1", "http": "127.0.0.1:8099"}
     node = Node(f"{MASTER_SERVICE}-9", MASTER_SERVICE, "127.0.0.1:9099", place)
     machine.run("etcdctl", "put", registry_key(node), text=node_record(node).decode())
 
     def in_step() -> bool:
-        return machine.show("crawler-edge", "StatusText") == "in step: nginx"
+        return machine.show(EDGE_UNIT, "StatusText") == "in step: nginx"
 
     machine.wait(in_step, "nginx that was reloaded", GRACE_S)
     assert "server 127.0.0.1:8099 " in machine.run("cat", "/etc/nginx/upstreams.conf")
-    machine.run("systemctl", "reload", "crawler-edge")
-    machine.run("systemctl", "enable", "crawler-edge")
+    before = untouched(machine)
+
+    # An edge that dies is started anew, and so is one that hangs.
+    for signal, limit_s in (("KILL", GRACE_S), ("STOP", WATCHDOG_S + GRACE_S)):
+        count = restarts(machine, EDGE_UNIT)
+        machine.run("kill", f"-{signal}", machine.show(EDGE_UNIT, "MainPID"))
+        again = partial(started_anew, machine, EDGE_UNIT, count)
+        machine.wait(again, "restart", limit_s)
+        machine.wait(in_step, "edge in step", GRACE_S)
+    assert "Watchdog timeout" in machine.journal(EDGE_UNIT)
+
+    # While etcd is away it says so, in its status and in figures.
+    machine.run("systemctl", "stop", "lab-etcd")
+    lost = "the registry cannot be read, and what was last known stays; in step: nginx"
+    machine.wait(lambda: machine.show(EDGE_UNIT, "StatusText") == lost, "words on that", GRACE_S)
+    figures = machine.run("curl", "--silent", "http://127.0.0.1:8079/metrics")
+    assert "\ncrawler_edge_stale 1.0\n" in figures
+    start_etcd(machine)
+    machine.wait(in_step, "registry that is read again", GRACE_S)
+    assert untouched(machine) == before, "nginx was reloaded, or its list written"
+    machine.run("systemctl", "reload", EDGE_UNIT)
+    machine.run("systemctl", "enable", EDGE_UNIT)
     for role in ROLES:  # it is the only one of ours, then
         machine.run("rm", "-f", f"/etc/systemd/system/{unit_name(role)}")
     said = machine.run(PROGRAM, "uninstall", "systemd")
     assert "removed   /etc/systemd/system/crawler-edge.service" in said
-    assert machine.show("crawler-edge", "LoadState") == "not-found"
-    assert "looking at everything again" in machine.journal("crawler-edge")
-    assert "Deactivated successfully" in machine.journal("crawler-edge")
+    assert machine.show(EDGE_UNIT, "LoadState") == "not-found"
+    assert "looking at everything again" in machine.journal(EDGE_UNIT)
+    assert "Deactivated successfully" in machine.journal(EDGE_UNIT)

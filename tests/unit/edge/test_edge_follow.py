@@ -94,6 +94,33 @@ async def test_a_registry_that_is_away_is_known_to_be_and_read_anew_when_it_is_b
     running.cancel()
 
 
+async def test_a_wish_to_list_again_may_come_while_a_watch_is_ending() -> None:
+    ending, let, news = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Slow(Etcd):
+        async def watch(
+            self, start: str, end: str, revision: int
+        ) -> AsyncGenerator[tuple[WatchEvent, ...], None]:
+            try:
+                async for each in super().watch(start, end, revision):
+                    yield each
+            finally:
+                ending.set()
+                await let.wait()
+
+    lists = [Snapshot((), 7), Snapshot((kv("a", 8),), 8)]
+    prefix = Prefix(cast("Any", Slow(lists, [])), SystemClock(), PREFIX, news.set, 0.01)
+    running = asyncio.create_task(prefix.run())
+    async with asyncio.timeout(5.0):
+        await ending.wait()
+        prefix.list_again()
+        let.set()
+        while not prefix.kvs:
+            await news.wait()
+            news.clear()
+    running.cancel()
+
+
 def lost(registry: Registry) -> bool:
     return registry.lost_at is not None
 

@@ -1,4 +1,4 @@
-"""Several edges that hear of the same change do not reload in the same instant."""
+"""What a target is shown, and when: several edges do not reload in the same instant."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from crawler.clock import SystemClock
 from crawler.edge.desired import Desired
 from crawler.edge.documents import json_document
-from crawler.edge.keeper import Keeper
+from crawler.edge.keeper import Keeper, select_pools
 from crawler.edge.members import Backends, Member
 from crawler.edge.settings import JsonTarget, Pace, Pool
 from crawler.edge.target import FileTarget
+from crawler.errors import OutOfStep
 
 JITTER_S = 5.0
 
@@ -45,6 +48,15 @@ class Story:
         if self.version == 3:
             raise asyncio.CancelledError
         self.version += 1
+
+
+def test_what_nobody_knows_is_not_shown_even_where_there_may_be_nobody() -> None:
+    pool = Pool(prefix="/web/", port=80, allow_empty=True)
+    assert select_pools({"web": Backends(pool, ())}, ())
+    unread = Backends(pool, (), held="the registry was not read yet")
+    with pytest.raises(OutOfStep, match="not read yet, and nothing is remembered"):
+        select_pools({"web": unread}, ())
+    assert select_pools({"web": unread}, ("other",)) == {}
 
 
 async def test_each_change_but_the_first_waits_for_a_random_time(tmp_path: Path) -> None:
