@@ -1,9 +1,9 @@
 """All that a cluster must not lose, in one directory, and back.
 
 etcd comes first, and then the store. So what a backup holds of etcd is older than what it holds of
-the store, which knows all that this etcd speaks of. Whichever etcd a restored store meets, its next
-leader takes it for one that went back in time: it begins a new epoch, in which no old claim counts,
-and gives etcd what the store knows.
+the store, which knows all that this etcd speaks of. In a restored store no claim and no assignment
+of before counts, and whichever etcd it meets, its next leader takes that for a new one: it begins a
+new epoch, and gives etcd what the store knows.
 """
 
 from __future__ import annotations

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
@@ -17,6 +21,11 @@ from crawler.store.postgres import server
 from crawler.store.postgres.faults import opening
 
 _SQL = statements.statements("postgres", "ledger")
+_CHUNK = 1 << 18
+# A dump leaves no search path: back to what the session began with, and on as `choose_schema` does.
+_FIND_SCHEMA = f"""RESET search_path;
+SELECT set_config('search_path', '{server.DEFAULT_SCHEMA}', false)
+WHERE current_setting('search_path') = '"$user", public'"""
 
 
 async def dump(url: str, target: Path) -> Path:
@@ -28,15 +37,43 @@ async def dump(url: str, target: Path) -> Path:
 
 
 async def undump(file: Path, url: str) -> None:
-    """Make the schema again, in one transaction, and then retire its epochs in another."""
-    command = [_program("pg_restore"), "--single-transaction", "--exit-on-error", "--no-owner"]
-    database = conninfo_to_dict(url).get("dbname") or ""
-    await _run([*command, "--no-password", f"--dbname={database}", str(file)], url)
-    with opening():
-        connection = await AsyncConnection.connect(**server.parse_url(url), autocommit=True)
-        async with connection:
-            await server.choose_schema(connection)
-            await connection.execute(_SQL["retire_epochs"].encode())
+    """Make the schema again and end all claims of before, in one transaction: whoever still holds
+    one sees nothing of it or all."""
+    read = [_program("pg_restore"), "--no-owner", "--file=-", str(file)]
+    load = [_program("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
+    load += [f"--dbname={conninfo_to_dict(url).get('dbname') or ''}", "--file=-"]
+    with tempfile.TemporaryFile() as said:
+        source = await _start(read, url, stdout=PIPE, stderr=said)
+        target = await _start(load, url, stdin=PIPE, stderr=said)
+        try:
+            await _pour(source, target)
+            failed = await target.wait()
+        except (BrokenPipeError, ConnectionResetError):
+            failed = await target.wait()
+        finally:
+            for each in (source, target):
+                if each.returncode is None:
+                    each.kill()
+                    await each.wait()
+        if failed or source.returncode:
+            name = "pg_restore" if source.returncode and not failed else "psql"
+            said.seek(0)
+            raise StoreUnavailable(f"{name} failed: {said.read().decode(errors='replace').strip()}")
+
+
+async def _pour(source: Process, target: Process) -> None:
+    """One transaction out of what comes from the source; it is committed only where that succeeded,
+    as psql gives up what it was not told to commit."""
+    assert source.stdout is not None
+    assert target.stdin is not None
+    target.stdin.write(b"BEGIN;\n")
+    while chunk := await source.stdout.read(_CHUNK):
+        target.stdin.write(chunk)
+        await target.stdin.drain()
+    if await source.wait() == 0:
+        ends = (_FIND_SCHEMA, _SQL["retire_epochs"], _SQL["close_all_fences"], "COMMIT")
+        target.stdin.write("".join(f"{each};\n" for each in ends).encode())
+    target.stdin.close()
 
 
 async def _schema(url: str) -> str:
@@ -52,13 +89,7 @@ async def _schema(url: str) -> str:
 
 async def _run(command: list[str], url: str) -> None:
     """Run a program of PostgreSQL's on the database at ``url``."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env={**os.environ, **_environment(url)},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await _start(command, url, stderr=PIPE)
     try:
         _, said = await process.communicate()
     except asyncio.CancelledError:
@@ -68,6 +99,21 @@ async def _run(command: list[str], url: str) -> None:
     if process.returncode:
         words = said.decode(errors="replace").strip()
         raise StoreUnavailable(f"{Path(command[0]).name} failed: {words}")
+
+
+async def _start(
+    command: Sequence[str],
+    url: str,
+    *,
+    stderr: int | IO[bytes],
+    stdin: int = DEVNULL,
+    stdout: int = DEVNULL,
+) -> Process:
+    """A program of PostgreSQL's that finds the database at ``url``."""
+    environment = {**os.environ, **_environment(url)}
+    return await asyncio.create_subprocess_exec(
+        *command, env=environment, stdin=stdin, stdout=stdout, stderr=stderr
+    )
 
 
 def _environment(url: str) -> dict[str, str]:

@@ -39,7 +39,8 @@ def copy(path: Path, target: Path) -> Path:
 def retire_epochs(path: Path) -> None:
     """In a copy that nobody uses yet."""
     with foreign_errors(), closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(_SQL["retire_epochs"])
+        for name in ("retire_epochs", "close_all_fences"):
+            connection.execute(_SQL[name])
 
 
 def settle(path: Path) -> None:

@@ -45,6 +45,7 @@ SMALL = {
     "select_store",
     "select_remains",
     "retire_epochs",
+    "close_all_fences",
 }
 # What must come out of an index in its order.
 ORDERED = {"select_bests", "select_due", "select_next_at", "select_stepped"} | {

@@ -11,9 +11,9 @@ from crawler.app.backup import MANIFEST, restore_backup, save_backup
 from crawler.cli.main import run_command
 from crawler.clock import SystemClock
 from crawler.config import MasterConfig, master_config
-from crawler.errors import Conflict, Misconfigured, NotFound
+from crawler.errors import Conflict, Fenced, Misconfigured, NotFound
 from crawler.store import open_store
-from tests.contract.rows import CLUSTER, RESOURCE, claimed, request
+from tests.contract.rows import CLUSTER, RESOURCE, claimed, job, request, stamp, urls
 
 
 @pytest.fixture
@@ -41,9 +41,13 @@ async def test_what_was_saved_is_restored_and_begins_a_new_epoch(
     try:
         (_, progress) = (await store.progress([RESOURCE]))[RESOURCE]
         assert progress.pending == 1
-        with pytest.raises(Conflict, match="was seen of it before"):
+        with pytest.raises(Conflict, match="a newer cluster uuid"):
             await store.open_epoch(CLUSTER, 1 << 60)  # however far that etcd is
-        assert await store.open_epoch("another", 1) == 2
+        with pytest.raises(Fenced, match="a cluster that was replaced"):
+            await store.claim(stamp(1 << 60), job())
+        await store.open_epoch("another", 1)
+        again = await store.claim(stamp(2, cluster="another"), job())
+        assert await urls(again) == [request("a").url]
     finally:
         await store.close()
 

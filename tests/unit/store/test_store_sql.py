@@ -36,6 +36,7 @@ ALL = [
 SMALL = {"select_newest_epoch", "select_leader", "select_resources", "select_store_id"} | {
     "select_remains",
     "retire_epochs",  # one for each etcd that there was
+    "close_all_fences",  # one for each part of a resource
     "select_runs_progress",
     "select_old_runs",  # thousands of runs at most
     "count_kinds",  # asked when a run is over, or by hand

@@ -30,9 +30,14 @@ INSERT INTO epochs (epoch, cluster, revision) VALUES (%(epoch)s, %(cluster)s, %(
 UPDATE epochs SET revision = %(revision)s WHERE epoch = %(epoch)s AND revision < %(revision)s;
 
 -- name: retire_epochs
--- What was copied back may meet claims that came after the copy: whichever etcd there is, it counts as
--- one that went back in time, and a new epoch begins.
-UPDATE epochs SET revision = 9223372036854775807;
+-- What was copied back may meet whoever worked with what came after the copy. No assignment of an etcd
+-- that it knows counts any more, and whichever etcd there is, it is taken for a new one.
+INSERT INTO epochs (epoch, cluster, revision)
+SELECT coalesce(max(epoch), 0) + 1, 'restored ' || (coalesce(max(epoch), 0) + 1), 0 FROM epochs;
+
+-- name: close_all_fences
+-- And no claim: its owner believes to have stored what the copy lacks, and would not do so again.
+UPDATE fences SET open = false, claim = claim + 1;
 
 -- name: lock_resource
 -- Taken first by everything that writes about a resource as a whole, so that its events come in
