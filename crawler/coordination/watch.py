@@ -93,7 +93,8 @@ class Watch:
                 reason = str(error)
                 self._calls.avoid(endpoint)
             self._failures += 1
-            log.info("watch interrupted", endpoint=endpoint.url, reason=reason, next=self._next)
+            say = log.info if self._failures == 1 else log.debug  # aloud once per interruption
+            say("watch interrupted", endpoint=endpoint.url, reason=reason, next=self._next)
             await self._clock.sleep(backoff.delay(self._failures, self._chance))
 
     async def _follow(self, stream: Stream) -> AsyncGenerator[tuple[WatchEvent, ...], None]:
