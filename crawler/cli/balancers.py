@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,43 +33,34 @@ Tls = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="also over files that are there already")]
 
 
-def nginx(
-    to: To = None,
-    http: Http = "127.0.0.1:8000",
-    grpc: Grpc = "127.0.0.1:9000",
-    etcd: options.Etcd = None,
-    tls: Tls = None,
-    force: Force = False,
-) -> None:
-    """A commented nginx.conf in front of the masters, and what `crawler edge` keeps it in step by.
+def _command(kind: str, main: str) -> Callable[..., None]:
+    """The command that writes the files of that load balancer; ``main``: its own."""
 
-    Nothing is started.
-    """
-    from crawler.edge.starting import nginx_files
+    def command(
+        to: To = None,
+        http: Http = "127.0.0.1:8000",
+        grpc: Grpc = "127.0.0.1:9000",
+        etcd: options.Etcd = None,
+        tls: Tls = None,
+        force: Force = False,
+    ) -> None:
+        from crawler.edge.starting import FILES
 
-    wish = _wish(to, "nginx", http, grpc, etcd, tls)
-    _write(wish.directory, nginx_files(wish), force=force)
+        wish = _wish(to, kind, http, grpc, etcd, tls)
+        _write(wish.directory, FILES[kind](wish), force=force)
 
-
-def haproxy(
-    to: To = None,
-    http: Http = "127.0.0.1:8000",
-    grpc: Grpc = "127.0.0.1:9000",
-    etcd: options.Etcd = None,
-    tls: Tls = None,
-    force: Force = False,
-) -> None:
-    """A commented haproxy.cfg in front of the masters, and what `crawler edge` keeps it in step by.
-
-    Nothing is started.
-    """
-    from crawler.edge.starting import haproxy_files
-
-    wish = _wish(to, "haproxy", http, grpc, etcd, tls)
-    _write(wish.directory, haproxy_files(wish), force=force)
+    command.__name__ = kind
+    command.__doc__ = (
+        f"A commented {main} in front of the masters, and what `crawler edge` keeps it in step by."
+        "\n\nNothing is started."
+    )
+    return command
 
 
-INSTALL: dict[str, Callable[..., Any]] = {"nginx": nginx, "haproxy": haproxy}
+INSTALL: dict[str, Callable[..., None]] = {
+    kind: _command(kind, main)
+    for kind, main in (("nginx", "nginx.conf"), ("haproxy", "haproxy.cfg"))
+}
 
 
 def _wish(

@@ -15,7 +15,8 @@ from crawler.errors import CrawlerError, InvalidInput
 
 if TYPE_CHECKING:
     from crawler.config import EdgeConfig
-    from crawler.edge.run import Plan, Result
+    from crawler.edge.plan import Plan
+    from crawler.edge.run import Result
 
 UNCHANGED, FAILED, CHANGED = 0, 1, 2
 
@@ -105,7 +106,7 @@ def _read(
     given: Mapping[str, object], only: tuple[str, ...], *, allow_empty: bool, quiet: bool
 ) -> tuple[EdgeConfig, Plan]:
     from crawler.config import edge_config
-    from crawler.edge.run import read_plan
+    from crawler.edge.plan import read_plan
     from crawler.telemetry import logs
 
     settings = edge_config(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -64,8 +65,10 @@ async def serve_status(listen: Listen, health: Health) -> AsyncIterator[Listen]:
         try:
             await web.TCPSite(runner, listen.host, listen.port).start()
         except OSError as error:
-            kind = Unavailable if error.errno == errno.EADDRINUSE else Misconfigured
-            raise kind(f"--http: cannot listen on {listen}: {error.strerror}") from error
+            number = error.errno or 0  # below zero: the resolver's own
+            why = os.strerror(number) if number > 0 else str(error)
+            kind = Unavailable if number == errno.EADDRINUSE else Misconfigured
+            raise kind(f"--http: cannot listen on {listen}: {why}") from error
         bound = Listen(listen.host, runner.addresses[0][1])
         log.info("status", address=str(bound))
         yield bound

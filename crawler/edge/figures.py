@@ -110,7 +110,9 @@ def watch_edge(
             raise OutOfStep("; ".join(f"{name}: {why}" for name, why in kept))
         return "every pool is as registered"
 
-    health.note("members", none_held, "see why so many ended; --allow-empty believes it")
+    health.note(
+        "members", none_held, "see whether they run, and register again; --allow-empty believes it"
+    )
 
     for keeper in keepers:
 

@@ -33,6 +33,9 @@ _INCLUDE = re.compile(
     | (?<![^\s;{}])include\s+(?P<what>"[^"]*"|'[^']*'|[^\s;'"]+)\s*;""",
     re.VERBOSE | re.DOTALL,
 )
+_ERROR_LOG = re.compile(r"^\s*error_log\s+(/[^\s;]+)", re.MULTILINE)
+_EMERGENCY = re.compile(r"\[emerg\] [0-9#]+: (.+)")
+_MOST_LOG = 65_536
 _GENERATION = re.compile(rb"^# generation ([0-9a-f]{16})$", re.MULTILINE)
 
 
@@ -42,6 +45,7 @@ class Nginx:
     def __init__(self, name: str, settings: NginxTarget) -> None:
         self._name = name
         self._settings = settings
+        self._log: tuple[Path, int] | None = None  # and how long it was before the last reload
 
     def render(self, pools: Pools) -> bytes:
         settings = self._settings
@@ -67,6 +71,7 @@ class Nginx:
     async def take(self, content: bytes) -> Applied:
         del content
         settings = self._settings
+        self._log = _log_of(settings.main)
         command = settings.reload or (
             settings.program, "-c", str(settings.main), "-s", "reload",
         )  # fmt: skip
@@ -89,6 +94,28 @@ class Nginx:
         return Live.SAME if live == found[1] else Live.OTHER
 
     async def tidy(self) -> float | None:
+        return None
+
+    def complaint(self) -> str:
+        """Why it did not take the last reload, in the words of its log ("": none are found)."""
+        if self._log is None:
+            return ""
+        path, before = self._log
+        try:
+            with path.open("rb") as log:
+                log.seek(before if before <= path.stat().st_size else 0)  # rotated meanwhile
+                text = log.read(_MOST_LOG).decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return "; ".join(dict.fromkeys(_EMERGENCY.findall(text)))  # it tries five times
+
+
+def _log_of(main: Path) -> tuple[Path, int] | None:
+    """Where it writes what goes wrong, and how long that is now; None where that is no file."""
+    try:
+        found = _ERROR_LOG.search(main.read_text("utf-8", "surrogateescape"))
+        return (Path(found[1]), Path(found[1]).stat().st_size) if found else None
+    except OSError:
         return None
 
 

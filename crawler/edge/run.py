@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from crawler.edge.keeper import Keeper, select_pools
 from crawler.edge.members import Pools
 from crawler.edge.memory import Memory
 from crawler.edge.nginx import Nginx
+from crawler.edge.plan import Plan
 from crawler.edge.sample import read_sample
 from crawler.edge.settings import (
     AnyTarget,
@@ -34,11 +35,6 @@ from crawler.edge.settings import (
     JsonTarget,
     KeepalivedTarget,
     NginxTarget,
-    Pace,
-    Pool,
-    read_pace,
-    read_pools,
-    read_targets,
 )
 from crawler.edge.target import Applied, Balancer, FileTarget, Target
 from crawler.errors import CrawlerError, OutOfStep
@@ -52,15 +48,6 @@ log = structlog.get_logger(__name__)
 REST_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is balanced, and by whom, read and checked."""
-
-    pools: Mapping[str, Pool]
-    targets: Mapping[str, AnyTarget]
-    pace: Pace
-
-
 @dataclass(slots=True)
 class Result:
     """What one run came to: targets that changed, and how or what; those that failed, and why;
@@ -69,14 +56,6 @@ class Result:
     changed: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
-
-
-def read_plan(config: EdgeConfig, only: tuple[str, ...] = (), *, allow_empty: bool = False) -> Plan:
-    """The tables of the configuration. Raises `InvalidInput` that names the field."""
-    pools = read_pools(config.pools)
-    if allow_empty:
-        pools = {n: each.model_copy(update={"allow_empty": True}) for n, each in pools.items()}
-    return Plan(pools, read_targets(config.targets, pools, only), read_pace(config.pace))
 
 
 async def run_edge(
@@ -229,4 +208,5 @@ def _target(name: str, settings: AnyTarget, memory: Memory, clock: Clock) -> Tar
         clock,
         verify_s=settings.verify_s,
         mode=int(settings.mode, 8) if settings.mode is not None else None,
+        complaint=balancer.complaint if isinstance(balancer, Nginx) else None,
     )

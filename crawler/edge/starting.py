@@ -8,7 +8,7 @@ who want that.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,12 @@ def haproxy_files(wish: Wish) -> dict[str, str]:
         file.name: Haproxy("haproxy", target, SystemClock()).render(_nobody()).decode(),
         "edge.toml": _filled("haproxy", "edge.toml", wish, main, file),
     }
+
+
+FILES: Mapping[str, Callable[[Wish], dict[str, str]]] = {
+    "nginx": nginx_files,
+    "haproxy": haproxy_files,
+}
 
 
 def _nobody() -> dict[str, Backends]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tempfile
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -93,6 +94,8 @@ class FileTarget:
 
     ``kept``: a copy of what was verified last. It is what is put back (without it, what was there),
     and what tells after a crash that the file was swapped in and never seen to work.
+    ``complaint``: why the balancer did not take it, in its own words ("": it has none); None: it
+    cannot be asked.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class FileTarget:
         *,
         verify_s: float = 5.0,
         mode: int | None = None,
+        complaint: Callable[[], str] | None = None,
     ) -> None:
         self._file = Path(file.resolve())  # a link stays a link
         self._balancer = balancer
@@ -112,6 +116,7 @@ class FileTarget:
         self._clock = clock
         self._verify_s = verify_s
         self._mode = mode
+        self._complaint = complaint
         self._lock = Lock(self._file)
         self.name = name
 
@@ -187,9 +192,11 @@ class FileTarget:
                 return
             if since is None and now >= until:
                 goes_on = "the old one goes on" if live is Live.OTHER else "nothing answers"
+                said = self._complaint() if self._complaint is not None else ""
+                why = f"it says: {said}" if said else "see the balancer's own log"
                 raise OutOfStep(
                     f"the new configuration did not come up within {self._verify_s:g} s, and "
-                    f"{goes_on}; see the balancer's own log"
+                    f"{goes_on}; {why}"
                 )
             await self._clock.sleep(_LOOK_S)
 

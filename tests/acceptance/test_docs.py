@@ -17,7 +17,7 @@ import pytest
 from crawler.cli.main import build
 from crawler.config import edge_config, worker_config
 from crawler.definition import load_text
-from crawler.edge.run import read_plan
+from crawler.edge.plan import read_plan
 from tests.acceptance.cluster import Site
 from tests.acceptance.reader import Block, Reader, blocks
 from tests.ports import free_port

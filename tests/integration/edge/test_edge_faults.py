@@ -35,7 +35,8 @@ async def test_the_last_good_state_is_served_whatever_breaks(nginx: Stage) -> No
             template.write_text("{{ pools.gone.members }}")
             stage.start_server("d")
             came = "target nginx: the new configuration did not come up"
-            await stage.says(came, "the last good one is back and live")
+            why = f"bind() to 127.0.0.1:{port} failed (98: Address already in use)"
+            await stage.says(came, why, "the last good one is back and live")
             await stage.says("target hosts: template", "has no attribute 'gone'")
             assert stage.file.read_bytes() == good
             assert hosts.read_text().count("\n") == 3

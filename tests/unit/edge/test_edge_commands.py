@@ -8,7 +8,7 @@ import pytest
 
 from crawler.cli.main import run_command
 from crawler.config import edge_config
-from crawler.edge.run import read_plan
+from crawler.edge.plan import read_plan
 
 
 @pytest.mark.parametrize("what", ["nginx", "haproxy"])

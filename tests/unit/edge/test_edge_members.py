@@ -12,7 +12,8 @@ from crawler.coordination.registry import node_record, registry_key
 from crawler.coordination.signing import Seal
 from crawler.edge.hold import Hold
 from crawler.edge.members import Member, read_address, read_members
-from crawler.edge.settings import DEFAULT_POOLS, Pace, Pool, read_pace, read_pools, read_targets
+from crawler.edge.plan import read_pace, read_pools, read_targets
+from crawler.edge.settings import DEFAULT_POOLS, Pace, Pool
 from crawler.errors import InvalidInput
 from crawler.model import MASTER_SERVICE, Node
 

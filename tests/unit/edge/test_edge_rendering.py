@@ -81,6 +81,24 @@ def test_a_change_of_members_keeps_haproxys_structure() -> None:
     assert mark(one) == mark(two) != mark(haproxy(Backends(HTTP, (ONE,), leader="m1")))
 
 
+async def test_nginx_is_quoted_where_its_log_says_why_it_did_not_take_a_reload(
+    tmp_path: Path,
+) -> None:
+    main, log = tmp_path / "nginx.conf", tmp_path / "error.log"
+    main.write_text(f"  error_log {log} warn;\n")
+    line = "2026/11/30 20:00:00 [emerg] 7#7: bind() to 0.0.0.0:{} failed (98: Address in use)"
+    log.write_text(f"{line.format(1)}\n")
+    says = f"printf '{line.format(2)}\\n{line.format(2)}\\n' >>{log}"
+    target = NginxTarget(kind="nginx", file=FILE, main=main, reload=("sh", "-c", says))
+    one = Nginx("n", target)
+    assert one.complaint() == ""
+    await one.take(b"")
+    assert one.complaint() == "bind() to 0.0.0.0:2 failed (98: Address in use)"
+    main.write_text("events {}\n")
+    await one.take(b"")
+    assert one.complaint() == ""
+
+
 async def test_of_what_others_wrote_nobody_can_say_whether_it_is_live() -> None:
     target = NginxTarget(kind="nginx", file=FILE)
     assert await Nginx("n", target).state(b"upstream a {}\n") is Live.UNKNOWN
