@@ -25,12 +25,16 @@ class Remembered:
 
 
 class Memory:
-    """A directory. Raises `Misconfigured` where it cannot be used."""
+    """A directory. Raises `Misconfigured` where it cannot be used. ``frozen``: it is only read, as
+    it may be another process's."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, frozen: bool = False) -> None:
         self._directory = directory
+        self._frozen = frozen
         self._file = directory / "members.json"
         self._written: bytes | None = None
+        if frozen:
+            return
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -56,6 +60,8 @@ class Memory:
 
     def write(self, pools: Mapping[str, Remembered]) -> None:
         """Remember these, on the disk. A disk that takes nothing is only worth a warning here."""
+        if self._frozen:
+            return
         data = {
             name: {"members": [asdict(each) for each in pool.members], "since": pool.since}
             for name, pool in sorted(pools.items())

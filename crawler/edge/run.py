@@ -106,7 +106,7 @@ async def sync_once(config: EdgeConfig, plan: Plan, *, dry_run: bool = False) ->
     """Read the registry and bring every target in step, or with ``dry_run`` only say what that
     would change. Raises `Unavailable` where the registry cannot be read: then nothing is done."""
     result = Result()
-    async with _open(config, plan, SystemClock()) as scene:
+    async with _open(config, plan, SystemClock(), frozen=dry_run) as scene:
         await scene.registry.read()
         scene.desired.judge()
         pools = scene.desired.pools
@@ -161,8 +161,11 @@ class _Scene:
 
 
 @asynccontextmanager
-async def _open(config: EdgeConfig, plan: Plan, clock: Clock) -> AsyncIterator[_Scene]:
-    memory, keyring = Memory(config.state), Keyring(config.secret, clock)
+async def _open(
+    config: EdgeConfig, plan: Plan, clock: Clock, *, frozen: bool = False
+) -> AsyncIterator[_Scene]:
+    """``frozen``: what is remembered stays as it is."""
+    memory, keyring = Memory(config.state, frozen=frozen), Keyring(config.secret, clock)
     targets = tuple(
         _target(name, settings, memory, clock) for name, settings in plan.targets.items()
     )

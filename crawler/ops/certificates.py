@@ -44,8 +44,10 @@ def make_node(folder: Path, name: str, hosts: Sequence[str]) -> None:
     """Write ``<name>.pem`` and ``<name>.key`` for a node that is reached at these names and
     addresses, and on loopback. Raises `Conflict` where they are there already."""
     targets = folder / f"{name}.key", folder / f"{name}.pem"
-    if any(each.exists() for each in targets):
-        raise Conflict(f"{targets[1]} is there already; remove it and its key to make it anew")
+    there = [each for each in targets if each.exists()]
+    if there:
+        files = " and ".join(map(str, there))
+        raise Conflict(f"there is already {files}; move that away to make the pair anew")
     authority, authority_key = _authority(folder)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

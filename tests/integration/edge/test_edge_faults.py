@@ -111,8 +111,10 @@ async def test_once_says_by_its_exit_code_what_it_did(haproxy: Stage) -> None:
     assert '"address": "10.0.0.7:80"' in inventory.read_text()  # the other target all the same
     stage.start_server("a")
     await stage.registered("a")
+    remembered = (stage.folder / "state" / "members.json").read_bytes()
     code, said = stage.edge_once("--dry-run")
     assert (code, stage.file.read_bytes()) == (2, nobody)
+    assert (stage.folder / "state" / "members.json").read_bytes() == remembered
     assert "+    server go.micro.server.master-a 127.0.0.1:" in said
     code, said = stage.edge_once("--once")
     assert (code, said) == (2, "target haproxy: adjusted\n")
