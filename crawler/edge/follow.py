@@ -56,7 +56,8 @@ class Prefix:
             except (Unavailable, Misconfigured) as error:
                 if isinstance(error, Misconfigured) and not self.listed:
                     raise
-                log.warning("registry not read", prefix=self.prefix, error=str(error))
+                say = log.debug if failures else log.warning  # aloud once per outage
+                say("registry not read", prefix=self.prefix, error=str(error))
                 failures += 1
                 await self._clock.sleep(_AGAIN.delay(failures, self._chance))
 
