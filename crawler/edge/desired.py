@@ -16,14 +16,24 @@ from crawler.coordination.registry import REGISTRY_PREFIX
 from crawler.coordination.signing import Seal
 from crawler.edge.follow import Registry
 from crawler.edge.hold import Hold
-from crawler.edge.members import Backends, Pools, drained_nodes, read_members
+from crawler.edge.members import (
+    Backends,
+    Found,
+    Member,
+    Pools,
+    drained_nodes,
+    place_member,
+    read_members,
+)
 from crawler.edge.memory import Memory, Remembered
+from crawler.edge.names import Lookup, Names, look_up
 from crawler.edge.settings import Pace, Pool
 
 log = structlog.get_logger(__name__)
 
 # How long a start waits for the registry before it goes by what it remembers.
 PATIENCE_S = 3.0
+_UNREAD = "the registry was not read yet"
 
 
 def prefixes_of(pools: Mapping[str, Pool], election_prefix: str) -> set[str]:
@@ -57,7 +67,11 @@ class Desired:
         memory: Memory,
         clock: Clock,
         election_prefix: str,
+        lookup: Lookup = look_up,
+        *,
+        patience_s: float = PATIENCE_S,
     ) -> None:
+        self._patience_s = patience_s
         self._registry = registry
         self._pools = pools
         self._pace = pace
@@ -69,6 +83,9 @@ class Desired:
         for name, pool in pools.items():
             before = known.get(name, Remembered())
             self._holds[name] = Hold(pool, pace, before.members, before.since)
+        everybody = [each for before in known.values() for each in before.members]
+        addresses = {each.name: each.host for each in everybody if each.name}
+        self.names = Names(addresses, pace.resolve_s, clock, registry.wake, lookup)
         self._until: float | None = None
         self._woken = asyncio.Event()
         self._unread: dict[str, tuple[str, ...]] = {}
@@ -79,35 +96,35 @@ class Desired:
     async def run(self) -> NoReturn:
         """Judge what changes, until cancelled."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(self._patience_s):
                 while not self._registry.listed:
                     await self._registry.changed(self._registry.version)
         while True:
             seen = self._registry.version
             if self._registry.listed:
-                self.judge()
+                await self.judge()
             elif self.pools is None:
-                self._remember_all()
+                await self._remember_all()
             await self._news(seen)
             await self._quiet()
 
-    def judge(self) -> None:
+    async def judge(self) -> None:
         """Look at the registry as it was heard, now."""
-        drained = drained_nodes(self._below(DRAINED))
-        candidates = list(self._below(self._election))
+        read = self._read()
+        names: dict[str, int] = {}
+        for each in read.values():
+            for name, revision in each.names.items():
+                names[name] = max(revision, names.get(name, 0))
+        await self.names.settle(names)
         found, untils = {}, []
         for name, pool in self._pools.items():
-            read = read_members(
-                pool,
-                self._registry.below(below(pool)),
-                drained=drained,
-                candidates=candidates,
-                seal=self.seal,
-            )
-            verdict = self._holds[name].judge(read.members, self._clock.wall())
+            here, unresolved = self._placed(read[name].members)
+            verdict = self._holds[name].judge(here, self._clock.wall())
             untils += [verdict.until] if verdict.until is not None else []
-            found[name] = Backends(pool, verdict.members, read.leader, verdict.reason)
-            self._tell(name, found[name], read.unread)
+            found[name] = Backends(
+                pool, verdict.members, read[name].leader, verdict.reason, unresolved
+            )
+            self._tell(name, found[name], read[name].unread)
         self._until = min(untils, default=None)
         self._memory.write(
             {name: Remembered(each.accepted, each.since) for name, each in self._holds.items()}
@@ -132,9 +149,12 @@ class Desired:
         self.seal = seal
         self._registry.resync()
 
-    def _remember_all(self) -> None:
+    async def _remember_all(self) -> None:
+        accepted = {name: each.accepted for name, each in self._holds.items()}
+        names = (each.name for members in accepted.values() for each in members if each.name)
+        await self.names.settle(dict.fromkeys(names, 0))
         remembered = {
-            name: Backends(pool, self._holds[name].accepted, held="the registry was not read yet")
+            name: Backends(pool, self._placed(accepted[name])[0], held=_UNREAD)
             for name, pool in self._pools.items()
         }
         log.warning(
@@ -142,6 +162,27 @@ class Desired:
             members={name: len(each.members) for name, each in remembered.items()},
         )
         self._publish(remembered)
+
+    def _read(self) -> dict[str, Found]:
+        """Every pool, as it is registered."""
+        drained = drained_nodes(self._below(DRAINED))
+        candidates = list(self._below(self._election))
+        return {
+            name: read_members(
+                pool,
+                self._registry.below(below(pool)),
+                drained=drained,
+                candidates=candidates,
+                seal=self.seal,
+            )
+            for name, pool in self._pools.items()
+        }
+
+    def _placed(self, members: Iterable[Member]) -> tuple[tuple[Member, ...], tuple[str, ...]]:
+        """Those that have an address, and the names of those that have none."""
+        placed = [place_member(each, self.names.address) for each in members]
+        here = tuple(each for each in placed if each.host)
+        return here, tuple(each.name for each in placed if not each.host)
 
     def _below(self, prefix: str) -> Iterable[KeyValue]:
         """The keys of a prefix, if any pool needs it."""

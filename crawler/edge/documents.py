@@ -62,6 +62,7 @@ def as_data(pools: Pools) -> dict[str, Any]:
                 {
                     "id": each.id,
                     "host": each.host,
+                    "name": each.name,
                     "port": each.port,
                     "address": each.address,
                     "draining": each.draining,

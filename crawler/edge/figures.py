@@ -51,6 +51,12 @@ class Figures(Collector):
             members.add_metric([name, "false"], len(each.members) - draining)
             members.add_metric([name, "true"], draining)
             held.add_metric([name], int(bool(each.held)))
+        yield GaugeMetricFamily(
+            "crawler_edge_unresolved",
+            "Names of hosts that could not be resolved last time: left out, or kept at the address "
+            "that they had before.",
+            len(self._desired.names.failing),
+        )
         yield from (members, held, *self._of_targets())
 
     def _of_targets(self) -> Iterator[Metric]:
@@ -85,6 +91,10 @@ def _held(desired: Desired) -> list[tuple[str, str]]:
     return [(name, each.held) for name, each in sorted((desired.pools or {}).items()) if each.held]
 
 
+def _kept_at(address: str) -> str:
+    return f"kept at {address}" if address else "left out"
+
+
 def watch_edge(
     health: Health, registry: Registry, desired: Desired, keepers: Sequence[Keeper], clock: Clock
 ) -> None:
@@ -112,6 +122,21 @@ def watch_edge(
 
     health.note(
         "members", none_held, "see whether they run, and register again; --allow-empty believes it"
+    )
+
+    async def all_resolved() -> str:
+        names = desired.names
+        if names.failing:
+            raise OutOfStep(
+                "; ".join(
+                    f"{name}: {why}, {_kept_at(names.address(name))}"
+                    for name, why in sorted(names.failing.items())
+                )
+            )
+        return "every name has an address"
+
+    health.note(
+        "names", all_resolved, "see whether this machine can resolve them; each is tried again"
     )
 
     for keeper in keepers:

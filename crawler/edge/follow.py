@@ -116,7 +116,7 @@ class Registry:
         self._woken = asyncio.Event()
         self._rewinds = etcd.rewinds
         self._followed = {
-            prefix: Prefix(etcd, clock, prefix, self._news, relist_s)
+            prefix: Prefix(etcd, clock, prefix, self.wake, relist_s)
             for prefix in sorted(set(prefixes))
         }
         self.version = 0
@@ -159,9 +159,10 @@ class Registry:
         """List everything again, and let all be looked at."""
         for each in self._followed.values():
             each.list_again()
-        self._news()
+        self.wake()
 
-    def _news(self) -> None:
+    def wake(self) -> None:
+        """Let all be looked at."""
         self.version += 1
         self._woken.set()
         self._woken = asyncio.Event()
@@ -175,7 +176,7 @@ class Registry:
                 if self.lost_at is None:
                     self.lost_at = self._clock.elapsed()
                     log.error("registry lost; what was last known stays", error=str(error))
-                    self._news()
+                    self.wake()
             else:
                 if self.lost_at is not None:
                     log.info("registry is back", away_s=self._clock.elapsed() - self.lost_at)

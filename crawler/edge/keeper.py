@@ -37,6 +37,11 @@ def select_pools(pools: Pools, names: tuple[str, ...]) -> Pools:
             raise OutOfStep(
                 f"{name}: {chosen[name].held}, and nothing is remembered; what is in place stays"
             )
+        if chosen[name].unresolved:
+            raise OutOfStep(
+                f"nobody of {name} can be reached: {', '.join(chosen[name].unresolved)} cannot be "
+                "resolved here, and a door to nobody is never made"
+            )
     empty = [name for name in nobody if not chosen[name].pool.allow_empty]
     if empty:
         raise OutOfStep(

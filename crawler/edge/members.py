@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from crawler.coordination.etcd import KeyValue
 from crawler.coordination.keys import DRAINED
 from crawler.coordination.registry import parse_node
 from crawler.coordination.signing import Seal
+from crawler.edge.names import host_name
 from crawler.edge.settings import Pool
 from crawler.model import Node
 
@@ -24,13 +25,15 @@ _DRAINING = frozenset({"draining", "drain", "down", "maintenance"})
 @dataclass(frozen=True, slots=True)
 class Member:
     """One server. ``id`` is safe in any configuration, and unique in its pool; ``host`` is an IP
-    address. ``draining``: it gets nothing new. ``check_port`` 0: the port itself."""
+    address. ``draining``: it gets nothing new. ``check_port`` 0: the port itself. ``name``: what
+    its host is registered by ("": its address)."""
 
     id: str
     host: str
     port: int
     draining: bool = False
     check_port: int = 0
+    name: str = ""
 
     @property
     def address(self) -> str:
@@ -41,12 +44,14 @@ class Member:
 class Backends:
     """A pool as it is to be balanced; members sorted by id. ``leader``: the id of the one among
     them that leads, where the pool wants to know and one does. ``held``: why members stay in it
-    that are not registered any more ("": none do)."""
+    that are not registered any more ("": none do). ``unresolved``: names of hosts that are left
+    out, as no address of them was ever known."""
 
     pool: Pool
     members: tuple[Member, ...]
     leader: str | None = None
     held: str = ""
+    unresolved: tuple[str, ...] = ()
 
     @property
     def usable(self) -> tuple[Member, ...]:
@@ -64,11 +69,14 @@ Pools = Mapping[str, Backends]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the registry says of a pool; ``unread``: keys that say nothing that could be used."""
+    """What the registry says of a pool; members with a name have no ``host`` yet. ``names``: the
+    revision of the newest record that has it, by name; ``unread``: keys that say nothing that could
+    be used."""
 
     members: tuple[Member, ...]
     leader: str | None = None
-    unread: tuple[str, ...] = field(default=())
+    names: Mapping[str, int] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 def read_members(
@@ -82,6 +90,7 @@ def read_members(
     """The pool out of its keys. ``drained``: ids of nodes that are to get no work; ``candidates``
     the keys of the election, which only a pool with a leader needs."""
     members: dict[str, Member] = {}
+    names: dict[str, int] = {}
     leader, unread = None, []
     first = leader_of(candidates) if pool.leader else None
     for kv in sorted(kvs, key=lambda kv: kv.key):
@@ -96,10 +105,17 @@ def read_members(
             member = replace(member, draining=True)
         member = replace(member, id=_unique(member.id, members))
         members[member.id] = member
+        if member.name:
+            names[member.name] = max(kv.mod_revision, names.get(member.name, 0))
         if node is not None and first is not None and node.address == first.address:
             leader = member.id
     ordered = tuple(members[each] for each in sorted(members))
-    return Found(ordered, leader, tuple(unread))
+    return Found(ordered, leader, names, tuple(unread))
+
+
+def place_member(member: Member, address: Callable[[str], str]) -> Member:
+    """The member at the address that its name has now; ``host`` "" where that has none."""
+    return replace(member, host=address(member.name)) if member.name else member
 
 
 def drained_nodes(kvs: Iterable[KeyValue]) -> frozenset[str]:
@@ -125,20 +141,22 @@ def _of_node(pool: Pool, node: Node | None) -> Member | None:
     if place is None:
         return None
     draining = node.metadata.get("state", "").lower() in _DRAINING
-    return Member(node.id, *place, draining, probed[1] if probed else 0)
+    return _member(node.id, place, draining, probed[1] if probed else 0)
 
 
 def _port_of(node: Node, port: str | int) -> tuple[str, int] | None:
     if port == "http":
-        return read_address(node.metadata.get("http", ""))
-    place = read_address(node.address)
+        return read_place(node.metadata.get("http", ""))
+    place = read_place(node.address)
     return (place[0], port) if place is not None and isinstance(port, int) else place
 
 
 def _of_key(pool: Pool, kv: KeyValue) -> Member | None:
     """A key of somebody else's registry: the address stands in JSON as ``Addr`` (etcd's own naming
-    for gRPC), ``address`` or ``host`` and ``port``; or is the whole value; or ends the key."""
+    for gRPC), ``address`` or ``host`` and ``port``; or is the whole value; or ends the key. A name
+    outside of JSON needs its port, as any word could be one."""
     name, draining = kv.key.removeprefix(pool.prefix), False
+    port = pool.port if isinstance(pool.port, int) else 0
     text = kv.value.decode("utf-8", "replace").strip()
     try:
         data: Any = json.loads(text)
@@ -149,29 +167,52 @@ def _of_key(pool: Pool, kv: KeyValue) -> Member | None:
         address = given.get("addr") or given.get("address") or given.get("host")
         if not isinstance(address, str):
             return None
-        if isinstance(port := given.get("port"), int) and read_address(address) is None:
-            address = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        own = given.get("port")
+        place = read_place(address) or read_place(address, own if type(own) is int else port)
         draining = str(given.get("state", given.get("status", ""))).lower() in _DRAINING
     else:
-        address = text if read_address(text, 1) is not None else name.rpartition("/")[2]
-    port = pool.port if isinstance(pool.port, int) else 0
-    place = read_address(address, port)
+        end = name.rpartition("/")[2]
+        place = read_address(text, port) or read_address(end, port)
+        place = place or read_place(text) or read_place(end)
     if place is None:
         return None
     probe = pool.check_port if isinstance(pool.check_port, int) else 0
-    return Member(name, *place, draining, probe)
+    return _member(name, place, draining, probe)
+
+
+def _member(name: str, place: tuple[str, int], draining: bool, check_port: int) -> Member:
+    host, port = place
+    known = _address(host)
+    return Member(name, known or "", port, draining, check_port, "" if known else host)
 
 
 def read_address(text: str, port: int = 0) -> tuple[str, int] | None:
-    """``IP:PORT``, or ``IP`` alone where a port is given; None for anything else, a host's name
-    included: one that cannot be resolved would keep a load balancer from taking all others."""
+    """``IP:PORT``, or ``IP`` alone where a port is given; None for anything else."""
+    host, port = _parts(text, port)
+    address = _address(host)
+    return (address, port) if address is not None and 0 < port <= 65535 else None
+
+
+def read_place(text: str, port: int = 0) -> tuple[str, int] | None:
+    """As `read_address`, or the same with the name of a host."""
+    host, port = _parts(text, port)
+    place = _address(host) or host_name(host)
+    return (place, port) if place is not None and 0 < port <= 65535 else None
+
+
+def _parts(text: str, port: int) -> tuple[str, int]:
+    """Host and port; the port is ``port`` where the text has none, 0 where it is no number."""
     host, separator, number = text.rpartition(":")
     if not separator or (":" in host and not host.endswith("]")):
         host, number = text, ""
     if number:
-        port = int(number) if number.isascii() and number.isdigit() else 0
+        port = int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 0
+    return host, port
+
+
+def _address(host: str) -> str | None:
     try:
         address = str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]")))
     except ValueError:
         return None
-    return (address, port) if 0 < port <= 65535 and "%" not in address else None
+    return address if "%" not in address else None

@@ -89,6 +89,7 @@ async def run_edge(
             async with asyncio.TaskGroup() as group:
                 start_loop(group, "registry", scene.registry.run())
                 start_loop(group, "secrets", scene.keyring.run())
+                start_loop(group, "names", scene.desired.names.run())
                 start_loop(group, "desired", scene.desired.run())
                 for keeper in keepers:
                     start_loop(group, f"target {keeper.name}", keeper.run())
@@ -108,7 +109,7 @@ async def sync_once(config: EdgeConfig, plan: Plan, *, dry_run: bool = False) ->
     result = Result()
     async with _open(config, plan, SystemClock(), frozen=dry_run) as scene:
         await scene.registry.read()
-        scene.desired.judge()
+        await scene.desired.judge()
         pools = scene.desired.pools
         assert pools is not None, "judged"
         result.held.update({name: each.held for name, each in pools.items() if each.held})

@@ -7,13 +7,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    TypeAdapter,
+    ValidationError,
+)
 
 from crawler.edge.members import Backends, Member, Pools
+from crawler.edge.names import host_name
 from crawler.edge.settings import Pool, Port
 from crawler.errors import InvalidInput
 
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
+
+
+def _named(text: str) -> str:
+    """What a host is called, if anything."""
+    if text and host_name(text) is None:
+        raise ValueError("is no name of a host")
+    return text
 
 
 class _Member(BaseModel):
@@ -23,6 +39,7 @@ class _Member(BaseModel):
     host: IPvAnyAddress
     port: Port
     draining: bool = False
+    name: Annotated[str, AfterValidator(_named)] = ""
 
 
 class _Pool(BaseModel):
@@ -34,8 +51,8 @@ class _Pool(BaseModel):
 
 def read_sample(file: Path, pools: Mapping[str, Pool]) -> Pools:
     """As a json target writes it: ``{"pools": {NAME: {"members": [{"id": "m1", "host": "192.0.2.1",
-    "port": 8080}]}}}``, with ``draining`` and ``leader`` where that matters; what else it says of
-    them is left aside. Raises `InvalidInput` that names the field."""
+    "port": 8080}]}}}``, with ``draining``, ``name`` and ``leader`` where that matters; what else it
+    says of them is left aside. Raises `InvalidInput` that names the field."""
     try:
         data = json.loads(file.read_bytes())
         found = TypeAdapter(dict[str, _Pool]).validate_python(data["pools"])
@@ -60,6 +77,9 @@ def read_sample(file: Path, pools: Mapping[str, Pool]) -> Pools:
 
 
 def _backends(pool: Pool, given: _Pool) -> Backends:
-    members = (Member(each.id, str(each.host), each.port, each.draining) for each in given.members)
+    members = (
+        Member(each.id, str(each.host), each.port, each.draining, name=each.name)
+        for each in given.members
+    )
     ordered = tuple(sorted(members, key=lambda each: each.id))
     return Backends(pool, ordered, given.leader if pool.leader else None)

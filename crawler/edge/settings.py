@@ -110,7 +110,7 @@ class Pace(_Table):
     """When something is done. A target is not reloaded sooner than ``reload_interval_s`` after the
     last time; ``grace_s`` is how long a sudden loss of more than ``shrink`` of a pool is not
     believed. A change waits for a random part of ``jitter_s``, so that several edges do not reload
-    in the same instant."""
+    in the same instant. Names of hosts are looked up again every ``resolve_s``."""
 
     quiet_s: Seconds = 0.3
     max_wait_s: Seconds = 2.0
@@ -118,6 +118,7 @@ class Pace(_Table):
     grace_s: Seconds = 30.0
     shrink: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     resync_s: Seconds = 60.0
+    resolve_s: Seconds = 10.0
     jitter_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.0
 
 

@@ -1,4 +1,5 @@
-"""A small server behind a door: HTTP and gRPC, registered as a master is, in a process of its own.
+"""A small server behind a door: HTTP and gRPC, registered as a master is, in a process of its own:
+the one by the name of its host, the other by its address.
 
 Its arguments: id, port of HTTP, port of gRPC, time to live in seconds, addresses of etcd. On
 SIGTERM it deregisters, goes on for a moment, as balancers hear of that, and ends what is under way.
@@ -66,7 +67,7 @@ async def main(name: str, http: int, grpc: int, ttl_s: int, endpoints: str) -> N
         stack.push_async_callback(etcd.close)
         session = await stack.enter_async_context(open_session(etcd, ttl_s, SystemClock()))
         keeping = asyncio.create_task(session.run(), name="keepalive")
-        metadata = native_metadata("test", http=f"127.0.0.1:{http}")
+        metadata = native_metadata("test", http=f"localhost:{http}")
         node = Node(node_id(MASTER_SERVICE, name), MASTER_SERVICE, f"127.0.0.1:{grpc}", metadata)
         node = await register(etcd, session, node)
         await stop.wait()

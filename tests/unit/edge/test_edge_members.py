@@ -11,7 +11,7 @@ from crawler.coordination.etcd import KeyValue
 from crawler.coordination.registry import node_record, registry_key
 from crawler.coordination.signing import Seal
 from crawler.edge.hold import Hold
-from crawler.edge.members import Member, read_address, read_members
+from crawler.edge.members import Member, place_member, read_address, read_members
 from crawler.edge.plan import read_pace, read_pools, read_targets
 from crawler.edge.settings import DEFAULT_POOLS, Pace, Pool
 from crawler.errors import InvalidInput
@@ -67,8 +67,19 @@ def test_what_is_not_signed_and_what_is_no_address_is_left_out() -> None:
     found = read_members(pool, [master(1)], seal=seal)
     assert found.members == ()
     assert found.unread == (master(1).key,)
-    named = read_members(pool, [master(1, http="shop.example:80"), master(2)])
-    assert [each.id for each in named.members] == ids(2)
+    wrong = read_members(pool, [master(1, http="shop;example:80"), master(2)])
+    assert [each.id for each in wrong.members] == ids(2)
+
+
+def test_a_host_may_be_registered_by_its_name() -> None:
+    found = read_members(
+        DEFAULT_POOLS["crawler_http"], [master(1, http="Master-1:8080"), master(2)]
+    )
+    assert found.names == {"master-1": 1}
+    addresses = {"master-1": "10.9.9.9"}
+    one, two = (place_member(each, addresses.__getitem__) for each in found.members)
+    assert (one.address, one.name) == ("10.9.9.9:8080", "master-1")
+    assert (two.address, two.name) == ("10.0.0.2:8081", "")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +95,26 @@ def test_what_is_not_signed_and_what_is_no_address_is_left_out() -> None:
 def test_keys_of_other_registries(key: str, value: str, address: str) -> None:
     pool = Pool(prefix="/work/ips/", port=80)
     assert [each.address for each in read_members(pool, [kv(key, value)]).members] == [address]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place"),
+    [
+        ("/work/ips/a", "shop-1.example:82", ("shop-1.example", 82)),
+        ("/work/ips/shop-1:82", "", ("shop-1", 82)),
+        ("/work/ips/a", json.dumps({"address": "shop-1"}), ("shop-1", 80)),
+        ("/work/ips/a", json.dumps({"host": "shop_1", "port": 84}), ("shop_1", 84)),
+        ("/work/ips/10.0.0.7", "healthy:1", ("", 80)),  # the address in the key, then
+    ],
+)
+def test_names_in_other_registries(key: str, value: str, place: tuple[str, int]) -> None:
+    (one,) = read_members(Pool(prefix="/work/ips/", port=80), [kv(key, value)]).members
+    assert (one.name, one.port) == place
+
+
+def test_a_word_alone_is_no_name() -> None:
+    found = read_members(Pool(prefix="/work/ips/", port=80), [kv("/work/ips/a", "up")])
+    assert (found.members, found.unread) == ((), ("/work/ips/a",))
 
 
 @pytest.mark.parametrize(
