@@ -1,5 +1,8 @@
-"""Whether the node in this container takes part: exit code 0, or 1 with the reason. The image's
-health check; it finds the node by CRAWLER_HTTP and, where it speaks TLS, by CRAWLER_TLS_CERT."""
+"""Whether what is in this container takes part: exit code 0, or 1 with the reason.
+
+The health check of the images. It asks the URL that it is given; else the node itself, which it
+finds by CRAWLER_HTTP and, where that speaks TLS, by CRAWLER_TLS_CERT.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ def main() -> int:
     if context is not None:  # it speaks to itself, under a name that no certificate has
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    url = f"{'https' if secure else 'http'}://127.0.0.1:{port}/readyz"
+    own = f"{'https' if secure else 'http'}://127.0.0.1:{port}/readyz"
+    url = sys.argv[1] if len(sys.argv) > 1 else own
     try:
         urllib.request.urlopen(url, timeout=PATIENCE_S, context=context).close()  # noqa: S310
     except (OSError, urllib.error.URLError) as error:

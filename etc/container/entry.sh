@@ -1,0 +1,10 @@
+#!/bin/sh
+# nginx in front of the masters, and beside it the edge, which tells it who they are. The container
+# lives for as long as nginx; the edge is started anew. Options are those of `crawler install nginx`.
+set -eu
+crawler install nginx --to /run/entry --force --http 0.0.0.0:8080 --grpc 0.0.0.0:9090 "$@"
+while :; do
+    crawler edge --config /run/entry/edge.toml --state /var/lib/crawler/edge || :
+    sleep 1
+done &
+exec nginx -c /run/entry/nginx.conf -g "daemon off;"
