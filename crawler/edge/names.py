@@ -97,10 +97,13 @@ class Names:
             for name in kept.keys() - wanted.keys():
                 del kept[name]
         self._ask_about(sorted(fresh))
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._patience_s):
                 while fresh & (self._waiting.keys() | self._asked):
                     await self._landed.wait()
+        except TimeoutError:
+            for name in sorted(fresh & (self._waiting.keys() | self._asked)):
+                self._note(name, (), f"no answer within {self._patience_s:g} s")
 
     async def run(self) -> NoReturn:
         """Look up all of them every so often, and those that fail more often, until cancelled."""
@@ -117,8 +120,9 @@ class Names:
         """In threads, which nobody has to wait for: a look-up cannot be cancelled."""
         self._waiting.update(dict.fromkeys(names))
         loop = asyncio.get_running_loop()
-        for name in [each for each in self._waiting if each not in self._asked]:
-            if len(self._asked) == _MOST_AT_ONCE:
+        while len(self._asked) < _MOST_AT_ONCE:
+            name = next((each for each in self._waiting if each not in self._asked), None)
+            if name is None:
                 return
             del self._waiting[name]
             self._asked.add(name)
