@@ -108,7 +108,10 @@ class LinkFilter:
         if found.cut:
             links = links[:most]
         settled = self._settled
+        recent, seed = settled.recent, settled.seed
         for link in links:
+            if recent.get(link.url) == seed and link.method == "GET":
+                continue  # as most are
             if link.method != "GET":
                 self._take_other(found, page, rule, link, here)
             elif link.url not in settled:

@@ -46,11 +46,11 @@ class Links:
     ) -> str:
         """Add what references lead to, with the other parts of ``like``; the first URL of them
         ("": none) is returned. ``load``: characters that each of them carries and sends."""
-        resolve, links, first = self._page.resolve, self._links, ""
+        known, resolve, links, first = self._page.known, self._page.resolve, self._links, ""
         _, to, priority, carry, is_next, method, body = like
         make = tuple.__new__  # a third of what `Link` itself takes
         for reference in dict.fromkeys(references):
-            url = resolve(reference)
+            url = known[reference] if reference in known else resolve(reference)
             if url is None:
                 continue
             if len(url) > MAX_URL_CHARS or (len(links) >= MAX_LINKS and url not in links):

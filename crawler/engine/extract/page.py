@@ -15,11 +15,12 @@ import turbohtml.detect  # which also registers the whatwg-* codecs that `Page.s
 from crawler.engine.charset import declared_in_xml
 from crawler.engine.extract.directives import canonical_reference, is_marked, marks_links
 from crawler.engine.extract.references import (
-    MAX_REMEMBERED,
+    KNOWN,
     folder_of,
+    is_rooted,
+    is_steady,
     join,
     leads_to,
-    remembered,
     root_of,
 )
 from crawler.engine.urls.legacy import with_query_in
@@ -38,7 +39,8 @@ class Located:
     """A page of any kind: where it is, and where its references lead.
 
     ``root`` is what selectors begin with. References are resolved against ``base``.
-    ``left_alone`` counts the links that the page asks not to follow.
+    ``left_alone`` counts the links that the page asks not to follow. ``known`` is what `resolve`
+    says of references that other pages of the site had, for who asks about many.
     """
 
     def __init__(self, url: str, base: str, root: Any) -> None:
@@ -47,7 +49,8 @@ class Located:
         self.left_alone = 0
         self.base = base if base.startswith(("http://", "https://")) else url
         self._folder = folder_of(self.base)
-        self._root = root_of(self._folder)
+        self._site = root_of(self._folder)[:-1]
+        self.known = KNOWN.of(self._site)
 
     @property
     def source(self) -> bytes:
@@ -71,11 +74,13 @@ class Located:
     def resolve(self, reference: str) -> str | None:
         """The absolute URL without fragment that a reference leads to, not yet canonical; None
         for the page itself, for other schemes than http and https, and for what is no URL."""
-        if len(reference) <= MAX_REMEMBERED:
-            folder = self._root if reference[:1] == "/" else self._folder
-            if (url := remembered(folder, reference)) != "":
-                return url
-        return leads_to(self.base, self._folder, self._spelled(reference))
+        url = self.known.get(reference, "")
+        if url != "" or (url := KNOWN.of(self._folder).get(reference, "")) != "":
+            return url
+        url = leads_to(self.base, self._folder, self._spelled(reference))
+        if self._folder and is_steady(reference):
+            KNOWN.keep(self._site if is_rooted(reference) else self._folder, reference, url)
+        return url
 
     def join(self, reference: str) -> str | None:
         """The absolute URL of any scheme for a reference; None for what is no URL."""

@@ -10,7 +10,7 @@ from typing import Final
 import ada_url
 
 _REMEMBERED: Final = 1 << 15  # of all crawls of the process; about 10 MB
-MAX_REMEMBERED: Final = 256  # characters of a reference that is remembered
+_MAX_REMEMBERED: Final = 256  # characters of a reference that is remembered
 # What a reference begins with that means the same on all pages of a folder: others may mean the
 # page itself, with another query or fragment.
 _STEADY: Final = frozenset(string.ascii_letters + string.digits + "/._-~%")
@@ -18,6 +18,7 @@ _STEADY: Final = frozenset(string.ascii_letters + string.digits + "/._-~%")
 _ROOTED: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 _RELATIVE: Final = re.compile(r"[A-Za-z0-9_][!-9;-\[\]-~]*")  # no colon: it has no scheme
 _ABSOLUTE: Final = re.compile(r"https?://[A-Za-z0-9.:-]+(?:[/?][!-\[\]-~]*)?")
+_UP: Final = re.compile(r"(?:\.\./)+")
 _FOLDER: Final = re.compile(r"(https?://[^/?#]+)/(?:[^?#]*/)?")
 _HTTP: Final = ("http://", "https://")
 
@@ -33,20 +34,52 @@ def root_of(folder: str) -> str:
     return folder[: folder.index("/", 8) + 1] if folder else ""
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def remembered(folder: str, reference: str) -> str | None:
-    """`leads_to` from any page of the folder; of what begins with a slash, from any page of the
-    site, of which ``folder`` is then the root. "" where it depends on the page."""
-    return leads_to(folder, folder, reference) if folder and _is_steady(reference) else ""
+class Known:
+    """What references led to, by what the pages have in common on which they mean the same: the
+    folder, or only the site, of which the name ends without a slash. Bounded, and shared by all
+    crawls of the process."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+        self._places: dict[str, dict[str, str | None]] = {}
+
+    def of(self, place: str) -> dict[str, str | None]:
+        """By reference; to be added to by `keep`."""
+        answers = self._places.get(place)
+        if answers is None:
+            self._make_room()
+            answers = self._places[place] = {}
+        return answers
+
+    def keep(self, place: str, reference: str, url: str | None) -> None:
+        """What `leads_to` says on these pages."""
+        self._make_room()
+        self.of(place)[reference] = url
+
+    def _make_room(self) -> None:
+        if self._count >= self._most:
+            self._places.clear()
+            self._count = 0
+        self._count += 1
 
 
-def _is_steady(reference: str) -> bool:
+KNOWN: Final = Known(_REMEMBERED)
+
+
+def is_steady(reference: str) -> bool:
     """Whether it means the same on all pages of a folder, in whatever encoding they are."""
     return (
         reference[:1] in _STEADY
+        and len(reference) <= _MAX_REMEMBERED
         and (":" not in reference or reference.startswith(_HTTP))
         and reference.isascii()
     )
+
+
+def is_rooted(reference: str) -> bool:
+    """Whether a steady one means the same on all pages of the site."""
+    return reference[0] == "/" or reference.startswith(_HTTP)
 
 
 def leads_to(base: str, folder: str, reference: str) -> str | None:
@@ -62,12 +95,28 @@ def leads_to(base: str, folder: str, reference: str) -> str | None:
             return root_of(folder)[:-1] + target
         if _RELATIVE.fullmatch(target):
             return folder + target
+    elif (up := _UP.match(target)) is not None:
+        rest = target[up.end() :]
+        above = _above(folder, up.end() // 3)
+        if above and "./" not in rest and _RELATIVE.fullmatch(rest):
+            return above + rest
     if _ABSOLUTE.fullmatch(target):
         return target
     url = join(base, reference)  # whole: blanks before the fragment are part of the URL
     if url is None or not url.startswith(_HTTP):
         return None
     return url.partition("#")[0]
+
+
+@lru_cache(maxsize=4096)
+def _above(folder: str, steps: int) -> str:
+    """The folder so many steps up, at most the root; "" where the names of folders need reading."""
+    if any(mark in folder for mark in ("./", "%", "\\")):
+        return ""
+    root = root_of(folder)
+    while steps and folder != root:
+        folder, steps = folder[: folder.rindex("/", 0, -1) + 1], steps - 1
+    return folder
 
 
 def join(base: str, reference: str) -> str | None:

@@ -54,9 +54,9 @@ def links_of(found: Sequence[Any]) -> list[str]:
         references = [element.attr("href") for element in found]
     except AttributeError:  # text is among them
         references = [None]
-    if None in references:
-        references = [link_of(entry) for entry in found]
-    return [reference for reference in references if reference is not None]
+    if None not in references:
+        return references
+    return [reference for entry in found if (reference := link_of(entry)) is not None]
 
 
 def link_of(found: Any) -> str | None:

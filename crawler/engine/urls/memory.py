@@ -39,33 +39,34 @@ class Memory:
 
 
 class Seen:
-    """A set of texts that forgets, in the room of a `Memory`."""
+    """A set of texts that forgets, in the room of a `Memory`. What is in ``recent`` under its
+    ``seed`` is in it: a quicker answer for who asks about many."""
 
-    __slots__ = ("_last", "_most_recent", "_recent", "_room", "_seed")
+    __slots__ = ("_last", "_most_recent", "_room", "recent", "seed")
 
     def __init__(self, memory: Memory, seed: int) -> None:
         self._room = memory.room
         self._last = memory.last
-        self._recent = memory.recent
+        self.recent = memory.recent
         self._most_recent = memory.most_recent
-        self._seed = seed
+        self.seed = seed
 
     def __contains__(self, text: str) -> bool:
-        if self._recent.get(text) == self._seed:
+        if self.recent.get(text) == self.seed:
             return True
-        mark = xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self._seed)
+        mark = xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self.seed)
         held = _PLACES.unpack_from(self._room, (mark & self._last) * _PLACES.size)
         if (mark >> 64 or 1) not in held:
             return False
         if len(text) <= _SHORT:
-            if len(self._recent) >= self._most_recent:
-                self._recent.clear()
-            self._recent[text] = self._seed
+            if len(self.recent) >= self._most_recent:
+                self.recent.clear()
+            self.recent[text] = self.seed
         return True
 
     def add(self, text: str) -> None:
         """Remember a text."""
-        mark = xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self._seed)
+        mark = xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self.seed)
         at, kept = (mark & self._last) * _PLACES.size, mark >> 64 or 1  # 0: nothing is there
         held = _PLACES.unpack_from(self._room, at)
         if kept not in held:

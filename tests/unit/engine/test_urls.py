@@ -57,6 +57,7 @@ class Territory:
 def test_canonical(raw: str, expected: str) -> None:
     assert canonical(raw) == expected
     assert canonical(expected) == expected
+    assert canonical(raw) == expected  # now that the origin is known
 
 
 @pytest.mark.parametrize(
