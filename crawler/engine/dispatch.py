@@ -294,8 +294,8 @@ class Dispatcher:
             until = min(until, self._lanes.next_due())
         if self._manners.max_seconds:
             until = min(until, self._started + self._manners.max_seconds)
+        alarm = asyncio.get_running_loop().call_later(max(0.0, until - now), self._wake.set)
         try:
-            async with asyncio.timeout(max(0.0, until - now)):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+            await self._wake.wait()
+        finally:
+            alarm.cancel()

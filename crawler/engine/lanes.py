@@ -6,7 +6,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from crawler.engine.addresses import Addresses
 from crawler.engine.throttle import (
@@ -149,8 +149,7 @@ class Lanes:
     def start(self, lane: Lane, now: float, *, reading: bool = False) -> None:
         """A request to the host is sent; ``reading``: for its robots.txt."""
         pace = lane.pace
-        lane.pace = replace(
-            pace,
+        lane.pace = pace._replace(
             active=pace.active + 1,
             last_start=now,
             served=pace.served + 1,
@@ -181,7 +180,7 @@ class Lanes:
         if self._autothrottle is None:
             return
         delay_s = self._autothrottle.adapted(lane.pace.auto_delay_s, latency_s, good=good)
-        lane.pace = replace(lane.pace, auto_delay_s=delay_s)
+        lane.pace = lane.pace._replace(auto_delay_s=delay_s)
         self.schedule(lane, now)
 
     def knows_more(self, lane: Lane) -> bool:
@@ -194,14 +193,14 @@ class Lanes:
         pace = lane.pace
         at = max(now, pace.earliest)
         full_at = spend(pace.limits, pace.full_at, at)
-        lane.pace = replace(pace, last_start=at, served=pace.served + 1, full_at=full_at)
+        lane.pace = pace._replace(last_start=at, served=pace.served + 1, full_at=full_at)
         self.schedule(lane, now)
         return at - now
 
     def end(self, lane: Lane, now: float, *, reading: bool = False) -> None:
         """That request is over."""
         pace = lane.pace
-        lane.pace = replace(pace, active=pace.active - 1, reading=pace.reading and not reading)
+        lane.pace = pace._replace(active=pace.active - 1, reading=pace.reading and not reading)
         lane.idle_since = now
         self.active -= 1
         self._count(lane, -1)
@@ -215,33 +214,33 @@ class Lanes:
             return
         if pace.full_at != spend(pace.limits, before.full_at, pace.last_start):
             return
-        lane.pace = replace(
-            pace, last_start=before.last_start, full_at=before.full_at, served=before.served
+        lane.pace = pace._replace(
+            last_start=before.last_start, full_at=before.full_at, served=before.served
         )
         self.schedule(lane, now)
 
     def slow(self, lane: Lane, *, crawl_delay_s: float, now: float) -> None:
         """The host asks for this delay."""
         if lane.pace.crawl_delay_s != crawl_delay_s:
-            lane.pace = replace(lane.pace, crawl_delay_s=crawl_delay_s)
+            lane.pace = lane.pace._replace(crawl_delay_s=crawl_delay_s)
             self.schedule(lane, now)
 
     def pause(self, lane: Lane, until: float, now: float) -> None:
         """The host asks to be left alone."""
         if until > lane.pace.paused_until:
-            lane.pace = replace(lane.pace, paused_until=until)
+            lane.pace = lane.pace._replace(paused_until=until)
             self.schedule(lane, now)
 
     def hold(self, lane: Lane, until: float, reason: str, now: float) -> None:
         """Nothing can be sent before, whatever the host would say to it."""
-        lane.pace = replace(lane.pace, held_until=until, held=reason)
+        lane.pace = lane.pace._replace(held_until=until, held=reason)
         self.schedule(lane, now)
 
     def grant(self, lane: Lane, turn: Turn | None, now: float) -> None:
         """A turn begins (served starts anew), is renewed (same ``since``) or ends (None)."""
         old = lane.pace.turn
         fresh = turn is None or old is None or old.since != turn.since
-        lane.pace = replace(lane.pace, turn=turn, served=0 if fresh else lane.pace.served)
+        lane.pace = lane.pace._replace(turn=turn, served=0 if fresh else lane.pace.served)
         self.schedule(lane, now)
 
     def inherit(self, lane: Lane, at: float, *, known: bool, now: float) -> None:
@@ -249,8 +248,7 @@ class Lanes:
         may start then, so one token is left in each bucket; otherwise their last request may have
         been at that very moment."""
         pace = lane.pace
-        lane.pace = replace(
-            pace,
+        lane.pace = pace._replace(
             last_start=pace.last_start if known else max(pace.last_start, at),
             full_at=inherit(pace.limits, pace.full_at, at, int(known)),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 NEVER = float("inf")
 
@@ -82,9 +83,9 @@ class Turn:
     own: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HostPace:
-    """All that is known about requests to one host; times are those of one monotonic clock."""
+class HostPace(NamedTuple):
+    """All that is known about requests to one host; times are those of one monotonic clock. A
+    tuple, for each request changes it twice."""
 
     active: int = 0  # requests under way
     limit: int = 1  # concurrent_requests_per_domain

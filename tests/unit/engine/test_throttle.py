@@ -1,7 +1,5 @@
 """All throttles combine by the strictest, and say which it was."""
 
-from dataclasses import replace
-
 import pytest
 
 from crawler.engine.throttle import NEVER, HostPace, Turn, Wait, next_start, spent
@@ -13,32 +11,32 @@ HELD = HostPace(turn=Turn(since=90.0, until=110.0))
 @pytest.mark.parametrize(
     ("pace", "at", "reason"),
     [
-        (replace(HELD, last_start=99.5, download_delay_s=1.0), 100.5, "download_delay"),
+        (HELD._replace(last_start=99.5, download_delay_s=1.0), 100.5, "download_delay"),
         (
-            replace(HELD, last_start=99.5, download_delay_s=1.0, crawl_delay_s=5.0),
+            HELD._replace(last_start=99.5, download_delay_s=1.0, crawl_delay_s=5.0),
             104.5,
             "Crawl-delay",
         ),
         (
-            replace(HELD, last_start=99.5, download_delay_s=9.0, crawl_delay_s=5.0),
+            HELD._replace(last_start=99.5, download_delay_s=9.0, crawl_delay_s=5.0),
             108.5,
             "download_delay",
         ),
         (
-            replace(HELD, last_start=99.5, crawl_delay_s=5.0, paused_until=107.0),
+            HELD._replace(last_start=99.5, crawl_delay_s=5.0, paused_until=107.0),
             107.0,
             "Retry-Afte",
         ),
         (
-            replace(HELD, paused_until=103.0, turn=Turn(90.0, 110.0, not_before=104.0)),
+            HELD._replace(paused_until=103.0, turn=Turn(90.0, 110.0, not_before=104.0)),
             104.0,
             "the host was asked",
         ),
-        (replace(HELD, active=1), NEVER, "concurrent_requests_per_domain"),
-        (replace(HELD, reading=True, limit=4), NEVER, "robots.txt is being read"),
-        (replace(HELD, turn=None), NEVER, "waiting for a turn"),
-        (replace(HELD, turn=Turn(90.0, 100.0)), NEVER, "waiting for a turn"),
-        (replace(HELD, turn=Turn(90.0, 110.0, wanted=True), served=1), NEVER, "handing the host"),
+        (HELD._replace(active=1), NEVER, "concurrent_requests_per_domain"),
+        (HELD._replace(reading=True, limit=4), NEVER, "robots.txt is being read"),
+        (HELD._replace(turn=None), NEVER, "waiting for a turn"),
+        (HELD._replace(turn=Turn(90.0, 100.0)), NEVER, "waiting for a turn"),
+        (HELD._replace(turn=Turn(90.0, 110.0, wanted=True), served=1), NEVER, "handing the host"),
     ],
 )
 def test_the_strictest_counts(pace: HostPace, at: float, reason: str) -> None:
@@ -48,7 +46,7 @@ def test_the_strictest_counts(pace: HostPace, at: float, reason: str) -> None:
 
 
 def test_nothing_stands_in_the_way() -> None:
-    wait = next_start(replace(HELD, last_start=98.0, download_delay_s=1.0), NOW)
+    wait = next_start(HELD._replace(last_start=98.0, download_delay_s=1.0), NOW)
     assert wait.at <= NOW
     assert wait.sentence(NOW) == ""
 
@@ -71,7 +69,7 @@ def test_a_wanted_turn_lasts_a_request_and_two_seconds(
     wanted: bool, served: int, since: float, expected: bool
 ) -> None:
     turn = Turn(since, 110.0, wanted=wanted)
-    assert spent(replace(HELD, turn=turn, served=served), NOW) is expected
+    assert spent(HELD._replace(turn=turn, served=served), NOW) is expected
 
 
 @pytest.mark.parametrize(("delay_s", "expected"), [(1.0, False), (1.5, True), (60.0, True)])
@@ -79,5 +77,5 @@ def test_a_turn_whose_next_request_would_come_too_late_is_over(
     delay_s: float, expected: bool
 ) -> None:
     turn = Turn(99.0, 110.0, wanted=True)
-    pace = replace(HELD, turn=turn, served=1, last_start=99.5, download_delay_s=delay_s)
+    pace = HELD._replace(turn=turn, served=1, last_start=99.5, download_delay_s=delay_s)
     assert spent(pace, NOW) is expected
