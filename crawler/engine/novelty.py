@@ -10,6 +10,8 @@ from xxhash import xxh3_128
 
 from crawler.model import Item
 
+_JSON = json.JSONEncoder(separators=(",", ":"), default=str)
+
 
 class Link(Protocol):
     """What is looked at here of a link."""
@@ -42,4 +44,4 @@ def digest_of(value: Any) -> str:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), default=str).encode()
+    return _JSON.encode(value).encode()

@@ -23,6 +23,8 @@ _MONTHS: Final = (
     "dec",
 )
 _EPOCH: Final = re.compile(r"\d{10}(?:\d{3})?")
+_ISO: Final = re.compile(r"\d{4}-?\d{2}")
+_RFC5322: Final = re.compile(r"(?:[A-Za-z]{3},\s*)?\d{1,2} [A-Za-z]{3} \d{4} \d")
 _YEAR_FIRST: Final = re.compile(r"(?P<y>\d{4})[./](?P<m>\d{1,2})[./](?P<d>\d{1,2})")
 _YEAR_LAST: Final = re.compile(r"(?P<a>\d{1,2})(?P<mark>[./-])(?P<b>\d{1,2})(?P=mark)(?P<y>\d{4})")
 _DAY_FIRST: Final = re.compile(
@@ -56,7 +58,7 @@ def read_datetime(text: str) -> str:
 
 
 def _read_iso(text: str) -> str:
-    if re.match(r"\d{4}-?\d{2}", text) is None:
+    if _ISO.match(text) is None:
         return ""
     try:
         return date.fromisoformat(text).isoformat()
@@ -69,7 +71,7 @@ def _read_iso(text: str) -> str:
 
 
 def _read_rfc5322(text: str) -> str:
-    if re.match(r"(?:[A-Za-z]{3},\s*)?\d{1,2} [A-Za-z]{3} \d{4} \d", text) is None:
+    if _RFC5322.match(text) is None:
         return ""
     try:
         return parsedate_to_datetime(text).isoformat()

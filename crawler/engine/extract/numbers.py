@@ -11,6 +11,8 @@ from typing import Final
 _MAX_CHARS: Final = 1_000
 _MAX_DIGITS: Final = 60
 _GAPS: Final = "'’ \u00a0\u2009\u202f"
+_NO_GAPS: Final = str.maketrans("", "", _GAPS)
+_NO_MARKS: Final = str.maketrans("", "", ".,")
 _ARABIC_MARKS: Final = str.maketrans("٫٬", ".,")
 # Thousands, and lakhs: groups of two or three digits, of one mark, the last of three.
 _GROUPS: Final = re.compile(r"\d*|\d{1,3}(?:(?:,\d{2,3})*,\d{3}|(?:\.\d{2,3})*\.\d{3})")
@@ -37,7 +39,7 @@ def read_decimal(text: str, *, machine: bool = False) -> Decimal:
     match = _NUMBER.search(text[:_MAX_CHARS].translate(_ARABIC_MARKS))
     if match is None or len(match["digits"]) > _MAX_DIGITS:
         raise ValueError(f"no number in {text[:60]!r}")
-    digits = _plain(re.sub(f"[{_GAPS}]", "", match["digits"]))
+    digits = _plain(match["digits"].translate(_NO_GAPS))
     return Decimal(f"-{digits}" if match["sign"] in ("-", "−") else digits)
 
 
@@ -69,4 +71,4 @@ def _plain(digits: str) -> str:
         whole, fraction = digits, ""
     if _GROUPS.fullmatch(whole) is None:
         raise ValueError(f"{digits!r} is not one number")
-    return f"{re.sub('[.,]', '', whole)}.{fraction}".rstrip(".")
+    return f"{whole.translate(_NO_MARKS)}.{fraction}".rstrip(".")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import lru_cache
 from types import MappingProxyType, TracebackType
 from typing import Self
 
@@ -47,6 +48,11 @@ _PROXY_AUTHENTICATION = 407
 def _clean(header: str) -> str:
     """A header as text that every store takes: aiohttp keeps bytes it cannot read as surrogates."""
     return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\0", "")
+
+
+@lru_cache(maxsize=64)
+def _within(total_s: float, connect_s: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total_s, connect=connect_s)
 
 
 def _target(location: str, base: str) -> str | None:
@@ -154,7 +160,9 @@ class HttpFetch:
         started = self._clock.elapsed()
         total = self._manners.download_timeout if timeout_s is None else timeout_s
         limit = self._manners.download_maxsize if max_bytes is None else max_bytes
-        cache = self._cache if method == "GET" and body is None and self._shares(url) else None
+        cache = self._cache
+        if cache is not None and not (method == "GET" and body is None and self._shares(url)):
+            cache = None
         if cache is not None and unless is not None:
             kept = await cache.fresh(url, self._headers.for_request(url), limit)
             decoded = None if kept is None else _decoded(kept, limit, truncate=truncate)
@@ -242,7 +250,7 @@ class HttpFetch:
             data=body,
             headers=headers,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=total_s, connect=self._connect_s),
+            timeout=_within(total_s, self._connect_s),
             middlewares=(once(),),
             proxy=route.proxy,
         )
