@@ -19,12 +19,12 @@ from typing import Any
 import uvloop
 
 from crawler.app import trial
+from crawler.app.trials import LIMIT_S
 from crawler.definition import from_json
 from crawler.engine.extract import Extraction
 from crawler.errors import FetchFailed, InvalidInput, TooLarge
 from crawler.telemetry import logs
 
-LIMIT_S = 40  # below what proxies usually wait for an answer
 _CPU_S = 20
 # Of a page, so much is shown; the counts tell how much there is.
 _MOST_ITEMS, _MOST_LINKS, _MOST_FIELDS = 50, 200, 500

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from crawler.app.trial_process import LIMIT_S
 from crawler.errors import Exhausted, InvalidInput
 
 COMMAND = (sys.executable, "-m", "crawler.app.trial_process")
 AT_ONCE = 3
+LIMIT_S = 40  # below what proxies usually wait for an answer
 
 
 class Trials:

@@ -9,12 +9,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
 from crawler.app.alone import follow_files, hold_store, read_definitions
-from crawler.app.neighbours import announced, follow_neighbours, proxied, space_of, worker_proxy
 from crawler.app.node import (
     describe_node,
     open_access,
@@ -33,6 +32,7 @@ from crawler.clock import Clock, SystemClock
 from crawler.config import Listen, WorkerConfig
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd
+from crawler.coordination.records import Proxied
 from crawler.coordination.registry import keep_signed, node_id, register
 from crawler.coordination.scope import scope_of
 from crawler.coordination.session import Session
@@ -41,7 +41,6 @@ from crawler.definition.secrets import read_secrets
 from crawler.delivery.courier import Courier
 from crawler.delivery.post import open_post
 from crawler.model import WORKER_SERVICE, Node
-from crawler.proxy.service import Proxy
 from crawler.rates import Rates
 from crawler.rpc import server as rpc_server
 from crawler.rpc.greeting import Greeter
@@ -58,6 +57,9 @@ from crawler.worker.report import EtcdWriter
 from crawler.worker.settings import SupervisorSettings
 from crawler.worker.supervisor import Supervisor
 from crawler.worker.wellness import Wellness
+
+if TYPE_CHECKING:
+    from crawler.proxy.service import Proxy
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +87,7 @@ async def run_worker(config: WorkerConfig) -> None:
             _hello(config),
             clock,
             trouble=lambda: wellness.trouble,
-            proxied=lambda: None if proxy is None else proxied(proxy),
+            proxied=lambda: None if proxy is None else _proxied(proxy),
         )
         stack.enter_context(collected(*supervisor.figures))
         access, rates, pair = open_access(config, clock), Rates(clock), open_pair(config)
@@ -105,6 +107,8 @@ async def run_worker(config: WorkerConfig) -> None:
         )
         keyring = Keyring(config.secret, clock)
         if config.proxy is not None:
+            from crawler.app.neighbours import announced, worker_proxy  # only who uses it pays
+
             opening = worker_proxy(config, access, rates, keyring, clock)
             proxy = await stack.enter_async_context(opening)
             metadata = {**node.metadata, **announced(config, proxy)}
@@ -129,6 +133,8 @@ async def run_worker(config: WorkerConfig) -> None:
                 follow_cluster, config, etcd, store.id, supervisor, node, keyring, clock, watchdog
             )
             if proxy is not None and proxy.meets:
+                from crawler.app.neighbours import follow_neighbours
+
                 tell = supervisor.tell
                 meet = partial(follow_neighbours, etcd, keyring, proxy, tell, clock)
         else:
@@ -190,9 +196,17 @@ async def follow_cluster(
     await in_sessions(etcd, config.ttl_s, clock, catalog, store_id, follow, watchdog.beat)
 
 
+def _proxied(proxy: Proxy) -> Proxied:
+    from crawler.app.neighbours import proxied
+
+    return proxied(proxy)
+
+
 def _cache(config: WorkerConfig) -> Mapping[str, Any] | None:
     if config.proxy is None:
         return None
+    from crawler.app.neighbours import space_of
+
     space = space_of(config)
     directory, tls = str(space.directory), config.tls_ca
     return {"directory": directory, "max_bytes": space.max_bytes, "tls_ca": tls}
