@@ -30,6 +30,7 @@ from tests.etcd_server import EtcdServer
 from tests.postgres_server import PostgresServer
 
 DELAY_S = 0.03
+BEFORE_S = 3.0  # of crawling before the first fault: whole seconds are judged
 NEEDS = Needs(terms=2, refusals=0, unknown=0, ambiguous=0, compactions=0, busy=0.5)
 
 pytestmark = pytest.mark.timeout(240)
@@ -66,7 +67,7 @@ async def test_a_run_with_deaths_keeps_every_promise(cluster: Cluster, small_sho
             cluster.start_worker(node)
         await cluster.wait_workers(2)
         put = await _put(cluster, small_shop)
-        await wait_done(cluster, "1", 20, 30)
+        await wait_done(cluster, "1", int(BEFORE_S / DELAY_S), 30)
         first_fault = time.time()
         owner = str((await show(cluster, "1"))["assigned_node"]).rpartition("-")[2]
         cluster.workers[owner].kill_group()
