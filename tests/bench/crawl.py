@@ -1,5 +1,9 @@
 """Whole crawls, side by side: ``python -m tests.bench.crawl [--pages 5000] [--rounds 3]``.
 
+    python -m tests.bench.crawl --peers .peers/bin/python --beside scrapy --rounds 9
+
+is for a goal that is near: more rounds of fewer.
+
 Every round runs every contestant once on the same site, so that noise of the machine meets all.
 Prints the medians of pages per CPU-second (user and system of the whole process tree, start-up
 included), of pages per second, and the peak memory of the largest process; then what a round says
@@ -153,6 +157,7 @@ def main() -> int:
     parser.add_argument("--pages", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="of their environment")
+    parser.add_argument("--beside", metavar="NAME", help="of the peers this one alone")
     parser.add_argument("--hosts", choices=("one", "many"), default="one")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and nothing is left behind
@@ -162,7 +167,11 @@ def main() -> int:
         home = Path(folder)
         contestants = [crawler_run(), crawler_worker()]
         if arguments.peers is not None:
-            contestants += peers(arguments.peers, home)
+            found = peers(arguments.peers, home)
+            names = [each.name for each in found]
+            if arguments.beside not in (None, *names):
+                parser.error(f"--beside: there is no {arguments.beside}; there are {names}")
+            contestants += [each for each in found if arguments.beside in (None, each.name)]
         site = stack.enter_context(served(home, arguments.pages, hosts))
         runs = contest(contestants, site, home, arguments.rounds)
     return 0 if report(runs, arguments.pages, contestants[0].name) else 1
