@@ -22,6 +22,7 @@ from typing import Any
 import aiohttp
 
 from tests.acceptance.cluster import Cluster
+from tests.bench.interrupt import unwind_on_sigterm
 from tests.etcd_server import EtcdServer
 
 RESOURCES, PAGES, TIMES, GOAL_MS = 10_000, 1_000_000, 10, 300
@@ -132,6 +133,7 @@ async def ask_all(base: str) -> bool:
 
 
 async def main() -> int:
+    unwind_on_sigterm()
     with TemporaryDirectory() as folder, EtcdServer() as etcd:
         cluster = Cluster(Path(folder), etcd)
         try:

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.contestants import Contestant, crawler_run, crawler_worker, peers
+from tests.bench.interrupt import unwind_on_sigterm
 from tests.bench.site import MANY_HOSTS, ONE_HOST, Kind, Served, served
 
 _TRIES = 3
@@ -160,7 +161,7 @@ def main() -> int:
     parser.add_argument("--beside", metavar="NAME", help="of the peers this one alone")
     parser.add_argument("--hosts", choices=("one", "many"), default="one")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and nothing is left behind
+    unwind_on_sigterm()
     hosts = ONE_HOST if arguments.hosts == "one" else MANY_HOSTS
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="crawler-bench-"))

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests.bench.interrupt import unwind_on_sigterm
 from tests.etcd_server import EtcdServer
 from tests.integration.edge.stage import Stage
 from tests.integration.edge.traffic import flowing
@@ -87,6 +88,7 @@ def main() -> int:
     parser.add_argument("--calls-per-second", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    unwind_on_sigterm()
     kinds = ["nginx", "haproxy"] if given.kind == "both" else [given.kind]
     fine = [
         asyncio.run(

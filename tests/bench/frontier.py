@@ -25,6 +25,7 @@ from crawler.clock import SystemClock
 from crawler.model import Item, Request
 from crawler.store import open_store
 from crawler.store.contract import Frontier
+from tests.bench.interrupt import unwind_on_sigterm
 from tests.contract.rows import CLUSTER, done, job, request, stamp
 from tests.postgres_server import PostgresServer
 
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--store", help="postgresql://… of a database to use")
     parser.add_argument("--commits", type=int, default=1000)
     asked = parser.parse_args()
+    unwind_on_sigterm()
     if asked.store:
         run(asked.store, asked.rows, asked.commits)
         return

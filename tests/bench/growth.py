@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.contestants import crawler, definition
+from tests.bench.interrupt import unwind_on_sigterm
 from tests.bench.site import Served, path_of, served
 from tests.bench.usage import cpu_seconds, peak_mib
 
@@ -98,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.growth")
     parser.add_argument("copies", nargs="*", type=int, default=[2, 40], metavar="COPIES")
     copies = parser.parse_args().copies
+    unwind_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="crawler-bench-") as folder:
         home = Path(folder)
         with served(home, PAGES, copies=max(copies)) as site:

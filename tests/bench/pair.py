@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.bench.contestants import ENDED, Contestant, crawler, definition, sqlite_at
 from tests.bench.crawl import execute
+from tests.bench.interrupt import unwind_on_sigterm
 from tests.bench.site import Served, Site, path_of, served
 from tests.bench.usage import children, cpu_seconds
 
@@ -77,6 +78,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=5, help="of each resource")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    unwind_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="crawler-bench-") as folder:
         home = Path(folder)
         with served(home, PAGES, copies=2 * options.copies) as site:

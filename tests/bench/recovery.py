@@ -20,6 +20,7 @@ from pathlib import Path
 from tests.acceptance.calls import until_added
 from tests.acceptance.cluster import TTL_S, Cluster, Site
 from tests.acceptance.truth import PER_HOST, show, start_shop, wait_done
+from tests.bench.interrupt import unwind_on_sigterm
 from tests.etcd_server import EtcdServer
 
 TIMES = 20
@@ -136,6 +137,7 @@ async def measure(scene: Scene, times: int) -> Sequence[Figure]:
 
 
 def main(times: int) -> int:
+    unwind_on_sigterm()
     with tempfile.TemporaryDirectory() as folder, EtcdServer(members=3) as etcd:
         scene = Scene(Path(folder), etcd)
         try:

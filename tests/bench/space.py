@@ -15,6 +15,7 @@ import psycopg
 from crawler.clock import SystemClock
 from crawler.model import Item, Request
 from crawler.store import open_store
+from tests.bench.interrupt import unwind_on_sigterm
 from tests.contract.rows import CLUSTER, done, job, request, stamp
 from tests.postgres_server import PostgresServer
 
@@ -85,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.space")
     parser.add_argument("--pages", type=int, default=200_000)
     asked = parser.parse_args()
+    unwind_on_sigterm()
     with PostgresServer() as server:
         asyncio.run(work(server.fresh_url(), asked.pages))
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.acceptance.cluster import Cluster, request
 from tests.acceptance.truth import wait_finished
 from tests.bench.contestants import definition
+from tests.bench.interrupt import unwind_on_sigterm
 from tests.bench.site import Served, served
 from tests.bench.usage import children, cpu_seconds
 from tests.etcd_server import EtcdServer
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     ratios = []
+    unwind_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="crawler-bench-") as folder:
         home = Path(folder)
         with served(home, options.pages) as site, PostgresServer(durable=True) as server:
