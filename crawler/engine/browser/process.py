@@ -38,6 +38,7 @@ _PLACES = ("/usr/lib/chromium/chromium", "/usr/lib64/chromium-browser/chromium-b
 _START_S = 30.0
 _CLOSE_S = 1.0
 _PREFIX = "crawler-browser-"
+_SOCKET = "SingletonSocket"
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # What sends, fetches or asks by itself, or is of no use without a screen.
 _FLAGS = (
@@ -239,6 +240,13 @@ def _lock(home: Path) -> int:
 
 
 def _remove(home: Path) -> None:
+    """It, and what a browser that was killed leaves elsewhere: Chromium's socket has a directory of
+    its own below /tmp, because paths of sockets are short, and the profile a link to it."""
+    with suppress(OSError):
+        place = (home / "profile" / _SOCKET).readlink().parent
+        for name in (_SOCKET, "SingletonCookie"):
+            (place / name).unlink(missing_ok=True)
+        place.rmdir()
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -409,6 +409,8 @@ async def test_a_browser_dies_with_its_crawler_which_goes_on_later(tmp_path: Pat
         crawler = await start()
         await site.beaten.wait()
         [home] = homes(tmp_path)
+        socket = (home / "profile" / "SingletonSocket").readlink()
+        assert socket.exists()
         leader = int((home / "pid").read_text("ascii"))
         members = [os.pidfd_open(pid) for pid in processes(leader)]
         assert len(members) > 1
@@ -425,6 +427,7 @@ async def test_a_browser_dies_with_its_crawler_which_goes_on_later(tmp_path: Pat
             assert await again.wait() == 0
     assert [json.loads(line)["out"] for line in items.read_text().splitlines()] == ["late"]
     assert not homes(tmp_path)
+    assert not socket.parent.exists()
 
 
 async def test_a_page_is_tried_as_it_is_crawled(browser: Browser) -> None:
