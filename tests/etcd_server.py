@@ -186,11 +186,22 @@ class EtcdServer:
     def leader(self) -> int:
         """The member that leads etcd's own cluster."""
         for member in range(len(self.endpoints)):
-            fields = self.ctl("endpoint", "status", "--write-out=fields", member=member)
-            values = dict(line.split(" : ") for line in fields.splitlines() if " : " in line)
-            if values['"MemberID"'] == values['"Leader"']:
+            itself, leader = self._believes(member)
+            if itself == leader:
                 return member
         raise RuntimeError("no leader")
+
+    def kill_leader(self) -> float:
+        """SIGKILL to etcd's leader; seconds until another member follows another leader."""
+        leader = self.leader()
+        old, _ = self._believes(leader)
+        began = time.monotonic()
+        self.kill(leader)
+        while self._believes((leader + 1) % len(self.endpoints))[1] in ("0", old):
+            if time.monotonic() - began > START_LIMIT_S:
+                raise RuntimeError("no new leader")
+            time.sleep(0.02)
+        return time.monotonic() - began
 
     def enable_auth(self, user: str, password: str) -> None:
         """Create root and a user that may touch every key, then switch authentication on."""
@@ -202,6 +213,12 @@ class EtcdServer:
         self.ctl("user", "grant-role", user, "everything")
         self.ctl("auth", "enable")
         self._user = ("root", "root")
+
+    def _believes(self, member: int) -> tuple[str, str]:
+        """The id of that member and of the one that it holds for the leader; "0": of none."""
+        fields = self.ctl("endpoint", "status", "--write-out=fields", member=member)
+        values = dict(line.split(" : ") for line in fields.splitlines() if " : " in line)
+        return values['"MemberID"'], values['"Leader"']
 
     def _draw_ports(self) -> None:
         self._clients = [free_port() for _ in self._processes]

@@ -12,6 +12,9 @@ SETTLE_S = 0.3  # an orphan waits this long for others to vanish too, which trip
 # The same for one that is absent when a term begins: what ended the last term may have ended its
 # registration too, and it is back within a second.
 SETTLE_ANEW_S = 1.0
+# And for one that vanishes when the breaker has tripped lately. etcd 3.4 may end one healthy lease
+# seconds after the others (etcd-io/etcd#15247); its holder hears of it with its next keepalive.
+SETTLE_SHAKEN_TTLS = 1 / 3
 TOGETHER_S = 1.0  # workers that vanish within this vanish together
 LEAST = 2  # one worker alone never trips the breaker
 PATIENCE_TTLS = 3  # times to live, after which a worker that cannot work is given up
@@ -67,7 +70,9 @@ class Members:
         for node_id in back:
             self._since[node_id] = now
         self._go_on_waiting(back, now)
-        self._lose(gone, now, SETTLE_S)
+        shaken = self._hold is not None and now < self._hold.latest
+        wait_s = SETTLE_SHAKEN_TTLS * self._ttl_s if shaken else 0.0
+        self._lose(gone, now, SETTLE_S + wait_s)
         self._trip("vanished within a second", now)
         self._forget(now)
         return True
@@ -148,7 +153,5 @@ class Members:
         self._gone_at = {
             node_id: at for node_id, at in self._gone_at.items() if at > now - TOGETHER_S
         }
-        self._settled_at = {
-            node_id: at for node_id, at in self._settled_at.items() if node_id in self._gone_at
-        }
+        self._settled_at = {node_id: at for node_id, at in self._settled_at.items() if at > now}
         self._since = {node_id: self._since[node_id] for node_id in self._since.keys() & self._live}

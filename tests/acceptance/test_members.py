@@ -97,21 +97,29 @@ async def stage(theatre: Stage) -> Stage:
 @pytest.mark.fault(14)
 async def test_the_death_of_etcds_leader_costs_seconds_and_no_lease(stage: Stage) -> None:
     """Whoever calls, through the leader or a follower, and calls again where the outcome is
-    unknown, is done within the deadline of one call."""
-    before, began = await stage.registered(), time.time()
-    async with (
-        calling(stage.cluster, "1", "row14-1") as one,
-        calling(stage.cluster, "2", "row14-2") as two,
-    ):
-        await asyncio.sleep(0.5)
-        killed_at = time.monotonic()
-        await asyncio.to_thread(stage.etcd.kill, stage.etcd.leader())
-        await asyncio.sleep(2 * TTL_S)
-    for calls in (one, two):
-        calls.check()
-        assert calls.first_good(killed_at) - killed_at < DEADLINE_S + GRACE_S
-        assert calls.acknowledged <= await stored(stage.cluster)
-    assert await stage.registered() == before, stage.cluster.story(began)
+    unknown, is done within the deadline of one call. An election of more than half a TTL may
+    cost leases, as the round before it was a third ago and those within it ask in vain: then the
+    next leader dies."""
+    for _ in range(5):
+        await asyncio.to_thread(stage.etcd.start)
+        await stage.cluster.wait_workers(len(WORKERS))
+        before, began = await stage.registered(), time.time()
+        async with (
+            calling(stage.cluster, "1", f"row14-1-{began}") as one,
+            calling(stage.cluster, "2", f"row14-2-{began}") as two,
+        ):
+            await asyncio.sleep(0.5)
+            silent_s = await asyncio.to_thread(stage.etcd.kill_leader)
+            killed_at = time.monotonic() - silent_s
+            await asyncio.sleep(2 * TTL_S - silent_s)
+        for calls in (one, two):
+            calls.check()
+            assert calls.first_good(killed_at) - killed_at < DEADLINE_S + GRACE_S
+            assert calls.acknowledged <= await stored(stage.cluster)
+        if silent_s < TTL_S / 2:
+            assert await stage.registered() == before, stage.cluster.story(began)
+            return
+    pytest.fail("etcd needed too long for each of five elections")
 
 
 @pytest.mark.fault(15)
@@ -142,9 +150,10 @@ async def test_all_leases_vanish_and_hardly_anything_moves(stage: Stage, cause: 
         stage.etcd.resume(paused)
     else:
         leases = stage.etcd.ctl("lease", "list", member=stage.etcd.leader()).split()
-        for lease in leases:
-            if len(lease) == 16:
-                stage.etcd.ctl("lease", "revoke", lease)
+        async with stage.cluster.client() as etcd, asyncio.TaskGroup() as at_once:
+            for lease in leases:
+                if len(lease) == 16:
+                    at_once.create_task(etcd.revoke(int(lease, 16)))
     over_at = time.monotonic()
     assert await until_added(stage.cluster, "2", f"row13-{cause}", over_at) < 2 * TTL_S + GRACE_S
     await stage.cluster.wait_workers(len(WORKERS))

@@ -75,6 +75,22 @@ def test_half_of_the_workers_within_a_second_trip_the_breaker() -> None:
     assert members.hold(11.9) is None
 
 
+def test_the_next_to_vanish_after_that_gets_a_keepalive_to_come_back_within() -> None:
+    members = begun()
+    members.observe(ALL[2:], 1.0)
+    members.observe(ALL, 2.0)
+    members.observe(ALL[1:], 15.0)
+    assert members.hold(15.0) is None
+    assert members.next_change(15.0) == 15.0 + 10 / 3 + 0.3
+    members.observe([*ALL[1:], "w5"], 17.0)  # a second and more later: still remembered
+    assert members.settling(18.6) == {"w1"}
+    assert members.settling(18.7) == frozenset()
+    members.observe([*ALL, "w5"], 30.0)
+    members.observe([*ALL[1:], "w5"], 32.0)  # long after that one is on its own again
+    assert members.settling(32.2) == {"w1"}
+    assert members.settling(32.4) == frozenset()
+
+
 def test_those_that_came_back_meanwhile_count() -> None:
     members = begun()
     members.observe(ALL[1:], 1.0)
