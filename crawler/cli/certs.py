@@ -19,7 +19,8 @@ def certs(
     """Make certificates for nodes, and the authority that signs them.
 
     `crawler certs tls master-1=10.0.0.1,m1.example worker-1=10.0.0.2`; each node then takes
-    `--tls-ca tls/ca.pem --tls-cert tls/master-1.pem --tls-key tls/master-1.key`.
+    `--tls-ca tls/ca.pem --tls-cert tls/master-1.pem --tls-key tls/master-1.key`. The same command
+    again makes what is missing and leaves the rest.
     """
     from crawler.model import check_name
     from crawler.ops.certificates import make_authority, make_node
@@ -30,8 +31,8 @@ def certs(
         wanted[check_name(name)] = [host for host in hosts.split(",") if host]
     make_authority(folder)
     for name, reached in wanted.items():
-        make_node(folder, name, reached)
-        print(folder / f"{name}.pem")
+        made = make_node(folder, name, reached)
+        print(folder / f"{name}.pem", *(() if made else ("(as it was)",)))
     print(
         f"keep {folder / 'ca.key'} away from the nodes: whoever has it makes more of them",
         file=sys.stderr,

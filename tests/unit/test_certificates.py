@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -108,11 +112,48 @@ def test_keys_belong_to_their_owner_alone(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    first = pair_in(tmp_path)
-    with pytest.raises(Conflict, match=r"there is already .*node\.key and .*node\.pem"):
-        make_node(tmp_path, "node", ())
+    first = pair_in(tmp_path, "node", "10.0.0.1")
     make_authority(tmp_path)
-    assert read(tmp_path, "node") == first
+    assert not make_node(tmp_path, "node", ["10.0.0.1"])
+    with pytest.raises(Conflict, match=r"there is already .*node\.pem"):
+        make_node(tmp_path, "node", ["10.0.0.2"])
+    other = pair_in(tmp_path / "other", "node", "10.0.0.1")
+    (tmp_path / "ca.key").write_bytes((tmp_path / "other" / "ca.key").read_bytes())
+    (tmp_path / "ca.pem").write_bytes(other.ca)
+    with pytest.raises(Conflict, match="another authority"):
+        make_node(tmp_path, "node", ["10.0.0.1"])
+    assert (tmp_path / "node.pem").read_bytes() == first.cert
+    assert (tmp_path / "node.key").read_bytes() == first.key
+
+
+def test_an_authority_whose_key_is_kept_elsewhere_is_not_made_anew(tmp_path: Path) -> None:
+    pair_in(tmp_path)
+    (tmp_path / "ca.key").unlink()
+    make_authority(tmp_path)
+    with pytest.raises(Misconfigured, match=r"ca\.key is missing"):
+        make_node(tmp_path, "another", ())
+    assert {each.name for each in tmp_path.iterdir()} == {"ca.pem", "node.key", "node.pem"}
+
+
+@pytest.mark.parametrize("passage", [1, 2, 3])
+def test_the_same_command_goes_on_where_one_was_cut_off(tmp_path: Path, passage: int) -> None:
+    """Between a key and its certificate: of the authority, and of each node."""
+    command = [sys.executable, "-m", "crawler", "certs", str(tmp_path), "one=10.0.0.1", "two"]
+    place = {"CRAWLER_FAILPOINTS": f"certificates.between=kill@{passage}"}
+    cut = subprocess.run(command, env={**os.environ, **place}, capture_output=True, check=False)
+    assert cut.returncode == -signal.SIGKILL
+    keys = {each: each.read_bytes() for each in tmp_path.glob("*.key")}
+    assert len(keys) == passage
+    assert len(list(tmp_path.glob("*.pem"))) == passage - 1
+    again = subprocess.run(command, capture_output=True, check=True, text=True)
+    said = [f"{tmp_path}/one.pem", f"{tmp_path}/two.pem"]
+    if passage == 3:
+        said[0] += " (as it was)"
+    assert again.stdout.splitlines() == said
+    assert {each: each.read_bytes() for each in keys} == keys
+    for name in ("one", "two"):
+        read(tmp_path, name)
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_what_is_no_pair_is_refused(tmp_path: Path) -> None:
