@@ -22,6 +22,7 @@ CrawlerError
 ├── DeliveryFailed        a sink did not take what it was sent (carries whether it will)
 ├── OutOfStep             a load balancer is not as it should be; it is tried again
 └── Misconfigured         this process cannot start as it is set up
+    └── Hindered          nor as things stand around it, which may pass: start it again later
 """
 
 from __future__ import annotations
@@ -170,3 +171,8 @@ class OutOfStep(CrawlerError):
 
 class Misconfigured(CrawlerError):
     """This process cannot start; the message says what to change."""
+
+
+class Hindered(Misconfigured):
+    """What must change is elsewhere: a port that another program has, a login that a server does
+    not take yet. A service manager is to start it again, and again."""

@@ -22,6 +22,7 @@ GROUND = (
     "access",
     "rates",
     "tls",
+    "listening",
     "definition",
     "config",
     "telemetry",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from crawler.errors import (
     Conflict,
     CrawlerError,
+    Hindered,
     InvalidInput,
     Misconfigured,
     NotFound,
@@ -38,9 +39,9 @@ Exit codes:
 130 interrupted"""
 
 _CODES: tuple[tuple[tuple[type[CrawlerError], ...], int], ...] = (
+    ((Unavailable, OutcomeUnknown, Hindered), UNAVAILABLE),
     ((InvalidInput, TooLarge, Misconfigured), USAGE),
     ((NotFound,), NOT_FOUND),
-    ((Unavailable, OutcomeUnknown), UNAVAILABLE),
     ((Conflict, Refused, Unauthenticated), CONFLICT),
 )
 

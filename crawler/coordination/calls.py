@@ -16,7 +16,7 @@ from crawler.clock import Backoff, Clock
 from crawler.coordination.endpoints import Endpoint, EtcdSettings, open_endpoints
 from crawler.coordination.pb import etcd_pb2 as pb
 from crawler.coordination.verdicts import Verdict, details_of, judge, to_error
-from crawler.errors import CrawlerError, EtcdUnavailable, Misconfigured, OutcomeUnknown
+from crawler.errors import CrawlerError, EtcdUnavailable, Hindered, OutcomeUnknown
 from crawler.telemetry.traces import span
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class Repeat(Enum):
     NEVER = "never"
 
 
-class _LoginStale(Misconfigured):
+class _LoginStale(Hindered):
     """etcd does not know the token. Just after a restart it may forget a new one, too, so this
     ends a call only when its time is over."""
 
@@ -194,6 +194,6 @@ class Calls:
                 log.warning("etcd has authentication switched off", endpoint=endpoint.url)
                 return ""
             if judge(error.code(), details) is Verdict.FINAL:
-                raise Misconfigured(f"etcd refused the login: {details}") from error
+                raise Hindered(f"etcd refused the login: {details}") from error
             raise EtcdUnavailable(f"etcd: no login at {endpoint.url}: {details}") from error
         return response.token

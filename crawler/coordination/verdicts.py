@@ -13,6 +13,7 @@ from crawler.errors import (
     CrawlerError,
     EtcdUnavailable,
     Exhausted,
+    Hindered,
     InvalidInput,
     Misconfigured,
     SessionLost,
@@ -88,7 +89,7 @@ def to_error(code: grpc.StatusCode, details: str) -> CrawlerError:
     if "database space exceeded" in details:
         return Exhausted(f"{text}: compact, defragment and disarm the alarm")
     if code is Code.PERMISSION_DENIED or judge(code, details) is Verdict.LOGIN:
-        return Misconfigured(f"{text} (check the user and password for etcd)")
+        return Hindered(f"{text} (check the user and password for etcd)")
     if code in {Code.FAILED_PRECONDITION, Code.UNIMPLEMENTED}:
         return Misconfigured(text)
     return InvalidInput(text) if code in _DEFINITE else EtcdUnavailable(text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 from crawler.address import names_loopback
 from crawler.config import Listen
-from crawler.errors import Misconfigured, Unavailable
+from crawler.listening import refused
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import exposition
 
@@ -28,8 +26,7 @@ async def serve_status(listen: Listen, health: Health) -> AsyncIterator[Listen]:
     lives; ``/readyz``: all targets are in step with a registry that can be read (else 503, with the
     reasons); ``/health``: in words; ``/metrics``.
 
-    Raises `Misconfigured` where it cannot listen, and `Unavailable` where another program does,
-    which may end.
+    Raises `Misconfigured` where it cannot listen.
     """
 
     @web.middleware
@@ -65,10 +62,7 @@ async def serve_status(listen: Listen, health: Health) -> AsyncIterator[Listen]:
         try:
             await web.TCPSite(runner, listen.host, listen.port).start()
         except OSError as error:
-            number = error.errno or 0  # below zero: the resolver's own
-            why = os.strerror(number) if number > 0 else str(error)
-            kind = Unavailable if number == errno.EADDRINUSE else Misconfigured
-            raise kind(f"--http: cannot listen on {listen}: {why}") from error
+            raise refused(f"--http={listen}", error) from error
         bound = Listen(listen.host, runner.addresses[0][1])
         log.info("status", address=str(bound))
         yield bound

@@ -49,7 +49,8 @@ WatchdogSignal=SIGABRT
 LimitCORE=0
 Restart=always
 RestartSec=1
-# Settings that are wrong do not mend themselves.
+# Settings that are wrong do not mend themselves. What may pass (a port that is taken, a login that
+# is refused) has another code.
 RestartPreventExitStatus=2
 
 # SIGTERM is for the node, which ends its crawling processes in order: a drain of 1.5 s, then what
@@ -144,7 +145,8 @@ WatchdogSignal=SIGABRT
 LimitCORE=0
 Restart=always
 RestartSec=1
-# Settings that are wrong do not mend themselves.
+# Settings that are wrong do not mend themselves. What may pass (a port that is taken, a login that
+# is refused) has another code.
 RestartPreventExitStatus=2
 
 # A change that is under way may end, with its check, its reload and a look whether that took.

@@ -15,7 +15,8 @@ from crawler.access import Access
 from crawler.address import names_loopback
 from crawler.cache.fields import Fields
 from crawler.clock import Clock
-from crawler.errors import FetchFailed, Misconfigured
+from crawler.errors import FetchFailed
+from crawler.listening import refused
 from crawler.proxy.door import admit
 from crawler.proxy.figures import Figures
 from crawler.proxy.gateway import Gateway
@@ -100,10 +101,7 @@ class Server:
                 self._serve, host, port, ssl=tls, ssl_handshake_timeout=limit_s
             )
         except OSError as error:
-            raise Misconfigured(
-                f"--proxy: {host}:{port} cannot be listened on: {error.strerror}; choose another "
-                "port, or :0 for a free one"
-            ) from error
+            raise refused(f"--proxy={host}:{port}", error) from error
         try:
             yield server.sockets[0].getsockname()[1]
         finally:

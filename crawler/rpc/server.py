@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +14,8 @@ from grpc_reflection.v1alpha import reflection
 
 from crawler.access import Access
 from crawler.clock import SystemClock
-from crawler.errors import Misconfigured
+from crawler.errors import Hindered, Misconfigured
+from crawler.listening import refused
 from crawler.rates import Rates
 from crawler.rpc.admission import Admission
 from crawler.rpc.limits import MAX_REPLY_BYTES, MAX_REQUEST_BYTES
@@ -126,13 +125,12 @@ def _bind(server: grpc.aio.Server, address: str, flag: str, pair: Pair | None) -
             wanted = grpc.ssl_server_credentials(keys, pair.ca, require_client_auth=True)
             bound = server.add_secure_port(address, wanted)
     except RuntimeError as error:
-        reason = _why_not(host, int(port))
-        raise Misconfigured(f"{flag}={address}: cannot listen there: {reason}") from error
+        raise _refused(f"{flag}={address}", host, int(port)) from error
     return Listening(host, bound)
 
 
-def _why_not(host: str, port: int) -> str:
-    """The reason in words; gRPC itself only says that it failed."""
+def _refused(what: str, host: str, port: int) -> Misconfigured:
+    """With the reason in words; gRPC itself only says that it failed."""
     try:
         (family, kind, _, _, where), *_ = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -141,9 +139,8 @@ def _why_not(host: str, port: int) -> str:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
             probe.listen()
-    except (OSError, OverflowError) as error:
-        number = getattr(error, "errno", None)
-        if number == errno.EADDRINUSE:
-            return f"port {port} is taken by another process; stop it or choose another port"
-        return os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
-    return "the port was taken a moment ago; try again"
+    except OverflowError as error:
+        return Misconfigured(f"{what}: {error}")
+    except OSError as error:
+        return refused(what, error)
+    return Hindered(f"{what}: the port was taken a moment ago; try again")

@@ -21,7 +21,8 @@ from aiohttp.typedefs import Handler, Middleware
 from crawler.access import Access, Role
 from crawler.address import names_loopback
 from crawler.config import Listen
-from crawler.errors import Misconfigured, Unauthenticated, Unavailable
+from crawler.errors import Unauthenticated, Unavailable
+from crawler.listening import refused
 from crawler.telemetry.sampling import KINDS, MAX_SECONDS, as_speedscope, look
 
 log = structlog.get_logger(__name__)
@@ -160,7 +161,7 @@ async def serve_profiles(
         try:
             await web.TCPSite(runner, listen.host, listen.port).start()
         except OSError as error:
-            raise Misconfigured(f"--pprof: cannot listen on {listen}: {error.strerror}") from error
+            raise refused(f"--pprof={listen}", error) from error
         bound = Listen(listen.host, runner.addresses[0][1])
         log.info("profiles", address=str(bound))
         yield bound

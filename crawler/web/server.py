@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +13,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from crawler.errors import Misconfigured
+from crawler.listening import refused
 from crawler.tasks import bounded
 
 log = structlog.get_logger(__name__)
@@ -86,9 +85,7 @@ async def serve(
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(unread_s * 1000))
             await listening.start_serving()
         except OSError as error:
-            number = error.errno or 0  # below zero: the resolver's own
-            reason = os.strerror(number) if number > 0 else str(error)
-            raise Misconfigured(f"{flag}={host}:{port}: cannot listen there: {reason}") from error
+            raise refused(f"{flag}={host}:{port}", error) from error
         bound: int = listening.sockets[0].getsockname()[1]
         log.info("http server listens", host=host, port=bound)
         yield bound

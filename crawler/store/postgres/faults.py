@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from crawler.errors import CrawlerError, Misconfigured, StoreUnavailable
+from crawler.errors import CrawlerError, Hindered, Misconfigured, StoreUnavailable
 
 # SQLSTATE classes and codes: postgresql.org/docs/current/errcodes-appendix.html
 _PASSING_CLASSES = {
@@ -76,13 +76,13 @@ def foreign_errors() -> Iterator[None]:
 
 @contextmanager
 def opening() -> Iterator[None]:
-    """Like `foreign_errors`, where the database is opened: `Misconfigured` for what only a change
-    of the set-up mends."""
+    """Like `foreign_errors`, where the database is opened: `Hindered` for what only a change of the
+    set-up mends, at the database as well as here: a login, a role that is not there yet."""
     try:
         yield
     except psycopg.Error as error:
         if is_setup(error):
-            raise Misconfigured(f"--store: {_words(error)}") from error
+            raise Hindered(f"--store: {_words(error)}") from error
         ours = translated(error)
         raise ours or Misconfigured(f"--store: {_words(error)}") from error
 

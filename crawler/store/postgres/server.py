@@ -13,7 +13,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
-from crawler.errors import Misconfigured, StoreUnavailable
+from crawler.errors import Hindered, Misconfigured, StoreUnavailable
 from crawler.store.postgres.faults import foreign_errors, opening
 
 log = structlog.get_logger(__name__)
@@ -132,7 +132,7 @@ async def _check(connection: Connection) -> None:
     if await _setting(connection, "server_encoding") != "UTF8":
         raise Misconfigured("--store: the database must be of encoding UTF8 (createdb -E UTF8)")
     if await _setting(connection, _DURABLE) == "off":
-        raise Misconfigured(
+        raise Hindered(
             "--store: synchronous_commit is off: PostgreSQL would acknowledge commits that a crash "
             "then loses, and pages would be lost with them. Set it to on, for the role or the "
             "database: ALTER DATABASE … SET synchronous_commit = on"

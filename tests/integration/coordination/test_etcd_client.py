@@ -23,7 +23,7 @@ from crawler.coordination.etcd import (
 from crawler.errors import (
     EtcdUnavailable,
     Exhausted,
-    Misconfigured,
+    Hindered,
     OutcomeUnknown,
     SessionLost,
     TooLarge,
@@ -261,11 +261,11 @@ async def test_a_wrong_or_missing_login_says_so(etcd: EtcdServer) -> None:
     assert await harmless.get("/a") is None
     await harmless.close()
     wrong = client_of(etcd, username="crawler", password="wrong")
-    with pytest.raises(Misconfigured, match="login"):
+    with pytest.raises(Hindered, match="login"):
         await wrong.get("/a")
     await wrong.close()
     nobody = client_of(etcd)
-    with pytest.raises(Misconfigured, match="user"):
+    with pytest.raises(Hindered, match="user"):
         await nobody.txn([], [put("/a", b"1")])
     await nobody.close()
 

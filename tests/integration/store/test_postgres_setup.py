@@ -11,7 +11,7 @@ import pytest
 
 from crawler.app.kept import open_kept
 from crawler.clock import SystemClock
-from crawler.errors import Misconfigured, NotFound, StoreUnavailable
+from crawler.errors import Hindered, Misconfigured, NotFound, StoreUnavailable
 from crawler.model import PageState, Visit
 from crawler.store import open_store, statements
 from crawler.store.contract import Frontier
@@ -72,13 +72,26 @@ WHOSE = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [("//postgres@", "//nobody@", "nobody"), ("/postgres?", "/nowhere?", "nowhere")],
+)
+async def test_a_login_that_is_refused_may_be_taken_later(
+    own_server: PostgresServer, old: str, new: str, said: str
+) -> None:
+    url = own_server.fresh_url()
+    assert old in url
+    with pytest.raises(Hindered, match=f'--store: .*"{said}" does not exist'):
+        await open_store(url.replace(old, new), CLOCK)
+
+
 @WHOSE
 async def test_commits_that_a_crash_would_lose_are_refused(
     own_server: PostgresServer, whose: str
 ) -> None:
     with (
         changed(own_server, whose, "synchronous_commit", "off"),
-        pytest.raises(Misconfigured, match=r"synchronous_commit is off.*crash.*lose"),
+        pytest.raises(Hindered, match=r"synchronous_commit is off.*crash.*lose"),
     ):
         await open_store(own_server.fresh_url(), CLOCK)
     store = await open_store(own_server.fresh_url(), CLOCK)

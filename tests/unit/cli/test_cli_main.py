@@ -117,6 +117,7 @@ def test_go_style_flags_are_understood() -> None:
         (errors.NotFound("x"), 3),
         (errors.NoLeader("x"), 4),
         (errors.OutcomeUnknown("x"), 4),
+        (errors.Hindered("x"), 4),
         (errors.Conflict("x"), 5),
         (errors.Refused("x"), 5),
         (errors.FetchFailed("x", retry=False), 1),

@@ -13,7 +13,7 @@ from grpc import StatusCode, aio
 from crawler.coordination.etcd import Etcd, EtcdSettings, absent, fetch, put
 from crawler.coordination.pb import etcd_pb2 as pb
 from crawler.coordination.pb import etcd_pb2_grpc as stubs
-from crawler.errors import EtcdUnavailable, Misconfigured, OutcomeUnknown
+from crawler.errors import EtcdUnavailable, Hindered, OutcomeUnknown
 from tests.fakes.clock import SleepClock
 
 TIMEOUT_S = 10.0
@@ -130,7 +130,7 @@ async def test_a_token_that_is_never_accepted_is_reported() -> None:
     member = Member(*[BAD_TOKEN] * 1_000)
     member.token = "token"
     async with cluster(member, username="u", password="p") as client:
-        with pytest.raises(Misconfigured, match="user and password"):
+        with pytest.raises(Hindered, match="user and password"):
             await client.get("/a")
         assert member.logins > 1
 

@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from crawler.clock import Backoff
 from crawler.errors import (
     Conflict,
+    Hindered,
     InvalidInput,
     Misconfigured,
     NoLeader,
@@ -337,7 +338,7 @@ async def test_a_request_may_be_as_large_as_the_limit(over: int) -> None:
 
 async def test_a_taken_port_is_named_with_its_flag() -> None:
     async with serve("127.0.0.1:0", FakeMaster().services) as first:
-        with pytest.raises(Misconfigured, match=rf"--grpc=.*{first.port} is taken"):
+        with pytest.raises(Hindered, match=rf"--grpc=.*{first.port}: .*in use"):
             async with serve(first.address, FakeMaster().services):
                 pass
 

@@ -12,7 +12,7 @@ import pytest
 
 from crawler.access import Access, Role, line_of, new_token
 from crawler.config import Listen
-from crawler.errors import Misconfigured, Unavailable
+from crawler.errors import Hindered, Unavailable
 from crawler.telemetry.profile import serve_profiles
 from crawler.telemetry.sampling import as_speedscope, sample_stacks
 
@@ -83,7 +83,7 @@ async def test_no_web_page_reads_them_and_none_becomes_one() -> None:
 
 async def test_a_taken_address_is_told() -> None:
     async with serve_profiles(Listen("127.0.0.1", 0)) as listen:
-        with pytest.raises(Misconfigured, match=rf"--pprof: cannot listen on {listen}"):
+        with pytest.raises(Hindered, match=rf"--pprof={listen}: cannot listen"):
             async with serve_profiles(listen):
                 pass
 

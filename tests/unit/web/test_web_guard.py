@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from crawler.address import names_loopback
-from crawler.errors import Misconfigured
+from crawler.errors import Hindered
 from crawler.telemetry.health import Health
 from crawler.web.app import build_worker_app
 from crawler.web.guard import refusal
@@ -105,12 +105,12 @@ async def test_a_request_without_host_is_answered(cluster: FakeCluster) -> None:
 
 async def test_a_taken_port_is_named_with_its_flag() -> None:
     async with serve(build_worker_app(Health(), loopback=True), "127.0.0.1", 0) as port:
-        with pytest.raises(Misconfigured, match=f"--http=127.0.0.1:{port}.*in use"):
+        with pytest.raises(Hindered, match=f"--http=127.0.0.1:{port}.*in use"):
             async with serve(build_worker_app(Health(), loopback=True), "127.0.0.1", port):
                 pass
 
 
 async def test_an_address_of_another_machine_is_named() -> None:
-    with pytest.raises(Misconfigured, match="--http="):
+    with pytest.raises(Hindered, match=r"--http=192\.0\.2\.1:0: .*assign"):
         async with serve(build_worker_app(Health(), loopback=True), "192.0.2.1", 0):
             pass
