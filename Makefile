@@ -91,8 +91,8 @@ $(PEERS_STAMP): tests/bench/peers/requirements.txt
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r tests/bench/peers/requirements.txt
 	touch $@
 
-upgrade: setup system ## replace a running cluster node by node: make upgrade FROM=REVISION OPTIONS=--secret
-	$(BIN)/python -m tests.bench.upgrade --from $(or $(FROM),$(error say FROM=REVISION)) $(OPTIONS)
+upgrade: setup system ## a cluster of the last tag (or FROM=REVISION) becomes this one: OPTIONS="--members 3 --secret"
+	$(BIN)/python -m tests.bench.upgrade $(if $(FROM),--from $(FROM)) $(OPTIONS)
 
 bench: setup system $(PEERS_STAMP) ## pages per CPU-second beside Scrapy, Crawlee and colly; growth
 	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python

@@ -1,3 +1,3 @@
 """crawler: a distributed crawler that loses nothing."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

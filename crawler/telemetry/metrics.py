@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import REGISTRY, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+
+from crawler import __version__
 
 LOG_LINES = Counter("crawler_log_lines", "Log lines written, by level.", ["level"])
 _NODE = Gauge("crawler_node_info", "Always 1; who this process is.", ["node", "version"])
@@ -16,12 +17,8 @@ _NODE = Gauge("crawler_node_info", "Always 1; who this process is.", ["node", "v
 
 def name_node(node: str) -> None:
     """Say which node this process is, ``go.micro.server.worker-2`` for instance."""
-    try:
-        release = version("crawler-cluster")
-    except PackageNotFoundError:  # run from a bare checkout
-        release = "unknown"
     _NODE.clear()
-    _NODE.labels(node=node, version=release).set(1)
+    _NODE.labels(node=node, version=__version__).set(1)
 
 
 @contextmanager

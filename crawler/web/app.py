@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 import structlog
@@ -15,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import Counter, Histogram
 
+from crawler import __version__
 from crawler.access import Access, Role, acting_for, asking
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, Refused
@@ -150,7 +150,7 @@ def _assemble(
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, route.serve)
 
-    described = cache(lambda: document(routes, _version(), definition_schema))
+    described = cache(lambda: document(routes, __version__, definition_schema))
     packed = cache(lambda: json.dumps(described()).encode())
     page = cache(lambda: docs.render(described()).encode())
 
@@ -258,10 +258,3 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = "crawler"
-
-
-def _version() -> str:
-    try:
-        return version("crawler-cluster")
-    except PackageNotFoundError:  # run from a bare checkout
-        return "0"

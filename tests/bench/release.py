@@ -33,6 +33,19 @@ class Release:
     messages: int
 
 
+def last_tag(root: Path = ROOT) -> str:
+    """The last release before what is checked out: a tag such as v1.2.0 that leads here, though not
+    that of these very files. Raises `SystemExit` where there is none."""
+    tag = _tag_before(root, "HEAD")
+    if tag and _git(root, "diff", "--quiet", tag, "--").returncode == 0:
+        tag = _tag_before(root, f"{tag}^")
+    if not tag:
+        raise SystemExit(
+            "no tag v… leads here: say from which revision (make upgrade FROM=REVISION)"
+        )
+    return tag
+
+
 def working() -> Release:
     """This checkout."""
     return _asked("new", Path(sys.executable), ROOT)
@@ -42,12 +55,7 @@ def installed(revision: str, folder: Path) -> Release:
     """The files of a revision, and an environment that has them before all that is installed here.
     Raises `SystemExit` where git does not know it."""
     home, environment = folder / "files", folder / "environment"
-    packed = subprocess.run(
-        ["git", "archive", "--format=tar", revision],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
+    packed = _git(ROOT, "archive", "--format=tar", revision)
     if packed.returncode:
         raise SystemExit(f"--from {revision}: {packed.stderr.decode().strip()}")
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as files:
@@ -57,6 +65,16 @@ def installed(revision: str, folder: Path) -> Release:
     borrowed = [each for each in sys.path if Path(each).name == "site-packages"]
     (site / "release.pth").write_text("\n".join((str(home), *borrowed)) + "\n")
     return _asked("old", environment / "bin" / "python", home)
+
+
+def _tag_before(root: Path, revision: str) -> str:
+    """The nearest tag of a release at or before it; "" without one."""
+    found = _git(root, "describe", "--tags", "--abbrev=0", "--match=v[0-9]*", revision)
+    return found.stdout.decode().strip()
+
+
+def _git(root: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, check=False)
 
 
 def _asked(name: str, python: Path, home: Path) -> Release:

@@ -1,6 +1,7 @@
 """A rolling upgrade of a real cluster: ``python -m tests.bench.upgrade --from REV`` replaces node
-after node of that revision by this checkout, while three crawls run and clients of both versions
-call, and exits with 1 if a page was lost or stored twice, or a call failed.
+after node of that revision (the last release unless said) by this checkout, while three crawls run
+and clients of both versions call, and exits with 1 if a page was lost or stored twice, or a call
+failed.
 
 The revision gets a directory and an environment of its own, which borrows what is installed here.
 The order is that of the drill in the documentation; a worker and a master go the way back once,
@@ -35,7 +36,7 @@ from tests.acceptance.truth import (
 from tests.bench.account import account, longest_pause
 from tests.bench.goals import Goal, table
 from tests.bench.interrupt import Interrupted, noted_signals, until_noted
-from tests.bench.release import Release, installed, working
+from tests.bench.release import Release, installed, last_tag, working
 from tests.etcd_server import EtcdServer
 from tests.postgres_server import PostgresServer
 
@@ -219,7 +220,9 @@ def prepared(options: argparse.Namespace) -> Iterator[Upgrade]:
     """The old release, etcd, the store and the sites; all that runs is ended afterwards."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crawler-upgrade-")))
-        old = installed(options.revision, folder / "old")
+        revision = options.revision or last_tag()
+        say(f"from {revision} to what is checked out")
+        old = installed(revision, folder / "old")
         server = stack.enter_context(EtcdServer(members=options.members))
         postgres = None
         if options.store == "postgresql":
@@ -245,7 +248,7 @@ def prepared(options: argparse.Namespace) -> Iterator[Upgrade]:
 def main() -> int:
     """The command; 1: a goal is broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.upgrade")
-    parser.add_argument("--from", dest="revision", required=True, help="a revision for git")
+    parser.add_argument("--from", dest="revision", help="for git; the last tag v… unless said")
     parser.add_argument("--store", default="postgresql", choices=("postgresql", "sqlite"))
     parser.add_argument("--members", type=int, default=1, help="of etcd")
     parser.add_argument("--secret", action="store_true", help="nodes sign their records")

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from crawler import __version__
 from crawler.app.node import describe_node
 from crawler.cli.main import run_command
 from crawler.clock import SystemClock
@@ -79,6 +80,11 @@ def test_settings_are_those_that_nodes_take() -> None:
     ):
         assert len(master_config({}, environ).etcd) == 3
         assert worker_config({}, environ).insecure
+
+
+def test_the_image_is_of_this_version() -> None:
+    kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+    assert kustomization["images"][0]["newTag"] == __version__
 
 
 def test_parts_of_the_composition_start_in_order() -> None:
