@@ -18,6 +18,7 @@ from crawler.config import edge_config, master_config, worker_config
 from crawler.coordination.etcd import KeyValue
 from crawler.coordination.registry import node_record, registry_key
 from crawler.edge.members import read_members
+from crawler.edge.memory import Memory
 from crawler.edge.plan import read_plan
 from crawler.edge.settings import DEFAULT_POOLS
 from crawler.model import MASTER_SERVICE
@@ -142,7 +143,10 @@ def test_the_entry_listens_where_it_is_reached_and_writes_where_it_may(tmp_path:
     assert "ln -s /dev/stderr /var/log/nginx/error.log" in dockerfile
     # The edge goes by what was written, and remembers in a volume of the image.
     assert keep[keep.index("--config") + 1] == f"{install[place]}/edge.toml"
-    assert keep[keep.index("--state") + 1].startswith("/var/lib/crawler/")
+    state = Path(keep[keep.index("--state") + 1])
+    assert state.parent == Path("/var/lib/crawler")
+    kept = Memory(state, frozen=True).kept("nginx", "nginx")
+    assert f"kept={kept}\n" in (CONTAINER / "entry.sh").read_text()
     given = {"config": str(tmp_path / "edge.toml")}
     (target,) = read_plan(edge_config(given, entry["environment"])).targets.values()
     assert target.kind == "nginx"
