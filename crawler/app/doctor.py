@@ -27,6 +27,7 @@ async def examine_cluster(
         masters=tuple(masters),
         token=token,
         look=partial(look_at, config.store),
+        authority=config.tls_ca,
     )
     found = await examine(patient, SystemClock())
     return [*found, *browser_findings(read_entrusted(None)["browser"])]

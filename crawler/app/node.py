@@ -18,7 +18,7 @@ from crawler.coordination.addresses import advertise_address
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from crawler.coordination.registry import native_metadata, node_id
 from crawler.coordination.versions import keeps_strangers_out, read_version
-from crawler.errors import StoreUnavailable
+from crawler.errors import Misconfigured, StoreUnavailable
 from crawler.model import Node
 from crawler.store import open_store
 from crawler.store.contract import Store
@@ -69,9 +69,13 @@ def open_access(config: NodeConfig, clock: Clock) -> Access:
 
 def open_pair(config: NodeConfig) -> Pair | None:
     """What this node shows others; None: it speaks in clear. Raises `Misconfigured`."""
-    if config.tls_ca is None or config.tls_cert is None or config.tls_key is None:
-        return None
-    return read_pair(config.tls_ca, config.tls_cert, config.tls_key)
+    files = (config.tls_ca, config.tls_cert, config.tls_key)
+    match files:
+        case (None, None, None):
+            return None
+        case (str(ca), str(cert), str(key)):
+            return read_pair(ca, cert, key)
+    raise Misconfigured("tls_ca, tls_cert and tls_key go together")
 
 
 def etcd_settings(config: NodeConfig) -> EtcdSettings:

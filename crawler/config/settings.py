@@ -32,7 +32,7 @@ class NodeConfig:
     podip: str | None
     insecure: bool
     tokens: str | None  # a file; None: nobody is asked who they are
-    tls_ca: str | None
+    tls_ca: str | None  # alone: whom commands believe
     tls_cert: str | None
     tls_key: str | None
     secret: str | None  # a file; None: node records are not signed
@@ -66,8 +66,6 @@ class NodeConfig:
                 "listen on :PORT (loopback only), or add --insecure if the network keeps "
                 "strangers out"
             )
-        if len({self.tls_ca is None, self.tls_cert is None, self.tls_key is None}) > 1:
-            raise Misconfigured("tls_ca, tls_cert and tls_key go together")
         self._check_etcd()
 
     def _check_etcd(self) -> None:

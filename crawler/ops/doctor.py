@@ -25,7 +25,8 @@ Look = Callable[[], Awaitable[Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What is to be looked at. ``look`` tells what stands in the store, or raises."""
+    """What is to be looked at. ``look`` tells what stands in the store, or raises; ``authority``:
+    a file, whose certificates are believed (None: those that the system believes)."""
 
     etcd: EtcdSettings
     election_prefix: str
@@ -33,6 +34,7 @@ class Patient:
     masters: tuple[str, ...]
     token: str | None
     look: Look
+    authority: str | None = None
 
 
 async def examine(patient: Patient, clock: Clock) -> Sequence[Finding]:
@@ -41,7 +43,7 @@ async def examine(patient: Patient, clock: Clock) -> Sequence[Finding]:
     etcd, (facts, about), masters = await asyncio.gather(
         _ask_etcd(patient, clock),
         _ask_store(patient.look, clock),
-        ask_masters(patient.masters, patient.token, STORE_S),
+        ask_masters(patient.masters, patient.token, patient.authority, STORE_S),
     )
     tied = [judge_store_id(etcd.store_id, facts["id"])] if etcd.read and facts else []
     return [*etcd.findings, *about, *tied, *masters]

@@ -11,14 +11,20 @@ import aiohttp
 
 from crawler.address import in_clear
 from crawler.ops.findings import Finding, failure, fine, warning
+from crawler.tls import client_context
 
 _MAX_BYTES = 256 * 1024
 
 
-async def ask_masters(urls: Sequence[str], token: str | None, timeout_s: float) -> list[Finding]:
-    """``/readyz`` of each, at the same time. The token does not leave this machine in clear."""
+async def ask_masters(
+    urls: Sequence[str], token: str | None, authority: str | None, timeout_s: float
+) -> list[Finding]:
+    """``/readyz`` of each, at the same time. The token does not leave this machine in clear.
+    Raises `Misconfigured` for an ``authority`` that is none."""
     limit = aiohttp.ClientTimeout(total=timeout_s)
-    async with aiohttp.ClientSession(timeout=limit) as session:
+    tls = client_context(authority) if authority is not None else True
+    connector = aiohttp.TCPConnector(ssl=tls)
+    async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
         return list(await asyncio.gather(*(_ask(session, url, token) for url in urls)))
 
 
@@ -29,6 +35,12 @@ async def _ask(session: aiohttp.ClientSession, url: str, token: str | None) -> F
         async with session.get(ready, headers=headers, allow_redirects=False) as answer:
             body = json.loads((await answer.content.read(_MAX_BYTES)) or b"null")
             return judge_answer(f"master {url}", answer.status, body)
+    except aiohttp.ClientConnectorCertificateError:
+        advice = "set CRAWLER_TLS_CA to the certificate of its authority (ca.pem)"
+        return failure(f"master {url}", "its certificate is of nobody that is believed", advice)
+    except aiohttp.ClientSSLError:
+        advice = "is that the HTTP address of a master? Without certificates it is http://"
+        return failure(f"master {url}", "it does not speak TLS", advice)
     except TimeoutError:
         reason = "no answer in time"
     except aiohttp.ClientConnectionError:

@@ -219,7 +219,7 @@ _CONFIG = Template("""\
 # start all of it is made readable for the group $group, which the services are in.
 
 etcd = ["http://127.0.0.1:2379"]
-# store = "postgresql://crawler@db.example/crawler"  # default: $state/crawler.db, one machine only
+store = "sqlite://$state/crawler.db"  # several machines: "postgresql://crawler@db.example/crawler"
 """)
 
 _NGINX = f"""\

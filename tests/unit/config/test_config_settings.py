@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from crawler.app.node import open_pair
 from crawler.config import (
     Listen,
     data_home,
@@ -309,9 +310,11 @@ def test_tokens_in_clear_stay_on_this_machine(tmp_path: Path) -> None:
 
 def test_the_files_of_tls_go_together(tmp_path: Path) -> None:
     flags = lock(tmp_path)
-    del flags["tls_key"]
-    with pytest.raises(Misconfigured, match="go together"):
-        master_config(flags, {})
+    assert open_pair(master_config({}, {})) is None
+    for missing in ("tls_ca", "tls_cert", "tls_key"):
+        rest = {name: file for name, file in flags.items() if name != missing}
+        with pytest.raises(Misconfigured, match="go together"):
+            open_pair(master_config({**rest, "http": "127.0.0.1:0", "grpc": "127.0.0.1:0"}, {}))
 
 
 def test_a_worker_may_be_told_its_browser(tmp_path: Path) -> None:
