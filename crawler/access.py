@@ -171,7 +171,8 @@ class Access:
             seen = os.stat(self._path)
         except OSError:
             return ()
-        return seen.st_mtime_ns, seen.st_size, seen.st_ino
+        # Not when it was written: one that we may not read at first is given to us afterwards.
+        return seen.st_ctime_ns, seen.st_size, seen.st_ino
 
 
 def _digest(token: str) -> str:

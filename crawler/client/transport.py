@@ -187,10 +187,17 @@ async def _sent_once(
     host = request.url.origin()
     try:
         return await handler(request)
+    except aiohttp.ClientConnectorCertificateError as error:
+        why = getattr(error.certificate_error, "verify_message", _words(error))
+        raise Unavailable(
+            f"its certificate does not prove that this is {host}: {why} (CRAWLER_TLS_CA names the "
+            "file of the authority to believe)"
+        ) from error
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise Unavailable(f"cannot reach {host}: {_words(error)}") from error
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise OutcomeUnknown(f"no answer from {host}: {_words(error)}") from error
+        hint = " (with certificates it is https://)" if host.scheme == "http" else ""
+        raise OutcomeUnknown(f"no answer from {host}: {_words(error)}{hint}") from error
 
 
 def _base(text: str) -> URL:

@@ -176,4 +176,5 @@ class Keyring:
             seen = os.stat(self._file)
         except OSError:
             return ()
-        return seen.st_mtime_ns, seen.st_size, seen.st_ino
+        # Not when it was written: one that we may not read at first is given to us afterwards.
+        return seen.st_ctime_ns, seen.st_size, seen.st_ino

@@ -35,12 +35,16 @@ async def _ask(session: aiohttp.ClientSession, url: str, token: str | None) -> F
         async with session.get(ready, headers=headers, allow_redirects=False) as answer:
             body = json.loads((await answer.content.read(_MAX_BYTES)) or b"null")
             return judge_answer(f"master {url}", answer.status, body)
-    except aiohttp.ClientConnectorCertificateError:
-        advice = "set CRAWLER_TLS_CA to the certificate of its authority (ca.pem)"
-        return failure(f"master {url}", "its certificate is of nobody that is believed", advice)
+    except aiohttp.ClientConnectorCertificateError as error:
+        why = getattr(error.certificate_error, "verify_message", str(error))
+        advice = "set CRAWLER_TLS_CA to its authority's ca.pem, and use a name that it was made for"
+        return failure(f"master {url}", f"its certificate is not believed: {why}", advice)
     except aiohttp.ClientSSLError:
         advice = "is that the HTTP address of a master? Without certificates it is http://"
         return failure(f"master {url}", "it does not speak TLS", advice)
+    except aiohttp.ServerDisconnectedError:
+        advice = "is it https://? Else see its log"
+        return failure(f"master {url}", "it ended the connection", advice)
     except TimeoutError:
         reason = "no answer in time"
     except aiohttp.ClientConnectionError:

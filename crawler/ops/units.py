@@ -219,7 +219,8 @@ _CONFIG = Template("""\
 # start all of it is made readable for the group $group, which the services are in.
 
 etcd = ["http://127.0.0.1:2379"]
-store = "sqlite://$state/crawler.db"  # several machines: "postgresql://crawler@db.example/crawler"
+# Of this machine alone; for several: "postgresql://crawler@db.example/crawler", say.
+store = "sqlite://$state/crawler.db"
 """)
 
 _NGINX = f"""\

@@ -97,6 +97,20 @@ def test_a_changed_file_counts_and_a_broken_one_does_not(file: Path) -> None:
     assert [each["event"] for each in said] == ["tokens not renewed"] * 3
 
 
+def test_a_file_that_may_be_read_only_afterwards_counts_then(file: Path) -> None:
+    """Its rights changed, its content did not: here as nearly as root can see it."""
+    clock, late = Hands(), new_token()
+    access = Access(file, clock)
+    line = line_of(late, "late", Role.READ)
+    for text in (line.swapcase(), line):
+        file.write_text(text)
+        os.utime(file, ns=(1, 1))
+        clock.now += 2
+        if text != line:
+            assert access.admit(f"Bearer {READER}", Role.READ).name
+    assert access.admit(f"Bearer {late}", Role.READ).name == "late"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

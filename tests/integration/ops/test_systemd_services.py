@@ -21,6 +21,17 @@ WATCHDOG_S = 3
 GRACE_S = 40  # until a node of ours is up again, on a machine that has much else to do
 MASTER, WORKER, EDGE_UNIT = "crawler-master@1", "crawler-worker@1", "crawler-edge"
 AUTHORITY_KEY = "/etc/crawler/tls/ca.key"
+SETTINGS = f'ttl = {TTL_S}\nsecret = "/etc/crawler/secret"\n'
+SECRET = "0123456789abcdef" * 4
+KEYS = "/etc/crawler-keys"
+# What the documents tell operators to write, for each role.
+CREDENTIALS = f"""
+[Service]
+LoadCredential=tls.pem:{KEYS}/%p-%i.pem
+LoadCredential=tls.key:{KEYS}/%p-%i.key
+Environment=CRAWLER_TLS_CERT=%d/tls.pem CRAWLER_TLS_KEY=%d/tls.key
+"""
+SQUATTER = "import socket, time; held = socket.create_server(('127.0.0.1', 8080)); time.sleep(600)"
 NGINX = "pid /run/nginx.pid; events {}"
 
 pytestmark = pytest.mark.timeout(300)
@@ -32,9 +43,8 @@ def machine() -> Iterator[Machine]:
     with Machine() as running:
         start_etcd(running)
         running.run(PROGRAM, "install", "systemd", "--nginx", f"--program={PROGRAM}")
-        shared = 'secret = "/etc/crawler/secret"'
-        running.write("/etc/crawler/crawler.toml", f"ttl = {TTL_S}\n{shared}\n")
-        running.write("/etc/crawler/secret", "0123456789abcdef" * 4)
+        running.write("/etc/crawler/crawler.toml", SETTINGS)
+        running.write("/etc/crawler/secret", SECRET)
         running.write(AUTHORITY_KEY, "")
         quick = "CRAWLER_PROCESSES=1\nCRAWLER_ALLOW_PRIVATE=127.0.0.0/8\n"
         running.write("/etc/crawler/worker-1.env", quick)
@@ -59,6 +69,10 @@ def started_anew(machine: Machine, unit: str, before: int) -> bool:
     return restarts(machine, unit) > before and machine.show(unit, "ActiveState") == "active"
 
 
+def is_active(machine: Machine, unit: str) -> bool:
+    return machine.show(unit, "ActiveState") == "active"
+
+
 def untouched(machine: Machine) -> tuple[str, str]:
     """What changes with a reload of nginx, and with a list that is written: its workers, and the
     file."""
@@ -81,6 +95,57 @@ def test_units_expose_little(role: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
+
+
+def test_keys_that_are_root_s_reach_nodes_as_credentials(machine: Machine) -> None:
+    nodes = [MASTER, "crawler-master@2", WORKER]
+    machine.run(PROGRAM, "certs", KEYS, *(each.replace("@", "-") for each in nodes))
+    machine.run("cp", f"{KEYS}/ca.pem", "/etc/crawler/ca.pem")
+    machine.write("/etc/crawler/crawler.toml", f'{SETTINGS}tls_ca = "/etc/crawler/ca.pem"\n')
+    machine.write("/etc/crawler/master-2.env", "CRAWLER_HTTP=:8082\nCRAWLER_GRPC=:9092\n")
+    drop_ins = [f"/etc/systemd/system/crawler-{role}@.service.d/tls.conf" for role in ROLES]
+    for each in drop_ins:
+        machine.write(each, CREDENTIALS)
+    machine.run("systemctl", "daemon-reload")
+
+    # A port that another program has: it is tried again until that one is gone.
+    machine.run("systemd-run", "--unit=squatter", PYTHON, "-c", SQUATTER)
+    with pytest.raises(RuntimeError):
+        machine.run("systemctl", "start", WORKER)
+    machine.wait(lambda: restarts(machine, WORKER) > 1, "second try", GRACE_S)
+    assert "8080: cannot listen there: in use by another program" in machine.journal(WORKER)
+    machine.run("systemctl", "stop", "squatter")
+    machine.run("systemctl", "start", *nodes)
+    for each in nodes:
+        machine.wait(partial(is_active, machine, each), each, GRACE_S)
+
+    # They speak TLS, to callers and to one another: one of the two masters sends on.
+    for port in (8081, 8082):
+        name = f'{{"name": "over-{port}"}}'
+        url = f"https://127.0.0.1:{port}/crawler/resource"
+        said = machine.run("curl", "--silent", "--cacert", "/etc/crawler/ca.pem", "-d", name, url)
+        assert "go.micro.server.worker-1" in said
+    assert 'hop": 1' in machine.journal(nodes[0]) + machine.journal(nodes[1])
+    doctor = [PROGRAM, "doctor", "--config=/etc/crawler/crawler.toml"]
+    doctor += ["--master=https://127.0.0.1:8081,https://127.0.0.1:8082"]
+    said = machine.run("sh", "-c", '"$@" || test $? = 1', "sh", *doctor)  # etcd has one member
+    assert said.count(": it is ready") == 2
+    assert "failed 0" in said
+
+    # A secret that is replaced counts once the services may read it.
+    machine.run(
+        "install", "-m600", "/dev/stdin", "/etc/crawler/secret", text=f"new{SECRET}\n{SECRET}"
+    )
+    refused = '"secrets not renewed"'
+    machine.wait(lambda: refused in machine.journal(WORKER), "look at the secret", GRACE_S)
+    machine.run("systemd-tmpfiles", "--create", "crawler.conf")
+    renewed = '"secrets renewed"'
+    machine.wait(lambda: renewed in machine.journal(WORKER), "new secret", GRACE_S)
+
+    machine.run("systemctl", "stop", *nodes)
+    machine.run("rm", *drop_ins)
+    machine.write("/etc/crawler/crawler.toml", SETTINGS)
+    machine.run("systemctl", "daemon-reload")
 
 
 def test_nodes_are_kept_watched_and_taken_out_again(machine: Machine) -> None:

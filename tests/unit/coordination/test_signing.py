@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +131,24 @@ def test_a_keyring_keeps_what_was_good(tmp_path: Path) -> None:
     keyring.renew()
     keyring.renew()
     assert told == [Seal(b"fedcba9876543210", (b"0123456789abcdef",))]
+
+
+async def test_a_secret_that_may_be_read_only_afterwards_counts_then(tmp_path: Path) -> None:
+    """Its rights changed, its content did not: here as nearly as root can see it."""
+    file = tmp_path / "secret"
+    file.write_text("0123456789abcdef")
+    keyring = Keyring(str(file), SleepClock())
+    before = keyring.seal
+    file.write_text("fedcba98765432\n\n")
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(Misconfigured):
+        keyring.renew()
+    file.write_text("fedcba9876543210")
+    os.utime(file, ns=(1, 1))
+    running = asyncio.create_task(keyring.run())
+    async with asyncio.timeout(5.0):
+        assert (await keyring.changed(before)).knows("fedcba9876543210")
+    running.cancel()
 
 
 def candidate(address: str, lease: int = LEASE) -> KeyValue:

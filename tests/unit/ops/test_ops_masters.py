@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 
+from crawler.client.client import Client
+from crawler.errors import OutcomeUnknown, Unavailable
 from crawler.ops.certificates import make_authority, make_node
 from crawler.ops.findings import Severity
 from crawler.ops.masters import ask_masters
@@ -32,9 +35,15 @@ async def test_they_are_believed_by_their_authority(tmp_path: Path) -> None:
                 serve(app, "127.0.0.1", 0, tls=each, grace_s=0.1)
             )
             urls.append(f"https://127.0.0.1:{port}")
-        (found, clear) = await ask_masters(urls, None, files[0], 5.0)
+        urls.append(urls[0].replace("https", "http"))
+        found, clear, plain = await ask_masters(urls, None, files[0], 5.0)
         assert (found.severity, found.text) == (Severity.OK, "it is ready")
         assert clear.text == "it does not speak TLS"
+        assert "https://" in plain.advice
         (found,) = await ask_masters(urls[:1], None, None, 5.0)
-        assert found.text == "its certificate is of nobody that is believed"
+        assert found.severity is Severity.FAILURE
         assert "CRAWLER_TLS_CA" in found.advice
+        for url, hint in ((urls[0], "CRAWLER_TLS_CA"), (urls[2], "https://")):
+            async with Client(url, retry_for_s=0.0) as client:
+                with pytest.raises((Unavailable, OutcomeUnknown), match=hint):
+                    await client.nodes()
