@@ -75,6 +75,8 @@ async def run_master(config: MasterConfig) -> None:
         watchdog = await stack.enter_async_context(watched(stop, config.ttl_s, clock))
         stack.enter_context(send_spans(config.traces, "crawler-master", config.id))
         store = await open_node_store(stack, config, MASTER_SERVICE, clock, stop)
+        if store is None:
+            return
         etcd = open_etcd(stack, config, clock)
         keyring = Keyring(config.secret, clock)
         # Whoever is elected looks at all resources before it does anything else.

@@ -41,12 +41,9 @@ async def stop_signal() -> AsyncIterator[asyncio.Event]:
 
 async def open_node_store(
     stack: AsyncExitStack, config: NodeConfig, service: str, clock: Clock, stop: asyncio.Event
-) -> Store:
-    """The store, waited for while it is away; a database server hears the id of the node.
-
-    Raises `Misconfigured` for what waiting does not mend, and `StoreUnavailable` once ``stop`` is
-    set meanwhile.
-    """
+) -> Store | None:
+    """The store, waited for while it is away; a database server hears the id of the node. None:
+    ``stop`` was set meanwhile. Raises `Misconfigured` for what waiting does not mend."""
     for delay_s in _AWAY.delays():
         try:
             store = await open_store(config.store, clock, name=node_id(service, config.id))
@@ -55,7 +52,7 @@ async def open_node_store(
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), delay_s)
             if stop.is_set():
-                raise
+                return None
         else:
             stack.push_async_callback(store.close)
             return store

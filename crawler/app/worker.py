@@ -75,6 +75,8 @@ async def run_worker(config: WorkerConfig) -> None:
         watchdog = await stack.enter_async_context(watched(stop, config.ttl_s, clock))
         stack.enter_context(send_spans(config.traces, "crawler-worker", config.id))
         store = await open_node_store(stack, config, WORKER_SERVICE, clock, stop)
+        if store is None:
+            return
         proxy: Proxy | None = None
         settings = SupervisorSettings(
             processes=config.processes, outage_policy=config.outage_policy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -50,6 +51,20 @@ async def test_what_was_saved_is_restored_and_begins_a_new_epoch(
         assert await urls(again) == [request("a").url]
     finally:
         await store.close()
+
+
+async def test_what_root_restores_belongs_to_whom_the_directory_belongs(
+    config: MasterConfig, tmp_path: Path
+) -> None:
+    await save(config, tmp_path / "kept")
+    state = tmp_path / "state"
+    state.mkdir()
+    if os.geteuid() == 0:
+        os.chown(state, 12345, 12345)
+    await restore_backup(tmp_path / "kept", f"sqlite://{state}/store.db", None)
+    found = (state / "store.db").stat()
+    assert (found.st_uid, found.st_gid) == (state.stat().st_uid, state.stat().st_gid)
+    assert found.st_mode & 0o777 == 0o600
 
 
 async def test_nothing_is_written_over(config: MasterConfig, tmp_path: Path) -> None:
