@@ -51,10 +51,11 @@ test: setup system check unit properties ## every test, as CI runs them
 	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder tests/acceptance
 	$(BIN)/pytest -n 3 --dist=loadfile --no-loadscope-reorder tests/integration
 
-test-edge: setup system ## what stands before a cluster and keeps it, alone: balancers, services, backups
-	$(BIN)/pytest -q tests/unit/edge tests/unit/ops
+test-edge: setup system ## what stands before a cluster and keeps it, alone: balancers, proxies, services, backups
+	$(BIN)/pytest -q -n 2 tests/unit/edge tests/unit/ops tests/unit/proxy tests/unit/cache \
+		tests/unit/test_certificates.py tests/unit/test_release.py tests/properties/cache
 	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder \
-		tests/integration/edge tests/integration/ops tests/acceptance/test_backup.py
+		tests/integration/edge tests/integration/proxy tests/integration/ops tests/acceptance/test_backup.py
 
 chaos: setup system ## random faults and their verdict: make chaos SEED=7 MINUTES=10
 	$(BIN)/python -m tests.acceptance.nemesis $(SEED) $(MINUTES)
