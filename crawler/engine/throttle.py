@@ -9,9 +9,9 @@ from typing import NamedTuple
 NEVER = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """``at``: when the next request may start (`NEVER`: not before something else happens)."""
+class Wait(NamedTuple):
+    """``at``: when the next request may start (`NEVER`: not before something else happens). A
+    tuple, for each request asks three times."""
 
     at: float
     reason: str
@@ -182,11 +182,11 @@ def next_start(pace: HostPace, now: float) -> Wait:
         return Wait(NEVER, "robots.txt is being read")
     if pace.active >= pace.limit:
         return Wait(NEVER, "concurrent_requests_per_domain requests are under way")
-    wait = max(
-        Wait(pace.last_start + pace.gap_s, pace.gap_reason),
-        Wait(pace.paused_until, "Retry-After"),
-        key=lambda wait: wait.at,
-    )
+    spaced = pace.last_start + pace.gap_s
+    if pace.paused_until > spaced:
+        wait = Wait(pace.paused_until, "Retry-After")
+    else:
+        wait = Wait(spaced, pace.gap_reason)
     if pace.limits:
         limited = strictest(pace.limits, pace.full_at)
         wait = limited if limited.at > wait.at else wait

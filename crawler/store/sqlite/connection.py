@@ -22,6 +22,7 @@ import structlog
 from crawler.clock import Backoff
 from crawler.errors import Misconfigured, OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit_sync
+from crawler.store.sqlite.beside import run_beside
 from crawler.store.sqlite.faults import code_of, foreign_errors, is_busy
 
 log = structlog.get_logger(__name__)
@@ -54,6 +55,12 @@ class Connection:
         self._sqlite: sqlite3.Connection | None = None
         self._checkpointer: sqlite3.Connection | None = None
         self._checked_changes = 0
+        self._loop_thread: int | None = None
+
+    def stay_near(self) -> None:
+        """From now on run beside the event loop's thread, which is the calling one: for a process
+        that does little else than this."""
+        self._loop_thread = threading.get_native_id()
 
     async def open(self) -> None:
         """Connect. Raises `Misconfigured` where WAL cannot be had."""
@@ -82,7 +89,7 @@ class Connection:
     async def _call(self, job: Callable[[threading.Event], T]) -> T:
         gave_up = threading.Event()
         try:
-            future: Future[T] = self._thread.submit(job, gave_up)
+            future: Future[T] = self._thread.submit(self._run, job, gave_up)
         except RuntimeError as error:
             raise StoreUnavailable("the store is closed") from error
         waiting = asyncio.wrap_future(future)
@@ -93,6 +100,11 @@ class Connection:
             if not future.cancel():
                 await _ended(waiting)
             raise
+
+    def _run(self, job: Callable[[threading.Event], T], gave_up: threading.Event) -> T:
+        if self._loop_thread is not None:
+            run_beside(self._loop_thread)
+        return job(gave_up)
 
     def _connect(self, gave_up: threading.Event) -> None:
         with foreign_errors():

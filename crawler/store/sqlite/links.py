@@ -10,6 +10,7 @@ from crawler.model import Visit
 from crawler.store import statements
 from crawler.store.batch import Batch, Row
 from crawler.store.fencing import Claim
+from crawler.store.sqlite.rows import write_rows
 
 _SQL = {
     **statements.statements("sqlite", "frontier"),
@@ -36,7 +37,9 @@ def insert_links(connection: sqlite3.Connection, claim: Claim, batch: Batch) -> 
     followed = insert_pages(connection, batch.new_links(claim, known))
     refused = insert_pages(connection, batch.new_excluded(claim, known))
     batch.delta.known += followed + refused
-    batch.delta.excluded += refused - _changes(connection, "revive_page", again)
+    if again:
+        refused -= connection.executemany(_SQL["revive_page"], again).rowcount
+    batch.delta.excluded += refused
 
 
 def select_pending(
@@ -50,7 +53,7 @@ def select_pending(
 
 def insert_pages(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
     """How many were new: an ignored row changes nothing."""
-    return _changes(connection, "insert_page", rows)
+    return write_rows(connection, _SQL["insert_page"], rows)
 
 
 def select_known(
@@ -82,8 +85,3 @@ def ask(
         padding = (None,) * (_CHUNK - len(chunk))
         rows += connection.execute(sql, (*key, *chunk, *padding))
     return rows
-
-
-def _changes(connection: sqlite3.Connection, name: str, rows: Sequence[Row]) -> int:
-    """How many rows changed: executemany sums them up."""
-    return connection.executemany(_SQL[name], rows).rowcount if rows else 0

@@ -22,6 +22,7 @@ from crawler.store.cleaning import clean_text
 from crawler.store.fencing import Claim
 from crawler.store.sqlite import heritage, ledger, outbox
 from crawler.store.sqlite.links import insert_links, insert_pages, select_pending
+from crawler.store.sqlite.rows import write_rows
 
 _SQL = statements.statements("sqlite", "frontier")
 
@@ -41,11 +42,11 @@ def record(
     """Record a batch of visits; those to pages that are not pending change nothing."""
     batch = work_out(claim, visits, select_pending(connection, claim, visits), now)
     heritage.take_over(connection, claim, batch, now)
-    connection.executemany(_SQL["complete_page"], batch.pages)
+    write_rows(connection, _SQL["complete_page"], batch.pages)
     if batch.attempts:
         _tell_attempts(connection, batch.attempts)
     if batch.items:
-        connection.executemany(_SQL["insert_item"], batch.items)
+        write_rows(connection, _SQL["insert_item"], batch.items)
         if claim.sinks:
             outbox.wake(connection, claim)
     insert_links(connection, claim, batch)

@@ -108,6 +108,8 @@ class SqliteStore:
             lambda c: ledger.claim(c, stamp, job, self._process, self._clock.wall()),
             ledger.PartSuccessor(stamp, self._notes),
         )
+        for connection in (self._writer, self._reader):
+            connection.stay_near()  # who has a claim crawls
         return SqliteFrontier(claim, self._writer, self._reader, self._clock)
 
     def budgets(self, holder: str) -> SqliteBudgets:

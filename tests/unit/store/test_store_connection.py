@@ -242,3 +242,17 @@ def test_errors_have_sentences() -> None:
         assert isinstance(ours, StoreUnavailable)
         assert word in str(ours)
     assert translated(sqlite3.IntegrityError("x")) is None
+
+
+async def test_who_crawls_has_its_threads_beside_the_loop(connection: Connection) -> None:
+    """On each processor in turn; whoever does not crawl leaves that to the system."""
+    processors = os.sched_getaffinity(0)
+    assert await connection.read(lambda _: os.sched_getaffinity(0)) == processors
+    connection.stay_near()
+    try:
+        for processor in processors:
+            os.sched_setaffinity(0, {processor})
+            assert await connection.read(lambda _: os.sched_getaffinity(0)) == {processor}
+            assert await connection.write("look", lambda _: os.sched_getaffinity(0)) == {processor}
+    finally:
+        os.sched_setaffinity(0, processors)

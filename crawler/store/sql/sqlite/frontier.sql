@@ -83,10 +83,17 @@ SELECT seq, strikes, bound FROM pages
 WHERE run_id = ? AND fingerprint = ? AND part = ? AND state = 'pending';
 
 -- name: complete_page
-UPDATE pages SET state = ?, reason = ?, status = ?, final_url = ?, content_type = ?,
-    size_bytes = ?, elapsed_s = ?, matched_rule = ?, fetched_at = ?, attempts = ?, not_before = ?,
-    digest = ?, etag = ?, last_modified = ?, interval_s = ?, due_at = ?
-WHERE seq = ?;
+WITH visit (state, reason, status, final_url, content_type, size_bytes, elapsed_s, matched_rule,
+    fetched_at, attempts, not_before, digest, etag, last_modified, interval_s, due_at, seq) AS (
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+)
+UPDATE pages SET state = visit.state, reason = visit.reason, status = visit.status,
+    final_url = visit.final_url, content_type = visit.content_type, size_bytes = visit.size_bytes,
+    elapsed_s = visit.elapsed_s, matched_rule = visit.matched_rule, fetched_at = visit.fetched_at,
+    attempts = visit.attempts, not_before = visit.not_before, digest = visit.digest,
+    etag = visit.etag, last_modified = visit.last_modified, interval_s = visit.interval_s,
+    due_at = visit.due_at
+FROM visit WHERE pages.seq = visit.seq;
 
 -- name: strike_page
 UPDATE pages SET strikes = :strikes, state = :state, reason = :reason, not_before = 0
