@@ -60,6 +60,7 @@ ITEMS: dict[str, Any] = {
         ({"a": 12.0}, {"json": "a", "type": "int"}, 12),
         ({"a": True}, {"json": "a", "type": "bool"}, True),
         ({"a": 1700000000}, {"json": "a", "type": "datetime"}, "2023-11-14T22:13:20+00:00"),
+        ({"a": 1700000000.5}, {"json": "a", "type": "datetime"}, "2023-11-14T22:13:20+00:00"),
         ({"a": "/x"}, {"json": "a", "type": "url"}, "https://api.example/x"),
         ({"a": "SKU 17"}, {"json": "a", "re": r"\d+", "type": "int"}, 17),
         ({"a": [{"n": 2}, {"n": 1}]}, "sort_by(a, &n)[0].n", 1),
