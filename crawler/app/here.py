@@ -181,13 +181,15 @@ async def deliver_here(
     allow_private: Sequence[str] = (),
     hosts: Sequence[str] = (),
     entrusted: Mapping[str, Any] = MappingProxyType({}),
+    early: bool = False,
 ) -> Sequence[SinkRecord]:
     """Send what the sinks of the crawl in ``data_dir`` have yet to get, as far as they take it; how
-    far they are then. ``entrusted``: see `crawl_here`."""
+    far they are then. ``early``: those that were put off are asked, too. ``entrusted``: see
+    `crawl_here`."""
     secrets = read_secrets(entrusted.get("secrets", {}))
     async with open_kept(local_url(data_dir)) as store:
         async with open_post(allow_private, data_dir / SINKS, hosts, secrets=secrets) as post:
-            await Courier(store.outbox(LOCAL), post, SystemClock()).drain()
+            await Courier(store.outbox(LOCAL), post, SystemClock()).drain(early=early)
         return await store.sinks(LOCAL)
 
 

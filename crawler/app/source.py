@@ -37,7 +37,8 @@ def read_text(source: str) -> str:
             raise InvalidInput(f"{source}: larger than {_MAX_BYTES} bytes, no definition")
         return data.decode("utf-8-sig")
     except FileNotFoundError as error:
-        near = "" if "." not in source or "/" in source else "; a URL begins with https://"
+        meant = "://" in source or "." in source.partition("/")[0].strip(".")
+        near = "; a URL begins with https://" if meant else ""
         raise InvalidInput(f"{source}: no such file{near}") from error
     except OSError as error:
         raise InvalidInput(f"{source}: {error.strerror}") from error

@@ -95,11 +95,11 @@ def run(
     home = Path(data).expanduser().absolute() if data else default_home(definition, loaded)
     with hold_directory(home, "crawler run"):
         try:
-            progress = _crawl(definition, loaded, home, networks, entrusted, again=again)
+            progress, was_over = _crawl(definition, loaded, home, networks, entrusted, again=again)
         except KeyboardInterrupt:
             print(f"stopped; the same command goes on. {_kept_in(home)}", file=sys.stderr)
             raise
-        _tell_sinks(definition, home, networks, entrusted)
+        _tell_sinks(definition, home, networks, entrusted, early=was_over)
         _export(home, output, definition)
         _tell_failed(home, progress)
     if progress.failed and not progress.done:
@@ -148,8 +148,9 @@ def _crawl(
     entrusted: Mapping[str, Any],
     *,
     again: bool,
-) -> Progress:
-    """Crawl, unless that is done already; either way it is told how it stands."""
+) -> tuple[Progress, bool]:
+    """Crawl, unless that is done already; either way it is told how it stands. The bool says
+    whether it was."""
     import uvloop
 
     from crawler.address import loopback_hosts
@@ -161,7 +162,7 @@ def _crawl(
     if before is not None and before.progress.finished and not again:
         changed = before.definition != definition.canonical()
         print(told_before(before.progress, before.finished_at, changed=changed), file=sys.stderr)
-        return before.progress
+        return before.progress, True
     run = before.run + bool(before.progress.finished) if before is not None else 1
     with _shown() as on_live, _begun(loaded, home) as spider:
         starts = definition.hosts() if spider is None else spider.hosts()
@@ -179,7 +180,7 @@ def _crawl(
         )
     print(told(progress), file=sys.stderr)
     _tell_stats(home)
-    return progress
+    return progress, False
 
 
 @contextmanager
@@ -198,9 +199,11 @@ def _tell_sinks(
     home: Path,
     networks: tuple[str, ...],
     entrusted: Mapping[str, Any],
+    *,
+    early: bool,
 ) -> None:
     """Deliver what sinks have yet to get, also of a crawl that was over before, and say how far
-    they are."""
+    they are. ``early``: those that were put off are asked, too."""
     if not definition.sinks:
         return
     import uvloop
@@ -210,7 +213,9 @@ def _tell_sinks(
     from crawler.cli.show import sink_line
 
     hosts = loopback_hosts(definition.hosts())
-    delivering = deliver_here(home, allow_private=networks, hosts=hosts, entrusted=entrusted)
+    delivering = deliver_here(
+        home, allow_private=networks, hosts=hosts, entrusted=entrusted, early=early
+    )
     for each in uvloop.run(delivering):
         print(f"sink {each.sink}: {terminal.safe(sink_line(each))}", file=sys.stderr)
     if any(sink.kind == "file" for sink in definition.sinks):

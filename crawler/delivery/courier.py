@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
@@ -91,13 +91,21 @@ class Courier:
         finally:
             await bounded(self._outbox.release(), 1.0, "leases on sinks")
 
-    async def drain(self) -> None:
-        """Deliver all that can be delivered now; return when the rest has to wait. Raises
+    async def drain(self, *, early: bool = False) -> None:
+        """Deliver all that can be delivered now; return when the rest has to wait. ``early``: ask
+        those once that were put off, too, for somebody may have mended what was wrong. Raises
         `Unavailable` and `OutcomeUnknown`, as the store does."""
+        asked: set[tuple[int, str]] = set()
+        while early and (deliveries := await self._outbox.take(AT_ONCE, asked, early=True)):
+            asked.update(each.key for each in deliveries)
+            await self._serve_all(deliveries)
         while deliveries := await self._outbox.take(AT_ONCE, frozenset()):
-            async with asyncio.TaskGroup() as group:
-                for each in deliveries:
-                    group.create_task(self._serve(each), name=f"deliver to {each.sink}")
+            await self._serve_all(deliveries)
+
+    async def _serve_all(self, deliveries: Sequence[Delivery]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for each in deliveries:
+                group.create_task(self._serve(each), name=f"deliver to {each.sink}")
 
     async def _begin(self, group: asyncio.TaskGroup) -> None:
         """Start on what is due, as far as there is room."""

@@ -46,6 +46,7 @@ def plan_export(extents: Mapping[int, int], since: str, run: int | None) -> Expo
             "oldest that is, or nothing for the latest",
             field="since",
         )
+    _check_reach(seen, extents)
     if run is not None:
         wanted = [run]
     elif seen:
@@ -58,6 +59,22 @@ def plan_export(extents: Mapping[int, int], since: str, run: int | None) -> Expo
         tuple(each for each in stretches if each.after < each.until),
         ",".join(f"{each}:{seq}" for each, seq in sorted(reached.items())[-2:]),
     )
+
+
+def _check_reach(seen: Mapping[int, int], extents: Mapping[int, int]) -> None:
+    """Refuse a cursor that no export of these runs has given, and behind which nothing would come
+    for a long time: their seqs only rise."""
+    if not extents:
+        return
+    newest = max(extents)
+    for run, seq in seen.items():
+        if run > newest or seq > extents.get(run, seq):
+            raise InvalidInput(
+                f"since: {run}:{seq} lies beyond what there is ({newest}:{extents[newest]}), so it "
+                "is of another crawl of this name, or from before a restore; give "
+                f"{min(extents)}:0 for all runs, or nothing for the latest",
+                field="since",
+            )
 
 
 def read_cursor(text: str) -> dict[int, int]:

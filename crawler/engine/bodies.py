@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,8 +17,9 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def form_body(fields: Iterable[tuple[str, str]]) -> bytes:
-    """An urlencoded form, sorted by name: equal forms are equal requests."""
-    return urlencode(sorted(fields), errors="replace").encode()
+    """An urlencoded form, sorted by name: equal forms are equal requests. Fields of one name
+    stay in their order."""
+    return urlencode(sorted(fields, key=itemgetter(0)), errors="replace").encode()
 
 
 def json_body(value: dict[str, Any] | list[Any]) -> bytes:

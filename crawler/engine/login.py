@@ -87,7 +87,8 @@ class Login:
         """
         before = self._since
         sent_away = self._is_form(page.location or page.url) and not self._is_form(url)
-        if before is None or not (sent_away or (page.status == 200 and not self._seen(page))):
+        stays = page.status == 200 and page.location is None
+        if before is None or not (sent_away or (stays and not self._seen(page))):
             return False
         async with self._lock:
             if self._since == before:

@@ -54,7 +54,7 @@ class Page:
 
     @cached_property
     def _markup(self) -> Markup:
-        return Markup(self.body, self.url, self._charset)
+        return Markup(self.body, self.url, self._charset, content_type=self.content_type)
 
     @cached_property
     def text(self) -> str:
@@ -74,11 +74,11 @@ class Page:
         return JsonPage(self.body, self.url, self._charset).root
 
     def css(self, selector: str) -> Selection:
-        """See `Selection.css`; whatever the body is, it is read as HTML."""
+        """See `Selection.css`; what is no XML is read as HTML, whatever it is."""
         return select_css(self._markup.document, selector)
 
     def xpath(self, path: str) -> Selection:
-        """See `Selection.xpath`; whatever the body is, it is read as HTML."""
+        """See `Selection.xpath`; what is no XML is read as HTML, whatever it is."""
         return select_xpath(self._markup.document, path)
 
     def re(self, pattern: str) -> list[str]:

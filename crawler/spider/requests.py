@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,8 +23,9 @@ class Request:
     """One page to fetch, by the link filter and the politeness that links of rules go through.
 
     ``callback``: a method of the spider, or its name; None: ``parse``. ``method``: unless said,
-    POST where something is sent, otherwise GET. What is sent is one of ``form`` (urlencoded),
-    ``json`` (a dict or list) and ``body`` (JSON or a form, written out). ``meta``: JSON values
+    POST where something is sent, otherwise GET. What is sent is one of ``form`` (urlencoded; a list
+    is one field several times), ``json`` (a dict or list) and ``body`` (JSON or a form, written
+    out). ``meta``: JSON values
     that are `Page.meta` of the answer, and survive a stop. Of the pages that a host has at hand
     those of higher ``priority`` come first.
 
@@ -35,7 +36,7 @@ class Request:
     url: str
     callback: Callback | None = None
     method: str | None = None
-    form: Mapping[str, str] | None = None
+    form: Mapping[str, str | Sequence[str]] | None = None
     json: Mapping[str, Any] | list[Any] | None = None
     body: bytes | str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -83,7 +84,7 @@ class Request:
     def sent(self) -> bytes | None:
         """The bytes that it sends; None for none. Raises `ValueError`."""
         if self.form is not None:
-            body = form_body((name, str(value)) for name, value in self.form.items())
+            body = form_body(_form_fields(self.form))
         elif self.json is not None:
             body = _json_body(self.json)
         elif self.body is not None:
@@ -93,6 +94,17 @@ class Request:
         if len(body) > MAX_BODY:
             raise ValueError(f"body: at most {MAX_BODY:,} bytes are sent (this has {len(body):,})")
         return body
+
+
+def _form_fields(form: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in form.items():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if not isinstance(each, str | int | float):
+                raise ValueError(
+                    f"form[{name!r}]: a string, a number, or a list of these "
+                    f"(got {type(each).__name__})"
+                )
+            yield name, str(each)
 
 
 def _json_body(value: Any) -> bytes:

@@ -17,12 +17,12 @@ MAX_TROUBLE = 500
 SINKS_SHOWN = 100
 
 
-def asked(holder: str, now: float, limit: int) -> dict[str, Any]:
+def asked(holder: str, now: float, limit: int, *, early: bool = False) -> dict[str, Any]:
     """What ``select_due_outbox`` is asked with."""
     return {
         "holder": holder,
         "now": now,
-        "too_late": now + LONGEST_WAIT_S,
+        "too_late": 0.0 if early else now + LONGEST_WAIT_S,
         "too_long": now + HOLD_S,
         "limit": limit,
     }

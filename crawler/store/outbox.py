@@ -55,9 +55,12 @@ class Outbox(Protocol):
     `postpone` raise `Fenced` once somebody else has taken it.
     """
 
-    async def take(self, limit: int, skip: AbstractSet[tuple[int, str]]) -> Sequence[Delivery]:
-        """Lease up to ``limit`` that are behind and due, and are held by nobody else; not those
-        whose `Delivery.key` is in ``skip``. A sink gets the runs of a resource one after the other.
+    async def take(
+        self, limit: int, skip: AbstractSet[tuple[int, str]], *, early: bool = False
+    ) -> Sequence[Delivery]:
+        """Lease up to ``limit`` that are behind and due (``early``: also those put off), and are
+        held by nobody else; not those whose `Delivery.key` is in ``skip``. A sink gets the runs of
+        a resource one after the other.
 
         A holder that is built anew under the same text takes its own again at once."""
 

@@ -179,6 +179,8 @@ async def test_a_failure_waits_and_says_why(store: Store, clock: SetClock) -> No
     [told] = await store.sinks(RESOURCE)
     assert (told.trouble, told.failures, told.lag) == ("connection refused", 1, 1)
     assert await outbox.take(9, frozenset()) == ()
+    [early] = await outbox.take(9, frozenset(), early=True)
+    assert await outbox.take(9, {early.key}, early=True) == ()
     clock.now += 31
     now = await taken(outbox)
     assert now.failures == 1

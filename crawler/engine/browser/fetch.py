@@ -100,6 +100,7 @@ class BrowserFetch:
             return document
         limit = self._manners.download_maxsize if max_bytes is None else max_bytes
         total_s = self._manners.download_timeout if timeout_s is None else timeout_s
+        document = replace(document, location=None)  # where it leads is for the browser to find out
         return await self._show(document, limit, max(1.0, total_s - document.elapsed_s))
 
     async def _show(self, document: Page, max_bytes: int, timeout_s: float) -> Page:

@@ -22,7 +22,7 @@ _MONTHS: Final = (
     "nov",
     "dec",
 )
-_EPOCH: Final = re.compile(r"\d{10}(?:\d{3})?")
+_EPOCH: Final = re.compile(r"\d{10}(?:\d{3})?(?:\.\d{1,9})?")
 _ISO: Final = re.compile(r"\d{4}-?\d{2}")
 _RFC5322: Final = re.compile(r"(?:[A-Za-z]{3},\s*)?\d{1,2} [A-Za-z]{3} \d{4} \d")
 _YEAR_FIRST: Final = re.compile(r"(?P<y>\d{4})[./](?P<m>\d{1,2})[./](?P<d>\d{1,2})")

@@ -134,7 +134,8 @@ class Extractor:
             return JsonPage(body, url, charset)
         if not is_markup(content_type, body):
             raise ValueError(f"{content_type or 'the body'} is not HTML or XML")
-        return Page(body, url, charset, obeys_nofollow=self._obeys_nofollow)
+        kind = _kind(content_type)
+        return Page(body, url, charset, content_type=kind, obeys_nofollow=self._obeys_nofollow)
 
     def _forbids_links(self, page: Located) -> bool:
         """Whether the page itself asks not to follow its links."""
@@ -153,15 +154,20 @@ class Extractor:
 
 def is_markup(content_type: str, body: bytes) -> bool:
     """Whether the content type is HTML or XML; where none was sent, whether the body looks so."""
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = _kind(content_type)
     if not kind:
         return body.startswith(_BYTE_ORDER_MARKS) or body[:1_024].lstrip()[:1] == b"<"
     return kind in _PAGE_TYPES or (kind.endswith("+xml") and not kind.startswith("image/"))
 
 
 def _is_json(content_type: str, body: bytes) -> bool:
-    """Whether the content type is JSON; where none was sent, whether the body looks so."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if not kind:
-        return body[:1_024].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
-    return kind in _JSON_TYPES or kind.endswith("+json")
+    """Whether the content type is JSON, or the body looks so, which many servers call text or
+    HTML."""
+    kind = _kind(content_type)
+    if kind in _JSON_TYPES or kind.endswith("+json"):
+        return True
+    return body[:1_024].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+
+
+def _kind(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from crawler.engine.extract.references import (
     leads_to,
     root_of,
 )
+from crawler.engine.extract.xml import is_xml, parse_xml
 from crawler.engine.urls.legacy import with_query_in
 
 _MAX_JSONLD: Final = 1_000
@@ -92,7 +94,8 @@ class Located:
 
 
 class Page(Located):
-    """A parsed page. ``charset`` is what the HTTP header said, None if nothing.
+    """A parsed page. ``charset`` is what the HTTP header said, None if nothing. XML, which
+    ``content_type`` tells, is read as HTML where it is not well-formed.
 
     The encoding is decided as the WHATWG says: byte-order mark, header, meta, XML declaration, then
     UTF-8 where the bytes are valid, otherwise the likeliest. An unknown charset counts as none. The
@@ -102,10 +105,15 @@ class Page(Located):
     """
 
     def __init__(
-        self, body: bytes, url: str, charset: str | None = None, *, obeys_nofollow: bool = False
+        self,
+        body: bytes,
+        url: str,
+        charset: str | None = None,
+        *,
+        content_type: str = "",
+        obeys_nofollow: bool = False,
     ) -> None:
-        self._body = body
-        self.document = _parse(body, charset)
+        self.document, self._body = _parse(body, charset, content_type)
         super().__init__(url, self.document.base_url(url), self.document)
         self._looks_at_marks = obeys_nofollow and marks_links(self.document)
 
@@ -188,7 +196,15 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _parse(body: bytes, charset: str | None) -> turbohtml.Document:
+def _parse(body: bytes, charset: str | None, content_type: str) -> tuple[turbohtml.Document, bytes]:
+    """The document, and the body that is its source."""
+    if is_xml(content_type):
+        with suppress(LookupError, ValueError):
+            return parse_xml(body, charset)
+    return _parse_html(body, charset), body
+
+
+def _parse_html(body: bytes, charset: str | None) -> turbohtml.Document:
     if charset:
         try:
             return turbohtml.parse(body, encoding=charset, positions=False)

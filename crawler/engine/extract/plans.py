@@ -223,7 +223,7 @@ class WholePage:
             reading = field.read(page, page.root, carry)
             notes.note(field, reading)
             values[field.name] = reading.value
-        body = page.root.select_one("body")
+        body = page.root.select_one("body, :root:not(html)")
         values["text"] = body.to_text().strip() if body is not None else ""
         values["jsonld"] = list(page.jsonld)
         reading = self._links.read(page, page.root)

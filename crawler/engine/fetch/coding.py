@@ -22,6 +22,10 @@ _MAX_RATIO = 200  # honest text rarely passes 20
 _RATIO_FROM = 1 << 20  # bytes of output from which the ratio counts: small pages are harmless
 _STEP = 1 << 18  # bytes inflated at a time
 _BROKEN = (zlib.error, brotli.error, zstd.ZstdError)
+# What is none, and what servers write by mistake, which browsers pass over.
+_NONE = frozenset(
+    {"", "identity", "none", "binary", "8bit", "utf-8", "utf8", "iso-8859-1", "text/html"}
+)
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -184,7 +188,7 @@ def decoder(coding: str, limit: int, *, truncate: bool = False) -> Decoder:
     for codings that were not offered, several at once included.
     """
     name = coding.strip().lower()
-    if name in ("", "identity"):
+    if name in _NONE:
         return _Plain(limit, truncate)
     if name in ("gzip", "x-gzip", "deflate"):
         return _Zlib(name != "deflate", limit, truncate)

@@ -17,6 +17,7 @@ from crawler.address import Guard
 from crawler.clock import Clock
 from crawler.definition.secrets import Secret
 from crawler.engine.charset import declared
+from crawler.engine.fetch import refresh
 from crawler.engine.fetch.coding import decoder
 from crawler.engine.fetch.failures import once, translated, watch_end
 from crawler.engine.fetch.headers import (
@@ -276,18 +277,23 @@ class HttpFetch:
         latency_s: float,
     ) -> Page:
         content_type = _clean(answer.headers.get("Content-Type", ""))
+        kind = content_type.partition(";")[0].strip().lower()[:255]
+        charset = declared(body, content_type)
         location = answer.headers.get("Location")
-        redirected = answer.status in REDIRECTS and location is not None
+        if answer.status in REDIRECTS:
+            target = _target(location, url) if location is not None else None
+        else:
+            target = refresh.leads_to(body, url, kind, charset)
         return Page(
             url=url,
             status=answer.status,
             body=body,
-            content_type=content_type.partition(";")[0].strip().lower()[:255],
-            charset=declared(body, content_type),
+            content_type=kind,
+            charset=charset,
             size_bytes=size,
             elapsed_s=self._clock.elapsed() - started,
             latency_s=latency_s,
-            location=_target(location, url) if redirected and location is not None else None,
+            location=target,
             retry_after_s=retry_after_s(
                 answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")
             ),

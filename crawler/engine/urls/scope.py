@@ -38,7 +38,7 @@ class Scope:
     """The hosts of a crawl with their subdomains.
 
     Without ``allowed_domains``: the hosts of the start URLs and sitemaps, and those that `adopt`
-    adds. Ports other than the scheme's own are in scope where one of these names them.
+    adds. Ports other than the scheme's own are in scope where one of these has them.
     """
 
     def __init__(self, territory: Territory) -> None:
@@ -69,10 +69,11 @@ class Scope:
         return _covered(name, self._domains)
 
     def adopt(self, host: str) -> bool:
-        """Take in the host that a start URL redirects to; False when the scope was named."""
-        if not self._open:
-            return False
+        """Take in a host where the crawl begins, or that a start URL redirects to. Where domains
+        were named, that is another port of theirs, for they cannot name it, or False."""
         name, port = _parts(host)
+        if not self._open and not _covered(name, self._domains):
+            return False
         self._domains.add(name)
         self._ports.add(port)
         self._memo.clear()

@@ -28,10 +28,12 @@ class PostgresOutbox:
         self._holder = clean_text(holder)
         self._database = database
 
-    async def take(self, limit: int, skip: AbstractSet[Key]) -> Sequence[Delivery]:
+    async def take(
+        self, limit: int, skip: AbstractSet[Key], *, early: bool = False
+    ) -> Sequence[Delivery]:
         if limit <= 0:
             return ()
-        found = await self._database.read(lambda tx: self._due(tx, limit, skip))
+        found = await self._database.read(lambda tx: self._due(tx, limit, skip, early))
         if not found:
             return ()
         return await self._database.write("take", lambda tx: self._take(tx, found))
@@ -74,10 +76,11 @@ class PostgresOutbox:
             "give_back", lambda tx: tx.run(_SQL["release_outbox"], (self._holder,))
         )
 
-    async def _due(self, tx: Transaction, limit: int, skip: AbstractSet[Key]) -> list[Key]:
-        rows = await tx.all(
-            _SQL["select_due_outbox"], asked(self._holder, tx.now, limit + len(skip))
-        )
+    async def _due(
+        self, tx: Transaction, limit: int, skip: AbstractSet[Key], early: bool
+    ) -> list[Key]:
+        wanted = asked(self._holder, tx.now, limit + len(skip), early=early)
+        rows = await tx.all(_SQL["select_due_outbox"], wanted)
         found = [(int(run_id), str(sink)) for run_id, sink in rows]
         return [key for key in found if key not in skip][:limit]
 

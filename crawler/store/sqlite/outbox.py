@@ -32,10 +32,12 @@ class SqliteOutbox:
         self._reader = reader
         self._clock = clock
 
-    async def take(self, limit: int, skip: AbstractSet[Key]) -> Sequence[Delivery]:
-        if limit <= 0 or not await self._reader.read(lambda c: self._due(c, limit, skip)):
+    async def take(
+        self, limit: int, skip: AbstractSet[Key], *, early: bool = False
+    ) -> Sequence[Delivery]:
+        if limit <= 0 or not await self._reader.read(lambda c: self._due(c, limit, skip, early)):
             return ()
-        return await self._writer.write("take", lambda c: self._take(c, limit, skip))
+        return await self._writer.write("take", lambda c: self._take(c, limit, skip, early))
 
     async def read(self, delivery: Delivery, limit: int, max_bytes: int) -> Sequence[Outgoing]:
         return await self._reader.read(lambda c: _outgoing(c, delivery, limit, max_bytes))
@@ -77,17 +79,19 @@ class SqliteOutbox:
 
         await self._writer.write(verb, work)
 
-    def _due(self, connection: sqlite3.Connection, limit: int, skip: AbstractSet[Key]) -> list[Key]:
-        wanted = asked(self._holder, self._clock.wall(), limit + len(skip))
+    def _due(
+        self, connection: sqlite3.Connection, limit: int, skip: AbstractSet[Key], early: bool
+    ) -> list[Key]:
+        wanted = asked(self._holder, self._clock.wall(), limit + len(skip), early=early)
         rows = connection.execute(_SQL["select_due_outbox"], wanted).fetchall()
         return [row for row in rows if row not in skip][:limit]
 
     def _take(
-        self, connection: sqlite3.Connection, limit: int, skip: AbstractSet[Key]
+        self, connection: sqlite3.Connection, limit: int, skip: AbstractSet[Key], early: bool
     ) -> list[Delivery]:
         until = self._clock.wall() + HOLD_S
         found = []
-        for run_id, sink in self._due(connection, limit, skip):
+        for run_id, sink in self._due(connection, limit, skip, early):
             row = {"run_id": run_id, "sink": sink, "holder": self._holder, "until": until}
             connection.execute(_SQL["lease_outbox"], row)
             taken = connection.execute(_SQL["select_delivery"], row).fetchone()

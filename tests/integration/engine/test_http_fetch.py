@@ -57,6 +57,19 @@ def answering(body: bytes, **headers: str) -> Handler:
     return handle
 
 
+async def test_a_page_that_leads_elsewhere_by_itself_is_a_redirect() -> None:
+    async def handle(asked: web.Request) -> web.Response:
+        leads = "<meta http-equiv=refresh content='0;url=/en/'>" if asked.path == "/" else "<h1>Hi"
+        return web.Response(text=leads, content_type="text/html")
+
+    async def gate(page: Page) -> bool:
+        return page.status == 200
+
+    async with serving(handle) as origin, fetching(origin) as fetch:
+        page = await follow(fetch, f"{origin}/", gate=gate)
+    assert (page.url, page.body) == (f"{origin}/en/", b"<h1>Hi")
+
+
 async def test_no_request_is_sent_again_behind_our_back() -> None:
     seen: list[str] = []
 

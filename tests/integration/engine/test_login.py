@@ -60,6 +60,9 @@ class Club:
             if not self.polite:
                 raise web.HTTPFound("/login?back=1")
             return web.Response(text="<h1>stranger", content_type="text/html")
+        if request.path.startswith("/moved"):
+            stub = "<meta http-equiv=refresh content='0;url=/0'>"
+            return web.Response(text=stub, content_type="text/html")
         self.shown += 1
         if self.shown == self.forgets:
             self.member = ""
@@ -143,6 +146,16 @@ async def test_a_session_that_the_site_forgets_is_begun_anew(polite: bool) -> No
     run = await crawled(club, clock=Hasty(), download_delay=20.0)
     assert seen(run) == ["in"] * PAGES
     assert club.entered == 2
+
+
+async def test_pages_that_lead_elsewhere_by_themselves_need_no_check() -> None:
+    club = Club()
+    moved = [f"/moved{n}" for n in range(4)]
+    rules = [{"match": "**", "item": {"who": "h1::text"}}]
+    starts = ("/0", *moved)
+    run = await crawled(club, clock=Hasty(), starts=starts, rules=rules, download_delay=20.0)
+    assert seen(run) == ["in"]
+    assert club.entered == 1
 
 
 async def test_where_logging_in_does_not_help_it_is_said() -> None:

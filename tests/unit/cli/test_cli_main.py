@@ -59,6 +59,8 @@ def test_words_that_want_another_show_which(
         (["worker", "--config=/nowhere.toml"], "/nowhere.toml: No such file"),
         (["up", "--masters=0"], "--masters: expected 1 to 99"),
         (["apply", "/nowhere.toml"], "/nowhere.toml: no such file"),
+        (["run", "shop.example/new"], "no such file; a URL begins with https://"),
+        (["run", "ftp://shop.example/"], "no such file; a URL begins with https://"),
         (["apply", "shop.example"], "a URL begins with https://"),
         (["apply", "https://shop.example/", "--name", "a/b"], "name: 1 to 128 characters"),
         (["apply", "https://shop.example/", "-s", "download_dely=1"], "download_dely"),

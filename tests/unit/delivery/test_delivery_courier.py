@@ -131,6 +131,20 @@ async def test_a_refusal_is_told_and_tried_again_by_the_hour_or_at_a_claim(
     assert receivers.names("hook") == names
 
 
+async def test_sinks_that_were_put_off_are_asked_once_where_somebody_wants_to_know_now(
+    store: Store, courier: Courier, receivers: Receivers
+) -> None:
+    names = await found(await crawling(store, HOOK), 1, 2, 3)
+    receivers.failing["hook"] = DeliveryFailed("address refused", refused=True)
+    for failures in (1, 2):
+        await courier.drain(early=True)
+        [told] = await store.sinks(RESOURCE)
+        assert (told.lag, told.failures) == (3, failures)
+    del receivers.failing["hook"]
+    await courier.drain(early=True)
+    assert receivers.names("hook") == names
+
+
 async def test_another_url_under_the_same_name_goes_on_where_the_first_was(
     store: Store, courier: Courier, receivers: Receivers
 ) -> None:

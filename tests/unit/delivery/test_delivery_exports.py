@@ -59,3 +59,13 @@ def test_a_cursor_of_a_run_that_is_not_kept_says_how_to_go_on(since: str) -> Non
     assert caught.value.field == "since"
     assert plan_export({4: 9, 5: 12}, "4:0", None).cursor == "4:9,5:12"
     assert plan_export({2: 7, 4: 9, 5: 12}, since, None).cursor == "4:9,5:12"
+
+
+@pytest.mark.parametrize("since", ["3:1", "1:30,3:1", "2:91", "1:41,2:90"])
+def test_a_cursor_of_another_crawl_is_refused_instead_of_hiding_what_is_new(since: str) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"lies beyond what there is \(2:90\).*give 1:0"
+    ) as caught:
+        plan_export({1: 40, 2: 90}, since, None)
+    assert caught.value.field == "since"
+    assert plan_export({}, since, None) == Export((), since)

@@ -114,6 +114,11 @@ def test_a_window_that_wants_much_memory_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize("coding", ["", "identity", "UTF-8", "none", "binary"])
+def test_what_is_no_coding_changes_nothing(coding: str) -> None:
+    assert decoder(coding, LIMIT).feed(b"<h1>") == b"<h1>"
+
+
 @pytest.mark.parametrize("coding", ["compress", "gzip, br", "dcb"])
 def test_codings_that_were_not_offered_are_refused(coding: str) -> None:
     with pytest.raises(FetchFailed, match="content coding not offered"):

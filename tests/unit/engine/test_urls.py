@@ -143,6 +143,16 @@ def test_named_scope_stands() -> None:
     assert not scope.allows("https://c.example/")
 
 
+def test_a_named_scope_takes_in_the_port_where_a_crawl_begins() -> None:
+    """Domains name no ports, and what a spider's start() yields is in no start_urls."""
+    scope = Scope(Territory((), ("a.example",)))
+    assert not scope.allows("http://a.example:8000/")
+    assert not scope.adopt("b.example:8000")
+    assert scope.adopt("a.example:8000")
+    assert scope.allows("http://www.a.example:8000/")
+    assert not scope.allows("http://b.example:8000/")
+
+
 def test_credentials_go_only_where_the_user_pointed() -> None:
     scope = Scope(Territory(("https://a.example/",)))
     assert scope.trusts("https://a.example/x")

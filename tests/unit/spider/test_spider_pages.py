@@ -97,6 +97,7 @@ def test_the_answer_is_there() -> None:
         ({"method": "get"}, "method: one of GET, HEAD, POST"),
         ({"method": "GET", "json": {}}, "json: GET sends nothing; leave method out, or POST"),
         ({"form": {}, "body": b""}, "body: stands beside form; keep one of them"),
+        ({"form": {"a": None}}, r"form\['a'\]: a string, a number, or a list of these"),
         ({"json": "x"}, "json: must be a dict or a list"),
         ({"json": {"x": object()}}, "json: Object of type object"),
         ({"body": b"x" * 65_537}, "body: at most 65,536 bytes are sent"),
@@ -112,6 +113,11 @@ def test_the_answer_is_there() -> None:
 def test_wrong_requests_name_the_argument(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Request(URL, **arguments)
+
+
+def test_a_list_in_a_form_is_one_field_several_times() -> None:
+    request = Request(URL, form={"tag": ["b", "a"], "page": "1"})
+    assert request.sent() == b"page=1&tag=b&tag=a"
 
 
 def test_what_a_request_carries_is_as_it_was_when_it_was_made() -> None:
