@@ -19,6 +19,7 @@ from pathlib import Path
 
 NGINX = "/usr/sbin/nginx"
 _LINKS = 60
+_FAILING = 20  # pages of a host that fails
 _WORDS = ("amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "haven", "islet", "jetty")
 _CONFIG = """\
 daemon off;
@@ -69,9 +70,15 @@ class Site:
         self._kinds = {f"127.0.{1 + at}.1": kind for at, kind in enumerate(hosts)}
         self.addresses = tuple(self._kinds)
         self.port = port
-        self.urls = tuple(
-            f"http://{self.addresses[n % len(hosts)]}:{port}{path_of(n)}" for n in range(pages)
-        )
+        self.urls = tuple(f"http://{self._host(n)}:{port}{path_of(n)}" for n in range(pages))
+
+    def _host(self, number: int) -> str:
+        """All in turn, until a failing one has `_FAILING`: who backs off from it would wait there
+        for minutes."""
+        turn, at = divmod(number, len(self.addresses))
+        host = self.addresses[at]
+        spared = self._kinds[host] is Kind.FAILING and turn >= _FAILING
+        return self.addresses[0] if spared else host
 
     def kind(self, url: str) -> Kind:
         return self._kinds[url.split("/")[2].partition(":")[0]]
