@@ -25,9 +25,8 @@ class Request:
     ``callback``: a method of the spider, or its name; None: ``parse``. ``method``: unless said,
     POST where something is sent, otherwise GET. What is sent is one of ``form`` (urlencoded; a list
     is one field several times), ``json`` (a dict or list) and ``body`` (JSON or a form, written
-    out). ``meta``: JSON values
-    that are `Page.meta` of the answer, and survive a stop. Of the pages that a host has at hand
-    those of higher ``priority`` come first.
+    out). ``meta``: JSON values that are `Page.meta` of the answer, and survive a stop. Of the pages
+    that a host has at hand those of higher ``priority`` come first.
 
     Requests are told apart by method, URL and what they send; each is fetched once. Raises
     `ValueError` that names the argument.

@@ -71,12 +71,14 @@ class Delta:
 
 @dataclass(slots=True)
 class Batch:
-    """The effective part of a batch. ``links`` and ``excluded`` hold each fingerprint once, in the
-    order found; the first one wins. They are not counted yet: only the database knows which of
-    them are new. ``unchanged``: pages of which the base's items are to be taken over; ``shares``:
-    those of which its links are, with the first and the number of these (None: all)."""
+    """The effective part of a batch. ``pages``: by seq, for the last word on each page counts, and
+    a statement for many rows takes any of two for one. ``links`` and ``excluded`` hold each
+    fingerprint once, in the order found; the first one wins. They are not counted yet: only the
+    database knows which of them are new. ``unchanged``: pages of which the base's items are to be
+    taken over; ``shares``: those of which its links are, with the first and the number of these
+    (None: all)."""
 
-    pages: list[Row] = field(default_factory=list)
+    pages: dict[int, Row] = field(default_factory=dict)
     attempts: list[Row] = field(default_factory=list)
     items: list[Row] = field(default_factory=list)
     unchanged: list[bytes] = field(default_factory=list)
@@ -145,7 +147,7 @@ def work_out(
             continue
         seq, attempts = row
         made = _attempts(visit, attempts)
-        batch.pages.append(_page_change(visit, seq, made, now))
+        batch.pages[seq] = _page_change(visit, seq, made, now)
         if visit.reason and visit.state in _MISSED and made > attempts:
             batch.attempts.append(attempt_row(claim, visit, now))
         batch.gather(visit)

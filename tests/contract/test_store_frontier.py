@@ -135,6 +135,22 @@ async def test_one_page_twice_in_a_batch_counts_once(store: Store) -> None:
     assert (progress.known, progress.done) == (2, 1)
 
 
+async def test_the_last_word_on_each_page_of_a_batch_counts(store: Store) -> None:
+    """Also where there are so many that several are written at once."""
+    pages = [request(str(number)) for number in range(30)]
+    frontier = await seeded(store, *pages)
+    visits = []
+    for number, page in enumerate(pages):
+        visits += [Visit(page, PageState.PENDING, "503", 503, retry_after_s=9.0)]
+        if number < 25:
+            visits += [Visit(page, PageState.PENDING, "500", 500), done(page)]
+    progress = await frontier.commit(visits)
+    assert (progress.done, progress.pending) == (25, 5)
+    states = {page.url: (page.state, page.status) for page in await all_pages(store)}
+    assert [states[page.url] for page in pages[:25]] == [(PageState.DONE, 200)] * 25
+    assert [states[page.url] for page in pages[25:]] == [(PageState.PENDING, 503)] * 5
+
+
 async def test_the_first_link_wins(store: Store) -> None:
     other = request("other")
     frontier = await seeded(store, PAGE, other)

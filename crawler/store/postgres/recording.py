@@ -42,8 +42,7 @@ async def record(tx: Transaction, claim: Claim, visits: Sequence[Visit]) -> Prog
     """Record a batch of visits; those to pages that are not pending change nothing."""
     batch = work_out(claim, visits, await _select_pending(tx, claim, visits), tx.now)
     if batch.pages:
-        changes = {row[-1]: row for row in batch.pages}  # by seq: the last word on each page
-        await tx.run(_SQL["complete_pages"], columns(list(changes.values())))
+        await tx.run(_SQL["complete_pages"], columns(list(batch.pages.values())))
     await _tell_attempts(tx, claim, batch.attempts)
     batch.inherit(await heritage.children(tx, claim, batch.shares))
     await _insert_links(tx, claim, batch)

@@ -17,5 +17,5 @@ def run_beside(thread: int) -> None:
         with open(f"/proc/self/task/{thread}/stat", "rb") as stat:
             fields = stat.read().rpartition(b")")[2].split()
         os.sched_setaffinity(0, {int(fields[36])})  # "processor" of proc_pid_stat(5)
-    except (OSError, AttributeError):
+    except (OSError, AttributeError, ValueError, IndexError):
         return

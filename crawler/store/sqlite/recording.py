@@ -42,7 +42,7 @@ def record(
     """Record a batch of visits; those to pages that are not pending change nothing."""
     batch = work_out(claim, visits, select_pending(connection, claim, visits), now)
     heritage.take_over(connection, claim, batch, now)
-    write_rows(connection, _SQL["complete_page"], batch.pages)
+    write_rows(connection, _SQL["complete_page"], list(batch.pages.values()))
     if batch.attempts:
         _tell_attempts(connection, batch.attempts)
     if batch.items:

@@ -14,6 +14,7 @@ import pytest
 from crawler import failpoint
 from crawler.errors import OutcomeUnknown, StoreUnavailable
 from crawler.store.sqlite import connection as module
+from crawler.store.sqlite.beside import run_beside
 from crawler.store.sqlite.connection import Connection
 from crawler.store.sqlite.faults import translated
 from crawler.store.sqlite.schema import prepare_file
@@ -256,3 +257,9 @@ async def test_who_crawls_has_its_threads_beside_the_loop(connection: Connection
             assert await connection.write("look", lambda _: os.sched_getaffinity(0)) == {processor}
     finally:
         os.sched_setaffinity(0, processors)
+
+
+def test_where_a_thread_runs_cannot_be_had_nothing_happens() -> None:
+    processors = os.sched_getaffinity(0)
+    run_beside(2**22 + 1)  # beyond the most that Linux gives
+    assert os.sched_getaffinity(0) == processors
