@@ -8,9 +8,10 @@ would otherwise be told that it won), and watched while leading.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -34,6 +35,10 @@ from crawler.errors import Compacted, OutcomeUnknown, TermLost, Unavailable
 log = structlog.get_logger(__name__)
 
 DEFAULT_PREFIX = "/resources/election"
+
+# Candidates and leaders look again this often, whatever their watch says: one event that it misses
+# would leave the cluster without a leader for ever.
+_LOOK_TTLS = 2
 
 _VALUE = re.compile(r"master(?P<id>[A-Za-z0-9_]+)-(?P<address>.+)")
 
@@ -96,6 +101,7 @@ class Election:
         self._prefix = f"{prefix.rstrip('/')}/"
         self._key = f"{self._prefix}{session.lease:x}"
         self._lease = session.lease
+        self._look_s = _LOOK_TTLS * session.ttl_s
         self._value = value.encode()
 
     async def campaign(self) -> Term:
@@ -163,10 +169,11 @@ class Election:
 
     async def _await_end(self, key: str, revision: int) -> None:
         """Return when the key was deleted, or when only a new look can tell."""
-        try:
-            async with aclosing(self._etcd.watch(key, f"{key}\0", revision)) as batches:
+        with suppress(Compacted, TimeoutError):
+            async with (
+                asyncio.timeout(self._look_s),
+                aclosing(self._etcd.watch(key, f"{key}\0", revision)) as batches,
+            ):
                 async for batch in batches:
                     if any(event.deleted for event in batch):
                         return
-        except Compacted:
-            return

@@ -49,10 +49,7 @@ async def take_over(office: Office, fence: Fence) -> str:
 async def _catch_up(office: Office, revision: int) -> None:
     """Wait for the watch to deliver the term's own first write: earlier leaders wrote nothing
     after it, and so nothing of theirs is missed."""
-    catalog = office.catalog
-    version = catalog.version
-    while catalog.revision < revision:
-        version = await catalog.changed(version)
+    await office.catalog.reached(revision)
 
 
 def _check_store(cluster: Cluster, fence: Fence) -> None:

@@ -14,6 +14,7 @@ from tests.acceptance.cluster import Cluster, request
 
 RESOURCE = "/crawler/resource"
 ANSWER_S = 5.5  # the longest that a call may take, 5 s, and what noise there is
+PATIENCE_TTLS = 10  # more than any bound that a test asserts
 GOOD = {200, 202}
 CLEAR = {503, 504}  # without effect, or unknown and said so
 
@@ -29,9 +30,11 @@ async def add(cluster: Cluster, master: str, name: str) -> int:
 
 async def until_added(cluster: Cluster, master: str, name: str, since: float) -> float:
     """Add until it is done, each answer being good or clear; seconds since then on the clock of
-    `time.monotonic`."""
+    `time.monotonic`. Where it is not done in patience, fails with what the masters said."""
+    began, deadline = time.time(), time.monotonic() + PATIENCE_TTLS * cluster.ttl_s
     while (status := await add(cluster, master, name)) not in GOOD:
         assert status in CLEAR, status
+        assert time.monotonic() < deadline, cluster.story(began, cluster.masters.values())
         await asyncio.sleep(0.02)
     return time.monotonic() - since
 

@@ -11,7 +11,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import partial
@@ -326,11 +334,12 @@ class Cluster:
         finally:
             connection.close()
 
-    def story(self, since: float) -> str:
-        """What all nodes logged from that Unix time on, in order, for where a bound broke."""
+    def story(self, since: float, of: Iterable[Process] | None = None) -> str:
+        """What these nodes (None: all) logged from that Unix time on, in order, for where a bound
+        broke."""
         lines = {
             line
-            for process in self._started
+            for process in (self._started if of is None else of)
             for line in process.text().splitlines()
             if line.startswith("{") and _logged_at(line) >= since
         }

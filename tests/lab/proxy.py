@@ -120,6 +120,10 @@ class Proxy:
         except OSError:
             _abort(writer)
             return
+        if self._server is None:  # refused meanwhile: `reset` has not seen it
+            _abort(writer)
+            server[1].close()
+            return
         pair = Pair((reader, writer), server)
         task = asyncio.current_task()
         assert task is not None

@@ -92,6 +92,8 @@ async def worker_misses_events(scene: Scene) -> None:
     await scene.start_masters("1")
     scene.start("worker-1")
     await scene.cluster.wait_workers(1)
+    await scene.crawl("before")
+    await scene.claimed("worker-1", 10 * TTL_S)  # so it has listed, and would learn by its watch
     await proxy.refuse()
     proxy.reset()
     await asyncio.sleep(TTL_S / 8)

@@ -83,9 +83,9 @@ class Scene:
         self._crawls = self._crawls or crawl
         return self.calls[-1]
 
-    async def crawl(self) -> None:
-        """Begin the crawl of the site."""
-        put = await self.call(Kind.PUT, "site", crawl=True)
+    async def crawl(self, name: str = "site") -> None:
+        """Begin a crawl of the site."""
+        put = await self.call(Kind.PUT, name, crawl=True)
         assert put.outcome is Outcome.OK
 
     async def committed(self, pages: int, node: str = "", timeout_s: float = 30.0) -> None:
@@ -98,7 +98,7 @@ class Scene:
         await eventually(enough, f"{pages} pages", timeout_s)
 
     async def claimed(self, node: str, timeout_s: float) -> None:
-        """Wait until that worker has the claim of the crawl."""
+        """Wait until that worker has the claim of a crawl."""
 
         async def has_it() -> bool | None:
             with self.cluster.sql() as sql:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from typing import Protocol
 
@@ -13,7 +13,7 @@ import pytest
 from crawler import failpoint
 from crawler.clock import SystemClock
 from crawler.coordination.election import DEFAULT_PREFIX, Election, Term, election_value, leader_of
-from crawler.coordination.etcd import Etcd, put
+from crawler.coordination.etcd import Etcd, EtcdSettings, WatchEvent, delete, put
 from crawler.coordination.session import Session, open_session
 from crawler.errors import TermLost
 from tests.etcd_server import EtcdServer
@@ -187,6 +187,44 @@ async def test_a_candidate_waits_through_an_outage(
     await asyncio.to_thread(etcd.start)
     await client.revoke(session.lease)
     await asyncio.wait_for(waiting, 5)
+
+
+class Deaf(Etcd):
+    """Whose watches hear nothing and stay open."""
+
+    async def watch(
+        self, start_key: str, end_key: str, start_revision: int
+    ) -> AsyncGenerator[tuple[WatchEvent, ...], None]:
+        await asyncio.Event().wait()
+        yield ()
+
+
+async def test_a_watch_that_misses_the_end_of_a_term_delays_the_next_one_only(
+    client: Etcd, candidate: Candidates, etcd: EtcdServer
+) -> None:
+    ttl_s = 2
+    one, first = await candidate("1")
+    old = await one.campaign()
+    deaf = Deaf(EtcdSettings(etcd.endpoints), SystemClock())
+    try:
+        async with (
+            open_session(deaf, ttl_s, SystemClock()) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            keepalive = group.create_task(session.run())
+            two = Election(deaf, session, DEFAULT_PREFIX, election_value("2", "10.0.0.2:9091"))
+            waiting = campaign(two)
+            await until_stands(client, 2)
+            await client.revoke(first.lease)
+            term = await asyncio.wait_for(waiting, 4 * ttl_s)
+            assert term.revision > old.revision
+            watching = asyncio.create_task(two.watch_own(term))
+            await client.txn([], [delete(term.key)])
+            with pytest.raises(TermLost):
+                await asyncio.wait_for(watching, 4 * ttl_s)
+            keepalive.cancel()
+    finally:
+        await deaf.close()
 
 
 async def test_the_recipe_is_etcds_own(
