@@ -18,6 +18,8 @@ from crawler.engine.extract.directives import canonical_reference, is_marked, ma
 from crawler.engine.extract.references import (
     KNOWN,
     folder_of,
+    from_root,
+    height_of,
     is_rooted,
     is_steady,
     join,
@@ -51,6 +53,7 @@ class Located:
         self.left_alone = 0
         self.base = base if base.startswith(("http://", "https://")) else url
         self._folder = folder_of(self.base)
+        self._height = height_of(self._folder)
         self._site = root_of(self._folder)[:-1]
         self.known = KNOWN.of(self._site)
 
@@ -76,6 +79,8 @@ class Located:
     def resolve(self, reference: str) -> str | None:
         """The absolute URL without fragment that a reference leads to, not yet canonical; None
         for the page itself, for other schemes than http and https, and for what is no URL."""
+        if reference[:1] == "." and (rooted := from_root(self._height, reference)):
+            reference = rooted  # which other pages spell alike, whatever their folder
         url = self.known.get(reference, "")
         if url != "" or (url := KNOWN.of(self._folder).get(reference, "")) != "":
             return url

@@ -19,6 +19,7 @@ _ROOTED: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 _RELATIVE: Final = re.compile(r"[A-Za-z0-9_][!-9;-\[\]-~]*")  # no colon: it has no scheme
 _ABSOLUTE: Final = re.compile(r"https?://[A-Za-z0-9.:-]+(?:[/?][!-\[\]-~]*)?")
 _UP: Final = re.compile(r"(?:\.\./)+")
+_CLIMBING: Final = re.compile(r"((?:\.\./)+)([A-Za-z0-9_][!\"$-9;-\[\]-~]*)(?:#|$)")
 _FOLDER: Final = re.compile(r"(https?://[^/?#]+)/(?:[^?#]*/)?")
 _HTTP: Final = ("http://", "https://")
 
@@ -80,6 +81,21 @@ def is_steady(reference: str) -> bool:
 def is_rooted(reference: str) -> bool:
     """Whether a steady one means the same on all pages of the site."""
     return reference[0] == "/" or reference.startswith(_HTTP)
+
+
+def height_of(folder: str) -> int:
+    """How many steps up lead to the top of the site; more than anybody climbs where the names of
+    folders need reading."""
+    if not folder or any(mark in folder for mark in ("./", "%", "\\")):
+        return 1 << 16
+    return folder.count("/") - 3
+
+
+def from_root(height: int, reference: str) -> str:
+    """The rooted reference, without fragment, that leads to the same as a steady one that climbs
+    from a folder of that height to the top of the site; "" for all others."""
+    found = _CLIMBING.match(reference)
+    return f"/{found[2]}" if found is not None and found.end(1) >= 3 * height else ""
 
 
 def leads_to(base: str, folder: str, reference: str) -> str | None:
