@@ -114,7 +114,7 @@ class LinkFilter:
                 continue  # as most are
             if link.method != "GET":
                 self._take_other(found, page, rule, link, here)
-            elif link.url not in settled:
+            elif not settled.holds(link.url):
                 self._take(found, page, rule, link)
         return found
 

@@ -17,6 +17,7 @@ from crawler.engine.charset import declared_in_xml
 from crawler.engine.extract.directives import canonical_reference, is_marked, marks_links
 from crawler.engine.extract.references import (
     KNOWN,
+    MAX_REMEMBERED,
     folder_of,
     from_root,
     height_of,
@@ -25,6 +26,7 @@ from crawler.engine.extract.references import (
     join,
     leads_to,
     root_of,
+    within,
 )
 from crawler.engine.extract.xml import is_xml, parse_xml
 from crawler.engine.urls.legacy import with_query_in
@@ -82,11 +84,20 @@ class Located:
         if reference[:1] == "." and (rooted := from_root(self._height, reference)):
             reference = rooted  # which other pages spell alike, whatever their folder
         url = self.known.get(reference, "")
-        if url != "" or (url := KNOWN.of(self._folder).get(reference, "")) != "":
+        if url != "":
+            return url
+        if self._site and len(reference) <= MAX_REMEMBERED:
+            url = within(self._site, reference)
+            if url:
+                KNOWN.keep(self.known, reference, url)
+                return url
+        of_folder = KNOWN.of(self._folder)
+        url = of_folder.get(reference, "")
+        if url != "":
             return url
         url = leads_to(self.base, self._folder, self._spelled(reference))
         if self._folder and is_steady(reference):
-            KNOWN.keep(self._site if is_rooted(reference) else self._folder, reference, url)
+            KNOWN.keep(self.known if is_rooted(reference) else of_folder, reference, url)
         return url
 
     def join(self, reference: str) -> str | None:

@@ -9,13 +9,13 @@ from typing import Final
 
 import ada_url
 
-_REMEMBERED: Final = 1 << 15  # of all crawls of the process; about 10 MB
-_MAX_REMEMBERED: Final = 256  # characters of a reference that is remembered
+_REMEMBERED: Final = 1 << 16  # of all crawls of the process; about 20 MB
+MAX_REMEMBERED: Final = 256  # characters of a reference that is remembered
 # What a reference begins with that means the same on all pages of a folder: others may mean the
 # page itself, with another query or fragment.
 _STEADY: Final = frozenset(string.ascii_letters + string.digits + "/._-~%")
 # References that mean the same wherever they are resolved but for the part that is put before.
-_ROOTED: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+_ROOTED: Final = re.compile(r"(/(?![/\\])[!\"$-\[\]-~]*)(?:#|$)")
 _RELATIVE: Final = re.compile(r"[A-Za-z0-9_][!-9;-\[\]-~]*")  # no colon: it has no scheme
 _ABSOLUTE: Final = re.compile(r"https?://[A-Za-z0-9.:-]+(?:[/?][!-\[\]-~]*)?")
 _UP: Final = re.compile(r"(?:\.\./)+")
@@ -53,10 +53,11 @@ class Known:
             answers = self._places[place] = {}
         return answers
 
-    def keep(self, place: str, reference: str, url: str | None) -> None:
-        """What `leads_to` says on these pages."""
+    def keep(self, answers: dict[str, str | None], reference: str, url: str | None) -> None:
+        """Add to what `of` has given. Where all was forgotten since, that is for the page that
+        asked for it alone."""
         self._make_room()
-        self.of(place)[reference] = url
+        answers[reference] = url
 
     def _make_room(self) -> None:
         if self._count >= self._most:
@@ -72,7 +73,7 @@ def is_steady(reference: str) -> bool:
     """Whether it means the same on all pages of a folder, in whatever encoding they are."""
     return (
         reference[:1] in _STEADY
-        and len(reference) <= _MAX_REMEMBERED
+        and len(reference) <= MAX_REMEMBERED
         and (":" not in reference or reference.startswith(_HTTP))
         and reference.isascii()
     )
@@ -98,6 +99,15 @@ def from_root(height: int, reference: str) -> str:
     return f"/{found[2]}" if found is not None and found.end(1) >= 3 * height else ""
 
 
+def within(site: str, reference: str) -> str:
+    """The absolute URL without fragment that a plain rooted reference leads to; "" for others.
+    ``site`` is the part of a URL before its path."""
+    found = _ROOTED.match(reference)
+    if found is None or "./" in (target := found[1]):
+        return ""
+    return site + target
+
+
 def leads_to(base: str, folder: str, reference: str) -> str | None:
     """The absolute URL without fragment that a reference leads to, not yet canonical; None for the
     page itself, for other schemes than http and https, and for what is no URL. ``folder`` is that
@@ -107,10 +117,9 @@ def leads_to(base: str, folder: str, reference: str) -> str | None:
     if not target:
         return None
     if folder and "./" not in target:
-        if _ROOTED.fullmatch(target):
-            return root_of(folder)[:-1] + target
-        if _RELATIVE.fullmatch(target):
-            return folder + target
+        url = within(root_of(folder)[:-1], target)
+        if url or _RELATIVE.fullmatch(target):
+            return url or folder + target
     elif (up := _UP.match(target)) is not None:
         rest = target[up.end() :]
         above = _above(folder, up.end() // 3)
@@ -118,10 +127,10 @@ def leads_to(base: str, folder: str, reference: str) -> str | None:
             return above + rest
     if _ABSOLUTE.fullmatch(target):
         return target
-    url = join(base, reference)  # whole: blanks before the fragment are part of the URL
-    if url is None or not url.startswith(_HTTP):
+    resolved = join(base, reference)  # whole: blanks before the fragment are part of the URL
+    if resolved is None or not resolved.startswith(_HTTP):
         return None
-    return url.partition("#")[0]
+    return resolved.partition("#")[0]
 
 
 @lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 _WAYS = 4  # places where a text may be; the one that came first makes room
 _PLACES = Struct(f"{_WAYS}Q")
 _SLOTS = 1 << 22
-_SHARE = 256  # for each so many slots one text is kept whole, for a quicker answer
+_SHARE = 64  # for each so many slots one text is kept whole, for a quicker answer
 _SHORT = 256  # characters of such a text
 
 
@@ -52,8 +52,10 @@ class Seen:
         self.seed = seed
 
     def __contains__(self, text: str) -> bool:
-        if self.recent.get(text) == self.seed:
-            return True
+        return self.recent.get(text) == self.seed or self.holds(text)
+
+    def holds(self, text: str) -> bool:
+        """The same, where ``recent`` does not say so."""
         mark = xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self.seed)
         held = _PLACES.unpack_from(self._room, (mark & self._last) * _PLACES.size)
         if (mark >> 64 or 1) not in held:
