@@ -11,6 +11,7 @@ import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from aiohttp import web
@@ -55,13 +56,17 @@ _UNFINISHED = """<!doctype html>
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class File:
     """What is sent for one name, plain and packed; the type is told by the name."""
 
     content_type: str
     plain: bytes
-    packed: bytes
+
+    @cached_property
+    def packed(self) -> bytes:
+        """Packed for the first who asks: starting does not wait for it."""
+        return gzip.compress(self.plain, mtime=0)
 
 
 class Static:
@@ -110,7 +115,7 @@ def _hash(files: Mapping[str, bytes]) -> str:
 
 
 def _file(name: str, content: bytes) -> File:
-    return File(TYPES[Path(name).suffix], content, gzip.compress(content, mtime=0))
+    return File(TYPES[Path(name).suffix], content)
 
 
 def _answer(request: web.Request, file: File, kept: str) -> web.Response:
