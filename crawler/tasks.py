@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from types import TracebackType
+from typing import Any, NoReturn, Self
 
 import structlog
 
@@ -14,6 +16,46 @@ from crawler.clock import Clock
 from crawler.errors import CrawlerError
 
 log = structlog.get_logger(__name__)
+
+
+if sys.version_info >= (3, 13):
+    TaskGroup = asyncio.TaskGroup
+else:
+
+    class TaskGroup(asyncio.TaskGroup):
+        """asyncio's, which before Python 3.13 forgets that its owner was cancelled where one of its
+        tasks has failed and the others are still ending (python/cpython#116720): who handles that
+        error then goes on for ever, and whoever cancelled him waits for ever. Here his next await
+        is cancelled."""
+
+        _parent_cancel_requested: bool  # asyncio's own: by the group, because a task has failed
+
+        async def __aenter__(self) -> Self:
+            self._cancelled = _this_task().cancelling()
+            return await super().__aenter__()
+
+        async def __aexit__(
+            self,
+            kind: type[BaseException] | None,
+            error: BaseException | None,
+            trace: TracebackType | None,
+        ) -> None:
+            task, taken_back = _this_task(), self._parent_cancel_requested
+            try:
+                await super().__aexit__(kind, error, trace)
+            except BaseExceptionGroup:
+                if self._parent_cancel_requested and not taken_back:
+                    task.uncancel()  # which asyncio does only where that came before the exit
+                if task.cancelling() > self._cancelled:
+                    task.uncancel()
+                    task.cancel()
+                raise
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 class LoopEnded(CrawlerError):

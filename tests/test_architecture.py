@@ -111,6 +111,12 @@ def test_no_room_is_empty() -> None:
         assert room.name in GROUND or room.name in MAY_IMPORT
 
 
+def test_groups_of_tasks_do_not_forget_a_cancellation() -> None:
+    """As asyncio's own do before Python 3.13."""
+    own = [p for p in SOURCES if p.name != "tasks.py" and "asyncio.TaskGroup()" in p.read_text()]
+    assert not own, "use crawler.tasks.TaskGroup"
+
+
 def test_names_do_not_hide_reasons() -> None:
     vague = {"utils", "common", "base", "helpers", "util", "misc", "manager"}
     assert not [p for p in SOURCES if p.stem in vague]

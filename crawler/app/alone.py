@@ -31,7 +31,7 @@ from crawler.local.lock import hold_directory
 from crawler.master.schedule import rescheduled
 from crawler.model import Assignment, Desired, Node, Progress, Resource, State
 from crawler.store.contract import Mirrored, Store
-from crawler.tasks import every, start_loop
+from crawler.tasks import TaskGroup, every, start_loop
 from crawler.telemetry.health import Health
 from crawler.worker.supervisor import Supervisor
 
@@ -202,7 +202,7 @@ async def follow_files(
     reports = Reports(store, agreement.entries)
     health.add("crawls", reports.words)
     reports.tell_end()
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         telling = every(_TELL_EVERY_S, reports.tell_progress, clock, first=_TELL_EVERY_S)
         start_loop(group, "progress", telling)
         recrawl = Recrawl(agreement, reports, store, node.id, clock)

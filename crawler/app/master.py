@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import secrets
 from contextlib import AsyncExitStack
@@ -59,7 +58,7 @@ from crawler.rpc.services import (
     crawler_master,
     greeter,
 )
-from crawler.tasks import start_loop, until
+from crawler.tasks import TaskGroup, start_loop, until
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import collected
 from crawler.telemetry.recent import RECENT
@@ -143,7 +142,7 @@ async def run_master(config: MasterConfig) -> None:
             registration = await register(etcd, session, node, seal)
             election = Election(etcd, session, config.election_prefix, leader)
             watchdog.ready(lambda: words_of_leader(master, leader))
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 start_loop(group, "secrets", keyring.run())
                 start_loop(group, "signature", keep_signed(etcd, registration, keyring, seal))
                 start_loop(group, "feed", feed.run())

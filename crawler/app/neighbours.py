@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -29,7 +28,7 @@ from crawler.proxy.peers import Peer
 from crawler.proxy.service import Proxy, ProxySettings, open_proxy
 from crawler.proxy.targets import read_opening
 from crawler.rates import Rates
-from crawler.tasks import leaves, start_loop
+from crawler.tasks import TaskGroup, leaves, start_loop
 from crawler.telemetry.metrics import collected
 from crawler.tls import client_context, server_context
 
@@ -107,7 +106,7 @@ async def follow_neighbours(
     delays = _AGAIN.delays(random.Random())
     while True:
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 start_loop(group, "neighbours", catalog.run())
                 start_loop(group, "neighbours: tell", _tell(catalog, keyring, proxy, tell))
         except ExceptionGroup as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
@@ -21,7 +20,7 @@ from crawler.errors import (
     SessionLost,
     Unavailable,
 )
-from crawler.tasks import leaves, start_loop
+from crawler.tasks import TaskGroup, leaves, start_loop
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +48,7 @@ async def in_sessions(
         try:
             async with (
                 open_session(etcd, ttl_s, clock) as session,
-                asyncio.TaskGroup() as group,
+                TaskGroup() as group,
             ):
                 start_loop(group, "keepalive", session.run(beat))
                 start_loop(group, "catalog", catalog.run())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import sys
 from collections.abc import Callable, Coroutine, Mapping
@@ -47,7 +46,7 @@ from crawler.rpc.greeting import Greeter
 from crawler.rpc.lives import Lives
 from crawler.rpc.logs import Logs
 from crawler.rpc.services import crawler_logs, crawler_worker, greeter
-from crawler.tasks import start_loop, until
+from crawler.tasks import TaskGroup, start_loop, until
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import collected
 from crawler.telemetry.recent import RECENT
@@ -151,7 +150,7 @@ async def run_worker(config: WorkerConfig) -> None:
             follow = partial(follow_files, definitions, store, supervisor, node, health, clock)
 
         async def work() -> None:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 start_loop(group, "children", supervisor.run_children())
                 start_loop(group, "crawls", follow())
                 start_loop(group, "delivery", courier.run())
@@ -188,7 +187,7 @@ async def follow_cluster(
         registration = await register(etcd, session, node, seal)
         writer = EtcdWriter(etcd, session.lease, node.id)
         watchdog.ready(lambda: words_of_load(supervisor.load))
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             start_loop(group, "secrets", keyring.run())
             start_loop(group, "signature", keep_signed(etcd, registration, keyring, seal))
             crawls = supervisor.follow(session, registration, catalog, writer)

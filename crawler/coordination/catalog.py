@@ -63,7 +63,7 @@ from crawler.coordination.scope import EVERYTHING, Scope, Span, read_resources
 from crawler.coordination.signing import Seal
 from crawler.errors import Compacted, Misconfigured, SessionLost, Unavailable
 from crawler.model import Node
-from crawler.tasks import start_loop
+from crawler.tasks import TaskGroup, start_loop
 
 __all__ = [
     "CLUSTER_KEY",
@@ -255,7 +255,7 @@ class Catalog:
         self._note_rewind()
         start = await self._list()
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 for span in self._scope.spans:
                     start_loop(group, f"catalog: watch {span[0]}", self._watch(span, start + 1))
                 if self._scope.own:

@@ -35,7 +35,7 @@ from crawler.delivery.records import Parcel, pack
 from crawler.errors import CrawlerError, DeliveryFailed, Fenced, OutcomeUnknown, Unavailable
 from crawler.failpoint import hit
 from crawler.store.outbox import Delivery, Outbox
-from crawler.tasks import bounded, every, start_loop
+from crawler.tasks import TaskGroup, bounded, every, start_loop
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ class Courier:
     async def run(self) -> NoReturn:
         """Deliver until cancelled; leases are then given back."""
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 telling = every(TELL_EVERY_S, self._tell_lags, self._clock)
                 start_loop(group, "lags of sinks", telling)
                 while True:
@@ -103,7 +103,7 @@ class Courier:
             await self._serve_all(deliveries)
 
     async def _serve_all(self, deliveries: Sequence[Delivery]) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for each in deliveries:
                 group.create_task(self._serve(each), name=f"deliver to {each.sink}")
 

@@ -14,7 +14,7 @@ from crawler.clock import Backoff, Clock
 from crawler.coordination.etcd import Etcd, KeyValue, WatchEvent
 from crawler.coordination.operations import prefix_end
 from crawler.errors import Compacted, CrawlerError, Misconfigured, Unavailable
-from crawler.tasks import start_loop
+from crawler.tasks import TaskGroup, start_loop
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +143,7 @@ class Registry:
 
     async def run(self) -> NoReturn:
         """Follow until cancelled."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             start_loop(group, "pulse", self._feel_pulse())
             for prefix, each in self._followed.items():
                 start_loop(group, f"follow {prefix}", each.run())

@@ -38,7 +38,7 @@ from crawler.edge.settings import (
 )
 from crawler.edge.target import Applied, Balancer, FileTarget, Target
 from crawler.errors import CrawlerError, OutOfStep
-from crawler.tasks import bounded, start_loop, until
+from crawler.tasks import TaskGroup, bounded, start_loop, until
 from crawler.telemetry.health import Health
 from crawler.telemetry.metrics import collected
 
@@ -86,7 +86,7 @@ async def run_edge(
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
 
         async def work() -> None:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 start_loop(group, "registry", scene.registry.run())
                 start_loop(group, "secrets", scene.keyring.run())
                 start_loop(group, "names", scene.desired.names.run())

@@ -36,7 +36,7 @@ from crawler.engine.urls import Scope, Tidy, Traps, canonical, fingerprint, host
 from crawler.engine.urls.memory import Memory
 from crawler.errors import Fenced, OutcomeUnknown, StoreUnavailable
 from crawler.model import Progress, Request
-from crawler.tasks import bounded, start_loop
+from crawler.tasks import TaskGroup, bounded, start_loop
 
 __all__ = ["Crawl", "EngineSettings", "Live", "OpenFetch", "seeds"]
 
@@ -266,7 +266,7 @@ class Crawl:
     async def _drive(self, dispatcher: Dispatcher) -> str:
         commits, keeper = dispatcher.commits, dispatcher.keeper
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 services = (
                     start_loop(group, "commits", commits.run()),
                     start_loop(group, "turns", keeper.run()),

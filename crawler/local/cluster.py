@@ -23,7 +23,7 @@ from crawler.errors import Misconfigured, Unavailable
 from crawler.local.etcd_child import EtcdChild, find_etcd
 from crawler.local.ports import PortBook
 from crawler.local.process import Kept, last_line
-from crawler.tasks import bounded, start_loop
+from crawler.tasks import TaskGroup, bounded, start_loop
 
 log = structlog.get_logger(__name__)
 
@@ -157,7 +157,7 @@ class LocalCluster:
 
     async def watch(self) -> NoReturn:
         """Restart what dies. Raises `Misconfigured` where a restart cannot help."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             if self.etcd is not None:
                 start_loop(group, "keep etcd", self.etcd.watch())
             for member in self.members:

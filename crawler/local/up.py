@@ -13,7 +13,7 @@ from crawler.local.cluster import LocalCluster, Plan, run_cluster
 from crawler.local.lock import hold_directory
 from crawler.local.logtail import LogTail
 from crawler.local.process import turn_log
-from crawler.tasks import every, on_signals, until
+from crawler.tasks import TaskGroup, every, on_signals, until
 
 Say = Callable[[str], None]
 
@@ -100,7 +100,7 @@ async def _serve(plan: Plan, stop: asyncio.Event, say: Say, clock: Clock) -> NoR
                 say(f"{line.source:10} {line.level.lower():8} {line.text[:300]}")
 
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 group.create_task(cluster.watch(), name="watch")
                 group.create_task(every(0.5, show, clock), name="show logs")
         finally:

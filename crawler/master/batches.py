@@ -3,13 +3,13 @@ was overtaken, so that it does not stop the others."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.coordination.etcd import Compare, Op
 from crawler.failpoint import hit
+from crawler.tasks import TaskGroup
 
 MAX_OPS = 120  # etcd's limit is 128, for compares and operations each
 MAX_BYTES = 1_000_000  # etcd's limit is 1.5 MiB per request
@@ -79,7 +79,7 @@ async def write_all(
             await _write(office, group, written)
 
     try:
-        async with asyncio.TaskGroup() as tasks:
+        async with TaskGroup() as tasks:
             for number in range(AT_ONCE):
                 tasks.create_task(write_some(), name=f"write changes {number}")
     except ExceptionGroup as failures:

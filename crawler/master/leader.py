@@ -35,7 +35,7 @@ from crawler.master.takeover import take_over
 from crawler.master.timetable import Timetable
 from crawler.master.upkeep import Upkeep
 from crawler.master.wishes import Wishes
-from crawler.tasks import start_loop
+from crawler.tasks import TaskGroup, start_loop
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +104,7 @@ class Leader:
         """Take over, then lead until an error or cancellation ends it."""
         await self._repeat(self._take_over, "take over", once=True)
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 start_loop(group, "leader: members", self._watch_members())
                 start_loop(group, "leader: assign", self._repeat(self._assign, "assign"))
                 start_loop(group, "leader: upkeep", self._repeat(self._keep_up, "upkeep"))

@@ -20,7 +20,7 @@ from crawler.failpoint import hit
 from crawler.master.fence import Fence
 from crawler.master.leader import Leader
 from crawler.master.office import Office
-from crawler.tasks import bounded, leaves, start_loop
+from crawler.tasks import TaskGroup, bounded, leaves, start_loop
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +129,7 @@ class Master:
         leader = self._leader = Leader(office, self._fence, instance)
         self._asked.clear()
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 start_loop(group, "watch own term", self._watch_own(office, election))
                 start_loop(group, "step down", self._await_request())
                 start_loop(group, "leader", leader.run())

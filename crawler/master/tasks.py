@@ -6,7 +6,6 @@ so that a task is paused, moved, fenced and deleted like any other resource.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +25,7 @@ from crawler.model import ItemRecord, PageRecord, Progress, State, check_name
 from crawler.rpc.incoming import Context
 from crawler.rpc.pb.communicate_pb2 import ID, OptResult, Query, Task, TaskResult
 from crawler.rpc.pb.communicate_pb2_grpc import TasksServicer
+from crawler.tasks import TaskGroup
 
 NOTE_KEY = "crawler-note"  # trailing metadata beside a result that is not whole
 MAX_IDS = 200
@@ -246,7 +246,7 @@ async def _each(names: Sequence[str], act: Callable[[str], Awaitable[bool]]) -> 
                 failures.append(error)
                 return
 
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         for _ in range(min(AT_ONCE, len(names))):
             group.create_task(take(), name="tasks")
     if failures:

@@ -31,6 +31,7 @@ from crawler.master.schedule import (
     upcoming,
 )
 from crawler.master.survey import wish_of
+from crawler.tasks import TaskGroup
 
 log = structlog.get_logger(__name__)
 
@@ -212,7 +213,7 @@ class Timetable:
                 await self._begin(each, *runs.get(each.entry.resource.id, (0, 0)))
 
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with TaskGroup() as tasks:
                 for number in range(min(AT_ONCE, len(starts))):
                     tasks.create_task(begin_some(waiting), name=f"begin runs {number}")
         except ExceptionGroup as failures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +27,7 @@ from crawler.proxy.server import Door, Server
 from crawler.proxy.targets import Opening
 from crawler.proxy.tunnel import Tunnels
 from crawler.rates import Rates
-from crawler.tasks import every, start_loop
+from crawler.tasks import TaskGroup, every, start_loop
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +65,7 @@ class Proxy:
 
     async def run(self) -> NoReturn:
         """Measure what is kept, and tidy up after processes that were killed, until cancelled."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             start_loop(group, "cache: sweep", every(_SWEEP_S, self.shelf.sweep, self.clock))
             start_loop(group, "cache: measure", every(_MEASURE_S, self.measure, self.clock))
         raise AssertionError("a group of endless loops ended")

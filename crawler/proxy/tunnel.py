@@ -13,6 +13,7 @@ from crawler.proxy.hosts import Hosts
 from crawler.proxy.refusals import Refusal, unreachable
 from crawler.proxy.targets import Opening, check_tunnel, counted, parse_authority
 from crawler.proxy.wire import Wire
+from crawler.tasks import TaskGroup
 
 MOST_PER_HOST = 16  # what browsers open at most, twice
 _CONNECT_S = 20.0
@@ -72,7 +73,7 @@ class Tunnels:
 async def _relay(*ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
     """Until both sides have ended, or both are silent."""
     try:
-        async with asyncio.timeout(_IDLE_S) as idle, asyncio.TaskGroup() as group:
+        async with asyncio.timeout(_IDLE_S) as idle, TaskGroup() as group:
             for source, sink in ways:
                 group.create_task(_pump(source, sink, idle), name="proxy: tunnel")
     except* (OSError, TimeoutError):

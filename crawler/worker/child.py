@@ -18,7 +18,7 @@ import structlog
 from crawler.engine.figures import REGISTRY
 from crawler.errors import CrawlerError, Exhausted, Fenced, OutcomeUnknown, Unavailable
 from crawler.model import LiveRecord
-from crawler.tasks import start_loop
+from crawler.tasks import TaskGroup, start_loop
 from crawler.telemetry.correlation import bind_id
 from crawler.telemetry.recent import RECENT
 from crawler.telemetry.relay import Family, families_of
@@ -113,7 +113,7 @@ async def _serve(
     board = Board(hello.memory_fd)
     code = 0
     try:
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             jobs = _Jobs(group, channel, board)
             loops = (
                 start_loop(group, "beat", jobs.beat(hello.beat_s)),

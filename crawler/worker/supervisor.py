@@ -22,7 +22,7 @@ from crawler.coordination.catalog import Cluster, Entry, Load, Status, all_units
 from crawler.coordination.records import Proxied
 from crawler.errors import Unavailable
 from crawler.model import LiveRecord, Node, Resource, State
-from crawler.tasks import start_loop
+from crawler.tasks import TaskGroup, start_loop
 from crawler.telemetry.correlation import FIELD
 from crawler.telemetry.relay import Relay
 from crawler.worker.channel import Outcome
@@ -161,7 +161,7 @@ class Supervisor:
 
         They come up one after another: on a busy machine the first one is there sooner.
         """
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             self._group = group
             for number, seat in enumerate(self._seats):
                 start_loop(group, f"child {number}", seat.run())
@@ -215,7 +215,7 @@ class Supervisor:
         says). Assignments older than the registration have two TTL to be re-stamped.
         """
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 await self._catch_up(catalog, registration)
                 start_loop(group, "catalog news", self._listen(catalog))
                 start_loop(group, "statuses", self._statuses.run(writer))

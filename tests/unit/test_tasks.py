@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 
 from crawler.errors import SessionLost
-from crawler.tasks import LoopEnded, bounded, on_signals, start_loop, until
+from crawler.tasks import LoopEnded, TaskGroup, bounded, on_signals, start_loop, until
 
 
 async def test_a_loop_that_returns_is_a_fault() -> None:
@@ -78,3 +79,81 @@ async def test_a_signal_asks_for_a_stop() -> None:
     async with on_signals(stop):
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(stop.wait(), 1.0)
+
+
+async def test_who_is_cancelled_while_another_error_ends_his_group_does_not_go_on() -> None:
+    """A leader loses its term, and a moment later its session: it must not stand for election
+    again under the old one."""
+    ending, went_on = asyncio.Event(), False
+
+    async def lose() -> None:
+        raise ValueError
+
+    async def end_slowly() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ending.set()
+            await asyncio.sleep(0.05)
+
+    async def lead() -> None:
+        nonlocal went_on
+        while True:
+            with suppress(ExceptionGroup):
+                async with TaskGroup() as group:
+                    group.create_task(end_slowly())
+                    await asyncio.sleep(0)
+                    group.create_task(lose())
+            await asyncio.sleep(0)
+            went_on = True
+            await asyncio.sleep(60)
+
+    leading = asyncio.create_task(lead())
+    async with asyncio.timeout(5):
+        await ending.wait()
+        leading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leading
+    assert not went_on
+
+
+@pytest.mark.parametrize("body_s", [0.0, 60.0], ids=["at its end", "in its body"])
+async def test_a_group_that_fails_alone_cancels_nobody(body_s: float) -> None:
+    async def lose() -> None:
+        raise ValueError
+
+    with suppress(ExceptionGroup):
+        async with TaskGroup() as group:
+            group.create_task(lose())
+            await asyncio.sleep(body_s)
+        pytest.fail("the group has not failed")
+    await asyncio.sleep(0)
+    this = asyncio.current_task()
+    assert this is not None
+    assert not this.cancelling()
+
+
+async def test_who_is_cancelled_cleans_up_in_groups() -> None:
+    """A cancellation that was taken note of is not repeated by every group that fails later."""
+    cleaned = False
+
+    async def lose() -> None:
+        raise ValueError
+
+    async def work() -> None:
+        nonlocal cleaned
+        try:
+            await asyncio.sleep(60)
+        finally:
+            with suppress(ExceptionGroup):
+                async with TaskGroup() as group:
+                    group.create_task(lose())
+            await asyncio.sleep(0)
+            cleaned = True
+
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert cleaned
