@@ -62,6 +62,7 @@ class Proxy:
         self._open = {way: asyncio.Event() for way in Way}
         self._pairs: dict[Pair, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
+        self._refusing = False
         self._lost: bytes | None = None
         self.port = 0
         self.latency_s = 0.0
@@ -91,12 +92,14 @@ class Proxy:
 
     async def refuse(self) -> None:
         """Take no new connections: they are refused until `accept`."""
+        self._refusing = True
         if self._server is not None:
             self._server.close()
             self._server = None
 
     async def accept(self) -> None:
         """Take connections, on the same port as before."""
+        self._refusing = False
         if self._server is None:
             self._server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
@@ -120,7 +123,7 @@ class Proxy:
         except OSError:
             _abort(writer)
             return
-        if self._server is None:  # refused meanwhile: `reset` has not seen it
+        if self._refusing:  # since it came: `reset` has not seen it
             _abort(writer)
             server[1].close()
             return
