@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import structlog
 
+from crawler import failpoint
 from crawler.clock import Backoff
 from crawler.coordination.addresses import advertise_address
 from crawler.coordination.etcd import (
@@ -209,6 +210,7 @@ async def register(
     node = seal.sign(replace(node, metadata={**_MICRO_METADATA, **node.metadata}), session.lease)
     key, record = registry_key(node), node_record(node)
     lost: OutcomeUnknown | None = None
+    await failpoint.hit("registry.before_register")
     for _ in range(_MAX_ATTEMPTS):
         try:
             result = await etcd.txn([absent(key)], [put(key, record, session.lease)], [fetch(key)])

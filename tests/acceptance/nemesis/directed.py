@@ -19,10 +19,11 @@ Direct = Callable[[Scene], Awaitable[None]]
 async def leader_wakes_before_its_write(scene: Scene) -> None:
     """It stops between its decision and its transaction, and another leads meanwhile."""
     await scene.start_masters("1", CRAWLER_FAILPOINTS="master.add.before_txn=stop@1")
+    await scene.start_masters("2")
     sleeper = scene.cluster.masters["1"]
     late = asyncio.create_task(scene.call(Kind.ADD, "late"))
     await _asleep(sleeper.pid)
-    await scene.start_masters("2")
+    await _end_lease_of_leader(scene)
     await scene.cluster.wait_leader(other_than="1")
     assert (await scene.call(Kind.ADD, "meanwhile", master="2")).outcome is Outcome.OK
     sleeper.resume()
@@ -33,19 +34,19 @@ async def leader_wakes_before_its_write(scene: Scene) -> None:
 async def leader_wakes_beside_its_double(scene: Scene) -> None:
     """The same, where the other one has its id: it was taken for dead and started anew."""
     await scene.start_masters("1", CRAWLER_FAILPOINTS="master.add.before_txn=stop@1")
-    sleeper = scene.cluster.masters["1"]
-    late = asyncio.create_task(scene.call(Kind.ADD, "late"))
-    await _asleep(sleeper.pid)
-
-    async with scene.cluster.client() as etcd:
-        (candidate,) = (await etcd.range("/resources/election/")).kvs
-        await etcd.revoke(candidate.lease)  # its end would leave the late call no time to be late
+    sleeper, url = scene.cluster.masters["1"], scene.cluster.url("1")
     scene.cluster.move("master-1")
-    await scene.start_masters("1")
+    double = scene.start("master-1", CRAWLER_FAILPOINTS="registry.before_register=stop@1")
+    await _asleep(double.pid)
+    late = asyncio.create_task(scene.call(Kind.ADD, "late", url=url))
+    await _asleep(sleeper.pid)
+    await _end_lease_of_leader(scene)
+    double.resume()
+    await scene.cluster.wait_ready("1")
     assert (await scene.call(Kind.ADD, "meanwhile")).outcome is Outcome.OK
     sleeper.resume()
     await late
-    await asyncio.sleep(3 * TTL_S)  # its caller has long gone: nothing tells when it is done
+    await asyncio.sleep(TTL_S)
     sleeper.kill_group()
 
 
@@ -213,6 +214,14 @@ async def _claimed_while_asleep(scene: Scene, places: str) -> None:
     await scene.claimed("worker-2", ASLEEP_S)
     sleeper.resume()
     await asyncio.sleep(TTL_S / 2)
+
+
+async def _end_lease_of_leader(scene: Scene) -> None:
+    """At once: the call that a leader sleeps in has five seconds, and not all may go by before it
+    is late."""
+    async with scene.cluster.client() as etcd:
+        standing = (await etcd.range("/resources/election/")).kvs
+        await etcd.revoke(min(standing, key=lambda kv: kv.create_revision).lease)
 
 
 async def _asleep(*pids: int) -> None:

@@ -75,11 +75,14 @@ class Scene:
             install_log(self.cluster.store)
             self._logged = True
 
-    async def call(self, kind: Kind, name: str, *, master: str = "1", crawl: bool = False) -> Call:
-        """Through that master; with ``crawl``, the definition of the site's crawl."""
+    async def call(
+        self, kind: Kind, name: str, *, master: str = "1", url: str = "", crawl: bool = False
+    ) -> Call:
+        """Through that master, or whoever answers at ``url``; with ``crawl``, the definition of the
+        site's crawl."""
         definition: Definition | None = self.tree.definition(DELAY_S) if crawl else None
-        url = f"{self.cluster.url(master)}/crawler/resource"
-        self.calls.append(await call("c", url, kind, name, definition))
+        resource = f"{url or self.cluster.url(master)}/crawler/resource"
+        self.calls.append(await call("c", resource, kind, name, definition))
         self._crawls = self._crawls or crawl
         return self.calls[-1]
 
