@@ -146,13 +146,27 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 async def bounded(work: Awaitable[object], seconds: float, name: str) -> bool:
-    """Await clean-up ``work`` for at most ``seconds``, shielded from an outer cancellation.
+    """Await clean-up ``work`` for at most ``seconds``; who is cancelled meanwhile ends it first.
 
-    Returns whether it ended in time; an error in it is logged, because clean-up must go on.
+    Returns whether it ended in time; an error in it is logged, because clean-up must go on. Where
+    a second piece follows, it stands in a ``finally``: a cancellation is raised in the end.
     """
     task = asyncio.ensure_future(work)
-    done, _ = await asyncio.shield(asyncio.wait({task}, timeout=seconds))
-    if not done:
+    waiting = asyncio.ensure_future(asyncio.wait({task}, timeout=seconds))
+    cancelled: asyncio.CancelledError | None = None
+    while not waiting.done():
+        try:
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    cleaned = _cleaned(task, seconds, name)
+    if cancelled is not None:
+        raise cancelled
+    return cleaned
+
+
+def _cleaned(task: asyncio.Future[object], seconds: float, name: str) -> bool:
+    if not task.done():
         task.cancel()
         log.warning("clean-up cut short", what=name, seconds=seconds)
         return False

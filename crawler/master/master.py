@@ -141,8 +141,10 @@ class Master:
             log.warning("no longer leading", reason=str(errors[0]), term=office.term.revision)
         finally:
             self._leader = None
-            await bounded(self._idle.wait(), DRAIN_S, "calls under way")
-            await bounded(election.resign(office.term), RESIGN_S, "resign")
+            try:
+                await bounded(self._idle.wait(), DRAIN_S, "calls under way")
+            finally:
+                await bounded(election.resign(office.term), RESIGN_S, "resign")
 
     async def _await_request(self) -> NoReturn:
         """End with `TermLost` when somebody asks this master to step down."""

@@ -109,8 +109,10 @@ async def serve(
     try:
         yield listening
     finally:
-        await bounded(health_service.enter_graceful_shutdown(), 1.0, "grpc health")
-        await bounded(server.stop(grace_s), grace_s + 1.0, "grpc server")
+        try:
+            await bounded(health_service.enter_graceful_shutdown(), 1.0, "grpc health")
+        finally:
+            await bounded(server.stop(grace_s), grace_s + 1.0, "grpc server")
 
 
 def _bind(server: grpc.aio.Server, address: str, flag: str, pair: Pair | None) -> Listening:

@@ -264,8 +264,10 @@ class Seat:
                 look.cancel()
             self._looks.clear()
             self.up.clear()
-            await bounded(child.end(), _REAP_S, f"end child {child.pid}")
-            self.vacated.set()
+            try:
+                await bounded(child.end(), _REAP_S, f"end child {child.pid}")
+            finally:
+                self.vacated.set()
 
     async def _watch(self, child: Child) -> str:
         """Follow the child to its death, or to the reason why it must be killed."""

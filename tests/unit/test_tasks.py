@@ -74,6 +74,57 @@ async def test_clean_up_that_fails_does_not_stop_the_rest() -> None:
     assert not await bounded(fails(), 1.0, "failing")
 
 
+async def test_who_is_cancelled_while_he_cleans_up_ends_that_first() -> None:
+    """However often, as by a group that ends and a supervisor that stops at the same time."""
+    begun, cleaned = asyncio.Event(), asyncio.Event()
+
+    async def clean() -> None:
+        begun.set()
+        await asyncio.sleep(0.05)
+        cleaned.set()
+
+    cleaning = asyncio.create_task(bounded(clean(), 5.0, "slow"))
+    await begun.wait()
+    for _ in range(2):
+        cleaning.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await cleaning
+    assert cleaned.is_set()
+
+
+async def test_who_is_cancelled_does_not_clean_up_for_ever() -> None:
+    begun, cut = asyncio.Event(), asyncio.Event()
+
+    async def clean() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cut.set()
+
+    cleaning = asyncio.create_task(bounded(clean(), 0.05, "endless"))
+    await begun.wait()
+    cleaning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cleaning
+    await asyncio.sleep(0)
+    assert cut.is_set()
+
+
+async def test_a_time_limit_waits_for_the_clean_up_within() -> None:
+    cleaned = asyncio.Event()
+
+    async def clean() -> None:
+        await asyncio.sleep(0.05)
+        cleaned.set()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await bounded(clean(), 5.0, "slow")
+    assert cleaned.is_set()
+
+
 async def test_a_signal_asks_for_a_stop() -> None:
     stop = asyncio.Event()
     async with on_signals(stop):
@@ -83,8 +134,12 @@ async def test_a_signal_asks_for_a_stop() -> None:
 
 async def test_who_is_cancelled_while_another_error_ends_his_group_does_not_go_on() -> None:
     """A leader loses its term, and a moment later its session: it must not stand for election
-    again under the old one."""
-    ending, went_on = asyncio.Event(), False
+    again under the old one, and it resigns all the same."""
+    ending, went_on, resigned = asyncio.Event(), False, asyncio.Event()
+
+    async def resign() -> None:
+        await asyncio.sleep(0.01)
+        resigned.set()
 
     async def lose() -> None:
         raise ValueError
@@ -99,12 +154,14 @@ async def test_who_is_cancelled_while_another_error_ends_his_group_does_not_go_o
     async def lead() -> None:
         nonlocal went_on
         while True:
-            with suppress(ExceptionGroup):
-                async with TaskGroup() as group:
-                    group.create_task(end_slowly())
-                    await asyncio.sleep(0)
-                    group.create_task(lose())
-            await asyncio.sleep(0)
+            try:
+                with suppress(ExceptionGroup):
+                    async with TaskGroup() as group:
+                        group.create_task(end_slowly())
+                        await asyncio.sleep(0)
+                        group.create_task(lose())
+            finally:
+                await bounded(resign(), 5.0, "resign")
             went_on = True
             await asyncio.sleep(60)
 
@@ -115,6 +172,7 @@ async def test_who_is_cancelled_while_another_error_ends_his_group_does_not_go_o
         with pytest.raises(asyncio.CancelledError):
             await leading
     assert not went_on
+    assert resigned.is_set()
 
 
 @pytest.mark.parametrize("body_s", [0.0, 60.0], ids=["at its end", "in its body"])

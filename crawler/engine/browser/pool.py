@@ -67,8 +67,10 @@ class Browser:
         trace: TracebackType | None,
     ) -> None:
         self._members.clear()
-        await bounded(self._shut(), _CLOSE_S, "browser")
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        try:
+            await bounded(self._shut(), _CLOSE_S, "browser")
+        finally:
+            await asyncio.gather(*self._closing, return_exceptions=True)
 
     def check(self) -> None:
         """Raise `Misconfigured` where nothing can be shown here, saying what is missing."""
