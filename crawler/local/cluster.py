@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 _WORKER_GRACE_S = 5.0
 _MASTER_GRACE_S = 4.0
 _READY_S = 45.0
-_SOON_S = 5.0  # whoever is not ready by then is told of
+_SOON_S = 5.0  # whoever is not ready by then is told of, and so often why, where that changes
 _ASK_S = 3.0  # a node that is not ready takes its time to say why
 
 
@@ -145,14 +145,14 @@ class LocalCluster:
         async with aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=_ASK_S), trust_env=False
         ) as http:
-            told = False
+            told, next_s = "", _SOON_S
             for master in self.masters:
                 while missing := await _missing(http, master.url):
                     waited_s = self._clock.elapsed() - began
                     _check_start(master.kept, missing, waited_s)
-                    if waited_s > _SOON_S and not told:
+                    if waited_s > next_s and missing != told:
                         log.warning("waiting", name=master.kept.name, why=missing)
-                        told = True
+                        told, next_s = missing, waited_s + _SOON_S
                     await self._clock.sleep(0.1)
 
     async def watch(self) -> NoReturn:

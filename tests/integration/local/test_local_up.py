@@ -15,10 +15,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from structlog.testing import capture_logs
 
 from crawler.clock import SystemClock
-from crawler.local.cluster import LocalCluster, Plan
+from crawler.local.cluster import LocalCluster, Member, Plan
 from crawler.local.ports import PortBook
+from crawler.local.process import Kept
 from crawler.local.up import greeting
 from tests.processes import GONE, state_of
 
@@ -135,6 +139,39 @@ def test_it_says_that_nothing_is_crawled_without_workers(tmp_path: Path) -> None
     told = greeting(LocalCluster(plan, None, ["http://127.0.0.1:2379"], SystemClock()))
     assert "up: 1 master, 0 workers\n" in told
     assert "No worker runs, so nothing is crawled until one joins:\n  crawler worker --id=1" in told
+
+
+class Hurried(SystemClock):
+    """Fifty times as fast."""
+
+    def elapsed(self) -> float:
+        return 50 * super().elapsed()
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds / 50)
+
+
+async def test_it_says_anew_what_it_waits_for_once_that_changes(tmp_path: Path) -> None:
+    """At first a slow node says nothing, and then what it lacks itself."""
+    clock, said = Hurried(), list[str]()
+    cluster = LocalCluster(Plan(data=tmp_path, masters=1, workers=0), None, ["http://e:1"], clock)
+
+    async def ready(_: web.Request) -> web.Response:
+        said[:] = [each["why"] for each in logged if each["event"] == "waiting"]
+        check = {"ok": len(said) == 2, "words": "not reached"}
+        return web.json_response({"checks": {"etcd": check}} if said else {})
+
+    app = web.Application()
+    app.router.add_get("/readyz", ready)
+    async with TestServer(app) as server:
+        sleeper = Kept("master-1", ["sleep", "60"], tmp_path / "log", clock)
+        cluster.masters = [Member("1", sleeper, f"http://127.0.0.1:{server.port}")]
+        with capture_logs() as logged:
+            try:
+                await cluster.start()
+            finally:
+                await cluster.stop()
+    assert said == ["it does not answer yet", "etcd: not reached"]
 
 
 def test_it_says_what_it_waits_for(tmp_path: Path) -> None:
