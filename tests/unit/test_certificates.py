@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import ssl
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -133,27 +129,6 @@ def test_an_authority_whose_key_is_kept_elsewhere_is_not_made_anew(tmp_path: Pat
     with pytest.raises(Misconfigured, match=r"ca\.key is missing"):
         make_node(tmp_path, "another", ())
     assert {each.name for each in tmp_path.iterdir()} == {"ca.pem", "node.key", "node.pem"}
-
-
-@pytest.mark.parametrize("passage", [1, 2, 3])
-def test_the_same_command_goes_on_where_one_was_cut_off(tmp_path: Path, passage: int) -> None:
-    """Between a key and its certificate: of the authority, and of each node."""
-    command = [sys.executable, "-m", "crawler", "certs", str(tmp_path), "one=10.0.0.1", "two"]
-    place = {"CRAWLER_FAILPOINTS": f"certificates.between=kill@{passage}"}
-    cut = subprocess.run(command, env={**os.environ, **place}, capture_output=True, check=False)
-    assert cut.returncode == -signal.SIGKILL
-    keys = {each: each.read_bytes() for each in tmp_path.glob("*.key")}
-    assert len(keys) == passage
-    assert len(list(tmp_path.glob("*.pem"))) == passage - 1
-    again = subprocess.run(command, capture_output=True, check=True, text=True)
-    said = [f"{tmp_path}/one.pem", f"{tmp_path}/two.pem"]
-    if passage == 3:
-        said[0] += " (as it was)"
-    assert again.stdout.splitlines() == said
-    assert {each: each.read_bytes() for each in keys} == keys
-    for name in ("one", "two"):
-        read(tmp_path, name)
-    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_what_is_no_pair_is_refused(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -134,28 +132,3 @@ def test_a_group_of_ours_is_ours_but_a_fault_stays_a_fault() -> None:
     ours = errors.Misconfigured("x")
     assert exits.first_of_ours(ExceptionGroup("g", [ExceptionGroup("h", [ours])])) is ours
     assert exits.first_of_ours(ExceptionGroup("g", [ours, KeyError("x")])) is None
-
-
-PROBE = """
-import sys
-from crawler.cli.main import run_command
-assert run_command(["--help"]) == 0
-heavy = {"aiohttp", "grpc", "pydantic", "turbohtml", "rich", "structlog", "crawler.app", "sqlite3"}
-print("loaded:", sorted(heavy & set(sys.modules)))
-"""
-
-
-def test_help_loads_nothing_heavy() -> None:
-    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "loaded: []"
-
-
-@pytest.mark.parametrize("role", ["master", "worker"])
-def test_launchers_are_three_lines(role: str) -> None:
-    launcher = Path(__file__).parents[3] / "cmd" / f"crawler-{role}"
-    assert len(launcher.read_text().splitlines()) == 3
-    done = subprocess.run(
-        [str(launcher), "--help"], capture_output=True, text=True, check=True,
-        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
-    )  # fmt: skip
-    assert f"crawler {role}" in done.stdout

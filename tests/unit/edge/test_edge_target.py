@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from crawler import failpoint
-from crawler.clock import SystemClock
 from crawler.edge.commands import run_command
 from crawler.edge.documents import Document
 from crawler.edge.files import Lock, stage, swap
 from crawler.edge.target import Applied, FileTarget, Live
 from crawler.errors import Conflict, OutcomeUnknown, OutOfStep
+from tests.fakes.clock import SleepClock
 
 
 class Balancer(Document):
@@ -57,7 +57,7 @@ def balancer(tmp_path: Path) -> Balancer:
 def target(balancer: Balancer, tmp_path: Path) -> Callable[[], FileTarget]:
     def build() -> FileTarget:
         kept = tmp_path / "kept"
-        return FileTarget("t", balancer.file, balancer, kept, SystemClock(), verify_s=0.1)
+        return FileTarget("t", balancer.file, balancer, kept, SleepClock(), verify_s=0.1)
 
     return build
 

@@ -101,11 +101,11 @@ def test_hundreds_of_hosts_are_crawled_side_by_side() -> None:
 
 
 def test_a_slow_host_does_not_starve_the_others() -> None:
-    slow = [f"https://slow{i}.example/" for i in range(30)]
+    slow = [f"https://slow{i}.example/" for i in range(12)]
     site: dict[str, Answer | list[Answer]] = {}
     robots = "User-agent: *\nCrawl-delay: 60"
     for url in slow:
-        site[url] = page(url, *(f"{url}{n}" for n in range(40)))
+        site[url] = page(url, *(f"{url}{n}" for n in range(20)))
         site[f"{url}robots.txt"] = text(f"{url}robots.txt", robots)
     fast = "https://fast.example/"
     site[fast] = page(fast, *(f"{fast}{n}" for n in range(60)))

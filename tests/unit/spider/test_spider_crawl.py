@@ -378,7 +378,6 @@ def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
     ("attributes", "said"),
     [
         ({"pipelines": ["x"]}, "spider shop: pipelines[0]: must be a function of item and page"),
-        ({"start": lambda self: [Request(A)] * 100_001}, "start: yields more than 100,000 Request"),
         ({"start": lambda self: [{}]}, "spider shop: start: yields Requests (got dict)"),
         ({"start": lambda self: [Request("mailto:x")]}, "spider shop: not an http(s) URL"),
         ({"start": lambda self: 1 // 0}, "ZeroDivisionError: integer division or modulo by zero ("),
@@ -386,8 +385,17 @@ def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
     ],
 )
 def test_a_spider_that_cannot_begin_says_why(attributes: dict[str, Any], said: str) -> None:
+    assert said in refusal_of(attributes)
+
+
+def test_a_spider_begins_with_a_bounded_number_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.spider.reading.MAX_STARTS", 2)
+    assert "start: yields more than 2 Request" in refusal_of({"start": lambda _: [Request(A)] * 3})
+
+
+def refusal_of(attributes: dict[str, Any]) -> str:
     kind = type("Shop", (Spider,), attributes)
     whole = merged(kind, from_data({"spider": "shop"}))
     with pytest.raises(InvalidInput) as raised:
         SpiderReader(kind, whole, Path("/nowhere"))
-    assert said in str(raised.value)
+    return str(raised.value)

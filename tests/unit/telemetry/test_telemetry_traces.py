@@ -3,9 +3,6 @@ wants them."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import aiohttp
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -69,20 +66,6 @@ async def test_adding_a_resource_is_one_trace_over_http_and_grpc() -> None:
     http_span = found["HTTP POST"].context
     assert http_span is not None
     assert found["CrawlerMaster.AddResource"].parent.span_id == http_span.span_id
-
-
-def test_nothing_is_imported_where_nobody_wants_them() -> None:
-    code = (
-        "import sys, crawler.app.worker\n"
-        "ours = ('crawler.engine', 'crawler.proxy')\n"
-        "crawls = any(name.startswith(ours) for name in sys.modules)\n"
-        "import crawler.app.master, crawler.app.child\n"
-        "from crawler.telemetry.traces import span, traceparent, send_spans\n"
-        "with send_spans(None, 'x', '1'), span('a', url='b'): assert traceparent() == ''\n"
-        "extra = ('opentelemetry', 'rich')\n"
-        "sys.exit(crawls or any(name.startswith(extra) for name in sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_off_is_off() -> None:
