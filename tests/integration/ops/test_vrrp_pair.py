@@ -27,6 +27,7 @@ CLEAN_S = 1.0
 SILENCE_S = 1.0 + 3 * ADVERT_S
 PER_SECOND = 100
 LIMIT_S = 10.0
+STANDS_BY = "Entering BACKUP STATE"  # in keepalived's log
 SETTLED_S = 1.0  # calls that began before may still be waited for
 
 ROOT = Path(__file__).parents[3]
@@ -40,6 +41,7 @@ class Node:
         self._host = host
         self._folder = folder / host.name
         self._folder.mkdir()
+        self._said = self._folder / "keepalived.log"
         folder.chmod(0o755)
         options = f"--interface=eth0 --vip={VIP}/24 --address={host.address} --peer={peer.address}"
         options += f" --priority={priority} --root={self._folder}"
@@ -78,15 +80,18 @@ class Node:
         self._nginx.wait()
 
     def start_keepalived(self) -> None:
+        """Return once it would take over: its check has passed, and it listens for adverts."""
+        before = self._log().count(STANDS_BY)
         config = self._folder / CONFIGURATION.relative_to("/")
         pids = [f"--pid={self._folder}/pid", f"--vrrp_pid={self._folder}/vrrp.pid"]
-        with (self._folder / "keepalived.log").open("ab") as log:
+        with self._said.open("ab") as log:
             self._keepalived = self._host.start(
                 ["keepalived", "--dont-fork", "--log-console", "--log-detail", "--vrrp",
                  f"--use-file={config}", *pids],
                 output=log,
                 env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"},
             )  # fmt: skip
+        until(lambda: self._log().count(STANDS_BY) > before, f"{self.name} standing by", self.log)
 
     def stop_keepalived(self) -> None:
         self._keepalived.terminate()
@@ -114,8 +119,11 @@ class Node:
             self.stop_keepalived()
 
     def log(self) -> str:
-        file = self._folder / "keepalived.log"
-        return file.read_text()[-3000:] if file.exists() else ""
+        """Its last words."""
+        return self._log()[-3000:]
+
+    def _log(self) -> str:
+        return self._said.read_text() if self._said.exists() else ""
 
 
 class Scene:
