@@ -109,12 +109,13 @@ class LinkFilter:
             links = links[:most]
         settled = self._settled
         recent, seed = settled.recent, settled.seed
-        for link in links:
-            if recent.get(link.url) == seed and link.method == "GET":
-                continue  # as most are
+        # Most are settled, and recently.
+        rest = [link for link in links if recent.get(link.url) != seed or link.method != "GET"]
+        held = settled.holding([link.url for link in rest]) if rest else ()
+        for link, is_settled in zip(rest, held, strict=True):
             if link.method != "GET":
                 self._take_other(found, page, rule, link, here)
-            elif not settled.holds(link.url):
+            elif not is_settled:
                 self._take(found, page, rule, link)
         return found
 

@@ -55,10 +55,7 @@ class Links:
         told = dict.fromkeys(references)
         if only_first or load or like.method != "GET" or len(told) > _AT_ONCE:
             return self._add_each(told, like, only_first, load)
-        known, resolve = self._page.known, self._page.resolve
-        urls = dict.fromkeys(
-            [url for each in told if (url := known.get(each) or resolve(each)) is not None]
-        )
+        urls = dict.fromkeys(self._page.resolve_all(told))
         if not self._has_room(urls):
             return self._add_each(told, like, only_first, load)
         links = self._links

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
@@ -17,7 +17,6 @@ from crawler.engine.charset import declared_in_xml
 from crawler.engine.extract.directives import canonical_reference, is_marked, marks_links
 from crawler.engine.extract.references import (
     KNOWN,
-    MAX_REMEMBERED,
     folder_of,
     from_root,
     height_of,
@@ -25,6 +24,7 @@ from crawler.engine.extract.references import (
     is_steady,
     join,
     leads_to,
+    match_rooted,
     root_of,
     within,
 )
@@ -45,8 +45,7 @@ class Located:
     """A page of any kind: where it is, and where its references lead.
 
     ``root`` is what selectors begin with. References are resolved against ``base``.
-    ``left_alone`` counts the links that the page asks not to follow. ``known`` is what `resolve`
-    says of references that other pages of the site had, for who asks about many.
+    ``left_alone`` counts the links that the page asks not to follow.
     """
 
     def __init__(self, url: str, base: str, root: Any) -> None:
@@ -57,7 +56,7 @@ class Located:
         self._folder = folder_of(self.base)
         self._height = height_of(self._folder)
         self._site = root_of(self._folder)[:-1]
-        self.known = KNOWN.of(self._site)
+        self._known = KNOWN.of(self._site)
 
     @property
     def source(self) -> bytes:
@@ -83,22 +82,34 @@ class Located:
         for the page itself, for other schemes than http and https, and for what is no URL."""
         if reference[:1] == "." and (rooted := from_root(self._height, reference)):
             reference = rooted  # which other pages spell alike, whatever their folder
-        url = self.known.get(reference, "")
+        url = self._known.get(reference, "")
         if url != "":
             return url
-        if self._site and len(reference) <= MAX_REMEMBERED:
-            url = within(self._site, reference)
-            if url:
-                KNOWN.keep(self.known, reference, url)
-                return url
+        if self._site and (url := within(self._site, reference)):
+            KNOWN.keep(self._known, {reference: url})
+            return url
         of_folder = KNOWN.of(self._folder)
         url = of_folder.get(reference, "")
         if url != "":
             return url
         url = leads_to(self.base, self._folder, self._spelled(reference))
         if self._folder and is_steady(reference):
-            KNOWN.keep(self.known if is_rooted(reference) else of_folder, reference, url)
+            KNOWN.keep(self._known if is_rooted(reference) else of_folder, {reference: url})
         return url
+
+    def resolve_all(self, references: Iterable[str]) -> list[str]:
+        """Where references lead, without those that `resolve` says None of."""
+        known, site, urls = self._known, self._site, list[str]()
+        news: dict[str, str | None] = {}
+        for reference in references:
+            url = known.get(reference)
+            # As `within` does, which is most of the cost where sites are larger than memory.
+            if url is None and site and (found := match_rooted(reference)) and "./" not in found[1]:
+                url = news[reference] = site + found[1]
+            if url is not None or (url := self.resolve(reference)) is not None:
+                urls.append(url)
+        KNOWN.keep(known, news)
+        return urls
 
     def join(self, reference: str) -> str | None:
         """The absolute URL of any scheme for a reference; None for what is no URL."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
 import ada_url
+
+from crawler.engine.urls.memory import TURNED_AWAY
 
 _REMEMBERED: Final = 1 << 16  # of all crawls of the process; about 20 MB
 MAX_REMEMBERED: Final = 256  # characters of a reference that is remembered
@@ -15,7 +18,7 @@ MAX_REMEMBERED: Final = 256  # characters of a reference that is remembered
 # page itself, with another query or fragment.
 _STEADY: Final = frozenset(string.ascii_letters + string.digits + "/._-~%")
 # References that mean the same wherever they are resolved but for the part that is put before.
-_ROOTED: Final = re.compile(r"(/(?![/\\])[!\"$-\[\]-~]*)(?:#|$)")
+match_rooted: Final = re.compile(r"(/(?![/\\])[!\"$-\[\]-~]*)(?:#|$)").match
 _RELATIVE: Final = re.compile(r"[A-Za-z0-9_][!-9;-\[\]-~]*")  # no colon: it has no scheme
 _ABSOLUTE: Final = re.compile(r"https?://[A-Za-z0-9.:-]+(?:[/?][!-\[\]-~]*)?")
 _UP: Final = re.compile(r"(?:\.\./)+")
@@ -43,27 +46,34 @@ class Known:
     def __init__(self, most: int) -> None:
         self._most = most
         self._count = 0
+        self._turned_away = 0
         self._places: dict[str, dict[str, str | None]] = {}
 
     def of(self, place: str) -> dict[str, str | None]:
         """By reference; to be added to by `keep`."""
         answers = self._places.get(place)
         if answers is None:
-            self._make_room()
-            answers = self._places[place] = {}
+            answers = {}
+            if self._admits(1):
+                self._places[place] = answers
         return answers
 
-    def keep(self, answers: dict[str, str | None], reference: str, url: str | None) -> None:
-        """Add to what `of` has given. Where all was forgotten since, that is for the page that
-        asked for it alone."""
-        self._make_room()
-        answers[reference] = url
+    def keep(self, answers: dict[str, str | None], news: Mapping[str, str | None]) -> None:
+        """Add to what `of` has given, if there is room. Where all was forgotten since, that is for
+        the page that asked for it alone."""
+        if news and self._admits(len(news)):
+            short = (each for each in news.items() if len(each[0]) <= MAX_REMEMBERED)
+            answers.update(short)
 
-    def _make_room(self) -> None:
-        if self._count >= self._most:
+    def _admits(self, more: int) -> bool:
+        if self._count < self._most:
+            self._count += more
+            return True
+        self._turned_away += more
+        if self._turned_away >= TURNED_AWAY * self._most:
             self._places.clear()
-            self._count = 0
-        self._count += 1
+            self._count = self._turned_away = 0
+        return False
 
 
 KNOWN: Final = Known(_REMEMBERED)
@@ -102,7 +112,7 @@ def from_root(height: int, reference: str) -> str:
 def within(site: str, reference: str) -> str:
     """The absolute URL without fragment that a plain rooted reference leads to; "" for others.
     ``site`` is the part of a URL before its path."""
-    found = _ROOTED.match(reference)
+    found = match_rooted(reference)
     if found is None or "./" in (target := found[1]):
         return ""
     return site + target

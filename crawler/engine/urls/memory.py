@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
+from itertools import compress, repeat
+from operator import contains
 from struct import Struct
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from xxhash import xxh3_128_intdigest
+from xxhash import xxh3_64_intdigest
 
 T = TypeVar("T")
 
@@ -15,13 +18,17 @@ _PLACES = Struct(f"{_WAYS}Q")
 _SLOTS = 1 << 22
 _SHARE = 64  # for each so many slots one text is kept whole, for a quicker answer
 _SHORT = 256  # characters of such a text
+# What is full is emptied once so many times more were turned away than it holds: where more is in
+# use than there is room for, what is kept stays of use, and making room costs little.
+TURNED_AWAY: Final = 4
 
 
 class Memory:
     """What all crawls of a process have seen, 8 bytes for each text: 32 MiB for four millions.
 
-    A set-associative cache: 20 bits of a text's hash say where it may be, 64 others are kept.
-    With all slots taken, one in 10**18 texts that were never seen passes for one that was.
+    A set-associative cache: 20 bits of Python's own hash of a text, which it keeps, say where it
+    may be; 64 bits of another hash are kept. With all slots taken, one in 10**18 texts that were
+    never seen passes for one that was.
     """
 
     def __init__(self, slots: int = _SLOTS) -> None:
@@ -31,48 +38,65 @@ class Memory:
         self.recent: dict[str, int] = {}  # texts that were found of late, and in which set
         self.most_recent = slots // _SHARE
         self._views = 0
+        self._turned_away = 0
 
     def view(self) -> Seen:
         """A set of its own in here, empty for now."""
         self._views += 1
         return Seen(self, self._views)
 
+    def admits(self, texts: int) -> bool:
+        """Whether there is room in ``recent`` for so many more."""
+        if len(self.recent) < self.most_recent:
+            return True
+        self._turned_away += texts
+        if self._turned_away >= TURNED_AWAY * self.most_recent:
+            self._turned_away = 0
+            self.recent.clear()
+        return False
+
 
 class Seen:
     """A set of texts that forgets, in the room of a `Memory`. What is in ``recent`` under its
     ``seed`` is in it: a quicker answer for who asks about many."""
 
-    __slots__ = ("_last", "_most_recent", "_room", "recent", "seed")
+    __slots__ = ("_last", "_memory", "_room", "recent", "seed")
 
     def __init__(self, memory: Memory, seed: int) -> None:
+        self._memory = memory
         self._room = memory.room
         self._last = memory.last
         self.recent = memory.recent
-        self._most_recent = memory.most_recent
         self.seed = seed
 
     def __contains__(self, text: str) -> bool:
-        return self.recent.get(text) == self.seed or self.holds(text)
+        return self.recent.get(text) == self.seed or self.holding((text,))[0]
 
-    def holds(self, text: str) -> bool:
-        """The same, where ``recent`` does not say so."""
-        mark = xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self.seed)
-        held = _PLACES.unpack_from(self._room, (mark & self._last) * _PLACES.size)
-        if (mark >> 64 or 1) not in held:
-            return False
-        if len(text) <= _SHORT:
-            if len(self.recent) >= self._most_recent:
-                self.recent.clear()
-            self.recent[text] = self.seed
-        return True
+    def holding(self, texts: Sequence[str]) -> list[bool]:
+        """For each of many texts whether it is in the set, where ``recent`` does not say so."""
+        last, size = self._last, _PLACES.size
+        ways = [(hash(text) & last) * size for text in texts]
+        held = map(_PLACES.unpack_from, repeat(self._room), ways)
+        found = list(map(contains, held, _marks(texts, self.seed)))
+        if self._memory.admits(len(texts)):
+            short = (text for text in compress(texts, found) if len(text) <= _SHORT)
+            self.recent.update(zip(short, repeat(self.seed)))
+        return found
 
     def add(self, text: str) -> None:
         """Remember a text."""
-        mark = xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self.seed)
-        at, kept = (mark & self._last) * _PLACES.size, mark >> 64 or 1  # 0: nothing is there
+        at, (mark,) = (hash(text) & self._last) * _PLACES.size, _marks((text,), self.seed)
         held = _PLACES.unpack_from(self._room, at)
-        if kept not in held:
-            _PLACES.pack_into(self._room, at, kept, *held[:-1])
+        if mark not in held:
+            _PLACES.pack_into(self._room, at, mark, *held[:-1])
+
+
+def _marks(texts: Sequence[str], seed: int) -> list[int]:
+    try:
+        return list(map(xxh3_64_intdigest, map(str.encode, texts), repeat(seed)))
+    except UnicodeEncodeError:  # a lone surrogate
+        whole = (text.encode("utf-8", "surrogatepass") for text in texts)
+        return [xxh3_64_intdigest(each, seed) for each in whole]
 
 
 class Recent(Generic[T]):

@@ -8,7 +8,7 @@ from crawler.engine.baggage import carried
 from crawler.engine.links import LinkFilter
 from crawler.engine.sitemaps import SITEMAP
 from crawler.engine.urls import Scope, canonical, fingerprint, host_of
-from crawler.engine.urls.memory import Memory, Recent
+from crawler.engine.urls.memory import TURNED_AWAY, Memory, Recent
 from crawler.model import Request
 from tests.unit.engine.site import Link
 from tests.unit.engine.world import A, definition
@@ -161,6 +161,28 @@ def test_a_memory_forgets_old_texts_for_new_ones_and_makes_none_up() -> None:
         assert text in seen
     assert 900 < sum(text in seen for text in texts) <= 1028
     assert not any(text in other for text in texts)
+
+
+def test_what_a_memory_keeps_whole_is_bounded_and_has_its_turn() -> None:
+    memory = Memory(slots=64 * 64)
+    seen, some, others = memory.view(), [*map(str, range(64))], [*map(str, range(64, 128))]
+    for text in some + others:
+        seen.add(text)
+    for _ in range(TURNED_AWAY):
+        assert all(seen.holding(some if not memory.recent else others))
+        assert set(memory.recent) == set(some), "what came first stays"
+    assert all(seen.holding(others))
+    assert not memory.recent, "but not for ever"
+    assert seen.holding([*others, "never"]) == [True] * 64 + [False]
+    assert set(memory.recent) == set(others)
+
+
+def test_a_memory_keeps_no_long_text_whole() -> None:
+    memory = Memory()
+    seen, long = memory.view(), "x" * 1000
+    seen.add(long)
+    assert long in seen
+    assert not memory.recent
 
 
 def test_recent_remembers_what_is_used_and_stays_small() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from crawler.engine.extract.page import Page
+from crawler.engine.extract.references import Known
 from crawler.engine.urls import canonical
+from crawler.engine.urls.memory import TURNED_AWAY
 
 
 @pytest.mark.parametrize(
@@ -31,9 +33,9 @@ from crawler.engine.urls import canonical
 def test_a_reference_leads_where_the_standard_says(url: str, reference: str) -> None:
     page = canonical(url)
     for base in (page, canonical("other?p", page), canonical("/", page), page):
-        found = Page(b"", base).resolve(reference)
-        assert found is not None
-        assert canonical(found) == canonical(reference, base)
+        for _ in range(2):  # of which the second one may remember
+            found = [*Page(b"", base).resolve_all([reference]), Page(b"", base).resolve(reference)]
+            assert [canonical(each or "") for each in found] == [canonical(reference, base)] * 2
 
 
 def test_the_query_alone_is_that_of_the_page_however_it_is_written() -> None:
@@ -47,6 +49,24 @@ def test_blanks_before_a_fragment_are_part_of_the_url() -> None:
     page = Page(b"", "https://a.example/")
     assert page.resolve(" /x? y # z ") == "https://a.example/x?%20y%20"
     assert page.resolve(" # z ") is None
+
+
+def test_what_leads_nowhere_is_left_out() -> None:
+    page = Page(b"", "https://a.example/x")
+    references = ["/a", "#top", "mailto:a@b.example", "b#c", "", "javascript:x", "/a", "http://["]
+    assert page.resolve_all(references) == [f"https://a.example/{path}" for path in "aba"]
+    assert page.resolve_all([]) == []
+
+
+def test_what_is_remembered_of_references_is_bounded_and_has_its_turn() -> None:
+    known = Known(4)
+    first = known.of("first")
+    known.keep(first, {"a": "A", "b": None, "x" * 1000: "X"})
+    assert known.of("first") == {"a": "A", "b": None}, "long ones take too much room"
+    for _ in range(TURNED_AWAY * 4):
+        assert known.of("first") is first, "what came first stays"
+        known.keep(known.of("second"), {})
+    assert known.of("first") is not first, "but not for ever"
 
 
 # Queries in the encoding of the page, as url.spec.whatwg.org has it; paths and fragments are UTF-8.
