@@ -100,7 +100,7 @@ bench: setup system $(PEERS_STAMP) ## pages per CPU-second beside Scrapy, Crawle
 	$(BIN)/python -m tests.bench.crawl --peers $(PEERS)/bin/python --hosts many
 	$(BIN)/python -m tests.bench.stores
 	$(BIN)/python -m tests.bench.pair
-	$(BIN)/python -m tests.bench.growth 2 40
+	$(BIN)/python -m tests.bench.growth 40
 
 bench-cluster: setup ## the load goals: 100 workers, 10,000 resources, kills; minutes
 	@sh tests/system-packages.sh
