@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from crawler.clock import SystemClock
-from crawler.coordination.etcd import Etcd, EtcdSettings, WatchEvent, delete, put
+from crawler.coordination.etcd import Etcd, EtcdSettings, WatchEvent, absent, delete, fetch, put
 from crawler.errors import Compacted, EtcdUnavailable, Misconfigured, OutcomeUnknown
 from tests.etcd_server import EtcdServer
 
@@ -58,13 +58,17 @@ async def listening(client: Etcd, start_revision: int, end: str = "/w0") -> Asyn
 
 
 async def write(client: Etcd, key: str, value: bytes = b"") -> int:
-    """Put once for certain; the key is new, so its event tells nothing twice."""
+    """Create the key, once for certain, though an answer is lost; its revision."""
     async with asyncio.timeout(20):
         while True:
             try:
-                return (await client.txn([], [put(key, value)])).revision
+                made = await client.txn([absent(key)], [put(key, value)], [fetch(key)])
             except (EtcdUnavailable, OutcomeUnknown):
                 continue
+            if made.succeeded:
+                return made.revision
+            ((kv,),) = made.responses
+            return kv.create_revision
 
 
 async def test_the_events_of_a_transaction_arrive_together(client: Etcd) -> None:
