@@ -11,6 +11,7 @@ from tests.acceptance.nemesis.met import met_in
 from tests.acceptance.nemesis.scene import TTL_S, Scene
 from tests.processes import STOPPED, state_of
 
+LEADS = '"msg": "leading"'  # in a master's log
 ASLEEP_S = 20.0  # until an armed process must have stopped
 
 Direct = Callable[[Scene], Awaitable[None]]
@@ -23,8 +24,7 @@ async def leader_wakes_before_its_write(scene: Scene) -> None:
     sleeper = scene.cluster.masters["1"]
     late = asyncio.create_task(scene.call(Kind.ADD, "late"))
     await _asleep(sleeper.pid)
-    await _end_lease_of_leader(scene)
-    await scene.cluster.wait_leader(other_than="1")
+    await _give_leadership(scene, scene.cluster.masters["2"])
     assert (await scene.call(Kind.ADD, "meanwhile", master="2")).outcome is Outcome.OK
     sleeper.resume()
     await late
@@ -40,9 +40,7 @@ async def leader_wakes_beside_its_double(scene: Scene) -> None:
     await _asleep(double.pid)
     late = asyncio.create_task(scene.call(Kind.ADD, "late", url=url))
     await _asleep(sleeper.pid)
-    await _end_lease_of_leader(scene)
-    double.resume()
-    await scene.cluster.wait_ready("1")
+    await _give_leadership(scene, double)
     assert (await scene.call(Kind.ADD, "meanwhile")).outcome is Outcome.OK
     sleeper.resume()
     await late
@@ -216,12 +214,19 @@ async def _claimed_while_asleep(scene: Scene, places: str) -> None:
     await asyncio.sleep(TTL_S / 2)
 
 
-async def _end_lease_of_leader(scene: Scene) -> None:
-    """At once: the call that a leader sleeps in has five seconds, and not all may go by before it
-    is late."""
+async def _give_leadership(scene: Scene, heir: Process) -> None:
+    """End the leader's lease, and return once the heir says that it leads. At once: the call that a
+    leader sleeps in has five seconds, and not all may go by before it is late."""
+    before = heir.text().count(LEADS)
     async with scene.cluster.client() as etcd:
         standing = (await etcd.range("/resources/election/")).kvs
         await etcd.revoke(min(standing, key=lambda kv: kv.create_revision).lease)
+    heir.resume()
+
+    async def leads() -> bool | None:
+        return heir.text().count(LEADS) > before or None
+
+    await eventually(leads, f"term of {heir.name}", 10 * TTL_S)
 
 
 async def _asleep(*pids: int) -> None:
