@@ -75,7 +75,8 @@ async def test_stop_asks_first(tmp_path: Path) -> None:
     script = (
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(0)))\n"
-        "print('ready', flush=True)\ntime.sleep(60)"
+        # Not one long sleep: a signal right before it is told of after it.
+        "print('ready', flush=True)\nwhile True: time.sleep(0.05)"
     )
     one = kept(tmp_path, script)
     await one.start()
