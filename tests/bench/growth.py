@@ -140,6 +140,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.growth")
     parser.add_argument("copies", nargs="?", type=int, default=40, metavar="COPIES")
     copies = parser.parse_args().copies
+    if copies * PAGES // _PARTS <= _WARM:
+        parser.error(f"COPIES: {copies} are too few to tell of {_PARTS} parts; at least 3")
     unwind_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="crawler-bench-") as folder:
         home = Path(folder)
