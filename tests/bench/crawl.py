@@ -2,7 +2,7 @@
 
     python -m tests.bench.crawl --peers .peers/bin/python --beside scrapy --rounds 9
 
-is for a goal that is near: more rounds of fewer.
+is for a goal that is near: more rounds of fewer. ``--shape small`` is for pages of 1 kB.
 
 Every round runs every contestant once on the same site, so that noise of the machine meets all.
 Prints the medians of pages per CPU-second (user and system of the whole process tree, start-up
@@ -33,7 +33,7 @@ from pathlib import Path
 
 from tests.bench.contestants import Contestant, crawler_run, crawler_worker, peers
 from tests.bench.interrupt import unwind_on_sigterm
-from tests.bench.site import MANY_HOSTS, ONE_HOST, Kind, Served, served
+from tests.bench.site import LARGE, MANY_HOSTS, ONE_HOST, SMALL, Kind, Served, served
 
 _TRIES = 3
 _GOALS = (("scrapy", 10.0), ("scrapy, own seen-set", 4.0), ("colly", 2.0))
@@ -160,9 +160,11 @@ def main() -> int:
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="of their environment")
     parser.add_argument("--beside", metavar="NAME", help="of the peers this one alone")
     parser.add_argument("--hosts", choices=("one", "many"), default="one")
+    parser.add_argument("--shape", choices=("large", "small"), default="large")
     arguments = parser.parse_args()
     unwind_on_sigterm()
     hosts = ONE_HOST if arguments.hosts == "one" else MANY_HOSTS
+    shape = LARGE if arguments.shape == "large" else SMALL
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="crawler-bench-"))
         home = Path(folder)
@@ -173,7 +175,7 @@ def main() -> int:
             if arguments.beside not in (None, *names):
                 parser.error(f"--beside: there is no {arguments.beside}; there are {names}")
             contestants += [each for each in found if arguments.beside in (None, each.name)]
-        site = stack.enter_context(served(home, arguments.pages, hosts))
+        site = stack.enter_context(served(home, arguments.pages, hosts, shape=shape))
         runs = contest(contestants, site, home, arguments.rounds)
     return 0 if report(runs, arguments.pages, contestants[0].name) else 1
 

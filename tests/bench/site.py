@@ -2,7 +2,8 @@
 
 A host is an address of its own below 127.0.0.0/8: good, slow (its pages trickle) or failing (503 to
 everything but robots.txt, which no host has). Where more URLs are wanted than the disk should hold
-pages, copies of a site of one host answer under further addresses: none links to another.
+pages, copies of a site of one host answer under further addresses: none links to another. Pages are
+`LARGE`, as most are, or `SMALL`, where what a page costs is hardly its contents.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 NGINX = "/usr/sbin/nginx"
-_LINKS = 60
+_NEAR = 3
 _FAILING = 20  # pages of a host that fails
 _WORDS = ("amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "haven", "islet", "jetty")
 _CONFIG = """\
@@ -59,6 +61,16 @@ class Kind(Enum):
     FAILING = "return 503;"
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What pages are made of: ``links``, and ``paragraphs`` at least and at most."""
+
+    links: int
+    paragraphs: tuple[int, int]
+
+
+LARGE = Shape(60, (55, 115))  # 20 to 40 kB
+SMALL = Shape(8, (0, 1))  # 1 kB
 ONE_HOST = (Kind.GOOD,)
 MANY_HOSTS = (Kind.GOOD,) * 14 + (Kind.SLOW, Kind.FAILING)
 
@@ -92,15 +104,15 @@ def path_of(number: int) -> str:
     return f"/p/{number % 50}/{number}.html"
 
 
-def _page(number: int, site: Site, chance: random.Random) -> str:
-    """20 to 40 kB with `_LINKS` links, some spelled relative, and five fields.
+def _page(number: int, site: Site, shape: Shape, chance: random.Random) -> str:
+    """A page with links, some spelled relative, and five fields.
 
     The near links reach every page from the first; where a failing host breaks that chain, one of
     the others does.
     """
     urls = site.urls
-    near = (number * 3 + step for step in (1, 2, 3))
-    others = (chance.randrange(len(urls)) for _ in range(_LINKS - 3))
+    near = (number * _NEAR + step for step in range(1, _NEAR + 1))
+    others = (chance.randrange(len(urls)) for _ in range(shape.links - _NEAR))
     own = urls[number].split("/p/")[0]
     links = []
     for at, target in enumerate((*near, *others)):
@@ -112,7 +124,7 @@ def _page(number: int, site: Site, chance: random.Random) -> str:
             href = url
         links.append(f'<li class="entry"><a class="more" href="{href}">entry {target}</a></li>')
     paragraphs = []
-    for _ in range(chance.randrange(55, 115)):
+    for _ in range(chance.randrange(*shape.paragraphs)):
         words = " ".join(chance.choices(_WORDS, k=45))
         paragraphs.append(f'<div class="block"><p class="text">{words}</p></div>')
     return (
@@ -144,7 +156,11 @@ class Served(Site):
 
 @contextmanager
 def served(
-    home: Path, pages: int, hosts: Sequence[Kind] = ONE_HOST, copies: int = 0
+    home: Path,
+    pages: int,
+    hosts: Sequence[Kind] = ONE_HOST,
+    copies: int = 0,
+    shape: Shape = LARGE,
 ) -> Iterator[Served]:
     """Write the pages below ``home`` and serve them until the block ends."""
     site = Served(home, pages, _free_port(), hosts, copies)
@@ -152,7 +168,7 @@ def served(
     for number in range(pages):
         file = home / "pages" / path_of(number)[1:]
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(_page(number, site, chance))
+        file.write_text(_page(number, site, shape, chance))
     servers = "".join(
         _SERVER.format(address=address, port=site.port, home=home, answer=kind.value)
         for address, kind in (*site.servers().items(), *((copy, Kind.GOOD) for copy in site.copies))
