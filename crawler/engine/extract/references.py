@@ -10,7 +10,7 @@ from typing import Final
 
 import ada_url
 
-from crawler.engine.urls.memory import TURNED_AWAY
+from crawler.engine.urls.memory import Admission
 
 _REMEMBERED: Final = 1 << 16  # of all crawls of the process; about 20 MB
 MAX_REMEMBERED: Final = 256  # characters of a reference that is remembered
@@ -44,36 +44,24 @@ class Known:
     crawls of the process."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._count = 0
-        self._turned_away = 0
         self._places: dict[str, dict[str, str | None]] = {}
+        self._admission = Admission(most, self._places.clear)
 
     def of(self, place: str) -> dict[str, str | None]:
         """By reference; to be added to by `keep`."""
         answers = self._places.get(place)
         if answers is None:
             answers = {}
-            if self._admits(1):
+            if self._admission.admits(1):
                 self._places[place] = answers
         return answers
 
     def keep(self, answers: dict[str, str | None], news: Mapping[str, str | None]) -> None:
         """Add to what `of` has given, if there is room. Where all was forgotten since, that is for
         the page that asked for it alone."""
-        if news and self._admits(len(news)):
+        if news and self._admission.admits(len(news)):
             short = (each for each in news.items() if len(each[0]) <= MAX_REMEMBERED)
             answers.update(short)
-
-    def _admits(self, more: int) -> bool:
-        if self._count < self._most:
-            self._count += more
-            return True
-        self._turned_away += more
-        if self._turned_away >= TURNED_AWAY * self._most:
-            self._places.clear()
-            self._count = self._turned_away = 0
-        return False
 
 
 KNOWN: Final = Known(_REMEMBERED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import compress, repeat
 from operator import contains
 from struct import Struct
@@ -18,9 +18,34 @@ _PLACES = Struct(f"{_WAYS}Q")
 _SLOTS = 1 << 22
 _SHARE = 64  # for each so many slots one text is kept whole, for a quicker answer
 _SHORT = 256  # characters of such a text
-# What is full is emptied once so many times more were turned away than it holds: where more is in
-# use than there is room for, what is kept stays of use, and making room costs little.
 TURNED_AWAY: Final = 4
+
+
+class Admission:
+    """Whether there is room for more of what would be kept.
+
+    What is full is emptied once `TURNED_AWAY` times more was turned away than it holds: where more
+    is in use than there is room for, what is kept stays of use, and making room costs little.
+    """
+
+    __slots__ = ("_empty", "_held", "_most", "_turned_away")
+
+    def __init__(self, most: int, empty: Callable[[], None]) -> None:
+        self._most = most
+        self._empty = empty
+        self._held = 0
+        self._turned_away = 0
+
+    def admits(self, more: int) -> bool:
+        """Whether so many more are to be kept now, which then count as held."""
+        if self._held < self._most:
+            self._held += more
+            return True
+        self._turned_away += more
+        if self._turned_away >= TURNED_AWAY * self._most:
+            self._empty()
+            self._held = self._turned_away = 0
+        return False
 
 
 class Memory:
@@ -36,34 +61,23 @@ class Memory:
         self.room = mmap.mmap(-1, 8 * slots, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.last = slots // _WAYS - 1
         self.recent: dict[str, int] = {}  # texts that were found of late, and in which set
-        self.most_recent = slots // _SHARE
+        self.admission = Admission(slots // _SHARE, self.recent.clear)
         self._views = 0
-        self._turned_away = 0
 
     def view(self) -> Seen:
         """A set of its own in here, empty for now."""
         self._views += 1
         return Seen(self, self._views)
 
-    def admits(self, texts: int) -> bool:
-        """Whether there is room in ``recent`` for so many more."""
-        if len(self.recent) < self.most_recent:
-            return True
-        self._turned_away += texts
-        if self._turned_away >= TURNED_AWAY * self.most_recent:
-            self._turned_away = 0
-            self.recent.clear()
-        return False
-
 
 class Seen:
     """A set of texts that forgets, in the room of a `Memory`. What is in ``recent`` under its
     ``seed`` is in it: a quicker answer for who asks about many."""
 
-    __slots__ = ("_last", "_memory", "_room", "recent", "seed")
+    __slots__ = ("_admission", "_last", "_room", "recent", "seed")
 
     def __init__(self, memory: Memory, seed: int) -> None:
-        self._memory = memory
+        self._admission = memory.admission
         self._room = memory.room
         self._last = memory.last
         self.recent = memory.recent
@@ -78,7 +92,7 @@ class Seen:
         ways = [(hash(text) & last) * size for text in texts]
         held = map(_PLACES.unpack_from, repeat(self._room), ways)
         found = list(map(contains, held, _marks(texts, self.seed)))
-        if self._memory.admits(len(texts)):
+        if self._admission.admits(sum(found)):
             short = (text for text in compress(texts, found) if len(text) <= _SHORT)
             self.recent.update(zip(short, repeat(self.seed)))
         return found
