@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.fakes.api import FakeCluster
-from tests.unit.web.test_web_hostile import RESOURCE, refused
+from tests.hostile.web.test_hostile_requests import RESOURCE, refused
 
 
 @pytest.mark.threat(23)
