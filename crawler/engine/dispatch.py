@@ -175,6 +175,7 @@ class Dispatcher:
         now = self._clock.elapsed()
         while self._open() and (lane := self._lanes.ready(now)) is not None:
             self._launch(group, lane, now)
+            now = self._clock.elapsed()  # its next may start, too, where no delay is due
 
     def _launch(self, group: asyncio.TaskGroup, lane: Lane, now: float) -> None:
         """Send the lane's next request, or ask for the robots.txt that it depends on."""

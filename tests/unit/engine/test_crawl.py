@@ -18,7 +18,7 @@ from crawler.errors import Fenced, FetchFailed, OutcomeUnknown, StoreUnavailable
 from crawler.model import PageState
 from crawler.telemetry.traces import record_spans
 from tests.unit.engine.site import Answer, Link, page, redirect, status
-from tests.unit.engine.virtual import run
+from tests.unit.engine.virtual import VirtualClock, run
 from tests.unit.engine.world import FAST, A, World, definition, done, shortest_gap, text, tree
 
 
@@ -98,6 +98,23 @@ def test_hundreds_of_hosts_are_crawled_side_by_side() -> None:
     assert run(timed()) < 20
     assert done(world) == set(site)
     assert set(world.site.most_active.values()) == {1}
+
+
+class Ticking(VirtualClock):
+    """Time passes from look to look, too."""
+
+    ticks = 0
+
+    def elapsed(self) -> float:
+        self.ticks += 1
+        return super().elapsed() + 1e-6 * self.ticks
+
+
+def test_as_many_requests_as_may_start_at_once_where_no_delay_is_due() -> None:
+    world = World(tree(60), **FAST)
+    world.site.latency_s = 0.0
+    run(world.crawl(clock=Ticking()).run())
+    assert world.site.most_active["a.example"] == FAST["concurrent_requests_per_domain"]
 
 
 def test_a_slow_host_does_not_starve_the_others() -> None:
