@@ -68,5 +68,6 @@ def never_heard(run: int | None) -> NotFound:
     told = "the latest run" if run is None else f"run {run}"
     return NotFound(
         f"{told} does not know this URL: no page that it read links there, or the link is "
-        "out of the crawl's scope (allowed_domains, rules)"
+        "out of the crawl's scope (allowed_domains, rules); what was asked by POST is found by "
+        "the key that lists of pages have"
     )

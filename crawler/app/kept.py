@@ -110,11 +110,14 @@ async def kept_pages(
                 return
 
 
-async def kept_story(url: str, name: str, page: str, run: int | None = None) -> Story:
-    """What one run of a resource (None: the latest) knows of the URL ``page``."""
-    key = page_key("GET", page)
+async def kept_story(
+    url: str, name: str, page: str, *, key: str = "", run: int | None = None
+) -> Story:
+    """What one run of a resource (None: the latest) knows of the URL ``page``, or of the page with
+    that ``key``."""
+    fingerprint = bytes.fromhex(key) if key else page_key("GET", page)
     async with open_kept(url) as store:
-        story = await store.story(await _id_of(store, name), key, run=run)
+        story = await store.story(await _id_of(store, name), fingerprint, run=run)
     if story is None:
         raise never_heard(run)
     return story

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +18,7 @@ from crawler.cli.items import Output
 from crawler.errors import InvalidInput
 from crawler.model import PageRecord, PageState
 
+_KEY = re.compile("[0-9a-f]{32}")
 _SHOWN = 1000
 _KINDS = {"int": "int", "float": "float"}  # of the fields of a page; all others are text
 COLUMNS = ("URL", "STATE", ">STATUS", ">ATTEMPTS", "REASON")
@@ -34,6 +36,12 @@ def pages(
         str | None,
         typer.Option("--url", metavar="URL", help="tell all about this one, attempt by attempt"),
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="KEY", help="the same of a page by its key, which --json has"
+        ),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, help="at most so many  [default: 1000; with -o, all]"),
@@ -49,10 +57,11 @@ def pages(
     Piped: URL, state, HTTP status, attempts and reason, with tabs between.
     """
     state, code = read_status(status)
-    if url is not None:
+    if url is not None or key is not None:
         if status is not None or output is not None or limit is not None:
             raise InvalidInput("--url: it tells of one page; leave --status, --limit and -o away")
-        story.tell(story.find(name, url, run, store, master), as_json=json_)
+        one = story.find(name, url or "", _checked(url, key), run, store, master)
+        story.tell(one, as_json=json_)
         return
     if output is not None:
         from crawler.cli.formats import check_target
@@ -72,6 +81,17 @@ def pages(
         terminal.print_rows(COLUMNS, rows)
     if len(found) > limit:
         print(f"there are more than {limit}; see --limit", file=sys.stderr)
+
+
+def _checked(url: str | None, key: str | None) -> str:
+    """The key ("": none is given). Raises `InvalidInput`."""
+    if key is None:
+        return ""
+    if url is not None:
+        raise InvalidInput("--url and --key exclude each other; give one of them")
+    if _KEY.fullmatch(key) is None:
+        raise InvalidInput(f"--key: 32 hexadecimal digits, as --json has them (got {key!r})")
+    return key
 
 
 def export(found: Iterable[PageRecord], output: str) -> None:

@@ -217,7 +217,9 @@ def _tell_sinks(
         home, allow_private=networks, hosts=hosts, entrusted=entrusted, early=early
     )
     for each in uvloop.run(delivering):
-        print(f"sink {each.sink}: {terminal.safe(sink_line(each))}", file=sys.stderr)
+        print(
+            f"sink {each.sink}, run {each.run}: {terminal.safe(sink_line(each))}", file=sys.stderr
+        )
     if any(sink.kind == "file" for sink in definition.sinks):
         print(f"files of sinks are in {home / SINKS}", file=sys.stderr)
 

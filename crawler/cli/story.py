@@ -15,17 +15,17 @@ from crawler.story import Attempt, Story
 _OUTCOMES = {PageState.PENDING: "to be tried again", PageState.FAILED: "given up"}
 
 
-def find(name: str, url: str, run: int | None, store: str | None, master: str) -> Story:
-    """Of a master, or of a database."""
+def find(name: str, url: str, key: str, run: int | None, store: str | None, master: str) -> Story:
+    """Of a master, or of a database; by a URL, or by the key of a page."""
     if store is None:
         with connect(master, list_with=f"pages {name}") as client:
-            return client.story(name, url, run=run)
+            return client.story(name, url, key=key, run=run)
     from crawler.app.kept import kept_story
     from crawler.config import read_store
     from crawler.telemetry import logs
 
     logs.configure("error")
-    return asyncio.run(kept_story(read_store(store), name, url, run))
+    return asyncio.run(kept_story(read_store(store), name, url, key=key, run=run))
 
 
 def tell(story: Story, *, as_json: bool) -> None:
@@ -41,7 +41,8 @@ def lines(story: Story) -> list[tuple[str, str]]:
     """Each with its label."""
     page = story.page
     state = page.state if page.reason in ("", page.state) else f"{page.state} ({page.reason})"
-    told = [("url", page.url), ("state", f"{state}, in run {story.run}"), ("found", _found(story))]
+    asked = page.url if story.method == "GET" else f"{page.url} by {story.method}"
+    told = [("url", asked), ("state", f"{state}, in run {story.run}"), ("found", _found(story))]
     told += [("attempt", _attempt(each)) for each in story.attempts]
     if page.state is PageState.PENDING:
         told.append(("due", _date(story.not_before) if story.not_before else "now, at its turn"))

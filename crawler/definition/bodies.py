@@ -54,6 +54,6 @@ def _check_written(text: str) -> None:
         raise wrong(f"holds {MASK}, which is only how a secret is shown; write it out")
     if names_secret(text):
         raise wrong(
-            "holds ${secret:NAME}, which stands in headers, cookies and auth only: what requests "
-            "send is stored in clear"
+            "holds ${secret:NAME}, which stands in headers, cookies, auth, login and sinks only: "
+            "what requests send is stored in clear"
         )

@@ -76,8 +76,8 @@ def start_url(text: str) -> str:
         raise wrong("must not hold a user name or password: it would be stored in clear")
     if names_secret(text):
         raise wrong(
-            "holds ${secret:NAME}, which stands in headers, cookies and auth only: URLs are stored "
-            "and shown"
+            "holds ${secret:NAME}, which stands in headers, cookies, auth, login and sinks only: "
+            "URLs are stored and shown"
         )
     return text
 

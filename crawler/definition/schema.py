@@ -50,6 +50,9 @@ _WITHOUT_YIELD: Final = frozenset(
         "download_delay",
         "download_timeout",
         "first_byte_timeout",
+        "keep_events",
+        "keep_pages",
+        "keep_runs",
         "limits",
         "max_items",
         "max_pages",
@@ -97,7 +100,8 @@ class Definition(Model):
         tuple[Annotated[str, AfterValidator(checks.domain)], ...], Field(max_length=10_000)
     ] = Field(
         default=(),
-        description="with their subdomains; those of start_urls and sitemaps unless said",
+        description="with their subdomains; those of start_urls and sitemaps unless said. At "
+        "ports other than the scheme's own only where a start URL or sitemap has them",
     )
     depth_limit: Annotated[int, Field(strict=True, ge=0, le=100_000)] = Field(
         default=0, description="links away from a start URL; 0: no limit"

@@ -79,8 +79,8 @@ def compile_url(text: str) -> Template:
         raise InvalidInput(f"{shortened(text)}: white space in a URL is written %20")
     if names_secret(text):
         raise InvalidInput(
-            "holds ${secret:NAME}, which stands in headers, cookies and auth only: URLs are stored "
-            "and shown"
+            "holds ${secret:NAME}, which stands in headers, cookies, auth, login and sinks only: "
+            "URLs are stored and shown"
         )
     template = compile_template(text)
     path = "x".join(template.texts).partition("?")[0]

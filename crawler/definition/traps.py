@@ -15,7 +15,7 @@ class Traps(Model):
     """What tells such a URL. 0: nothing of the kind does."""
 
     repeated_segments: _Few = Field(
-        default=3, description="a path repeats itself so often, /a/b/a/b/a/b"
+        default=3, description="a path repeats itself so often, /shop/cart/shop/cart/shop/cart"
     )
     path_segments: _Few = Field(default=40, description="a path has more segments")
     queries_per_path: Annotated[int, Field(strict=True, ge=0, le=1_000_000_000_000)] = Field(

@@ -195,7 +195,7 @@ class Dispatcher:
                 self._send(group, lane, self._learn(lane, request), reading=True)
                 return
             if rules.failure is not None and not rules.final:
-                self._lanes.pause(lane, rules.until, now)
+                self._lanes.pause(lane, rules.until, rules.failure.reason, now)
                 break
             self._obey(lane, rules, now)
             self._lanes.take(lane)
@@ -245,7 +245,7 @@ class Dispatcher:
             self.commits.add(outcome.visit)
             return
         if outcome.pause_s:
-            self._lanes.pause(lane, now + outcome.pause_s, now)
+            self._lanes.pause(lane, now + outcome.pause_s, outcome.pause_reason, now)
             self.keeper.poke()
         self._lanes.adapt(lane, outcome.latency_s, now, good=outcome.good)
         self._lanes.locate(lane, outcome.address)

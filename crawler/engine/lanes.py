@@ -225,10 +225,10 @@ class Lanes:
             lane.pace = lane.pace._replace(crawl_delay_s=crawl_delay_s)
             self.schedule(lane, now)
 
-    def pause(self, lane: Lane, until: float, now: float) -> None:
+    def pause(self, lane: Lane, until: float, reason: str, now: float) -> None:
         """The host asks to be left alone."""
         if until > lane.pace.paused_until:
-            lane.pace = lane.pace._replace(paused_until=until)
+            lane.pace = lane.pace._replace(paused_until=until, paused=reason)
             self.schedule(lane, now)
 
     def hold(self, lane: Lane, until: float, reason: str, now: float) -> None:

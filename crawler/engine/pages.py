@@ -43,12 +43,13 @@ _WANTS_COOKIES = "; the site sets cookies: try cookies_enabled = true"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A visit, and what it tells of the host: for how long it wants to be left alone, how long it
-    took to answer, whether that was a ``good`` answer, and the address it came from ("": of no
-    interest). ``kept``: the host was not asked, and has told nothing."""
+    """A visit, and what it tells of the host: for how long it wants to be left alone and why, how
+    long it took to answer, whether that was a ``good`` answer, and the address it came from ("": of
+    no interest). ``kept``: the host was not asked, and has told nothing."""
 
     visit: Visit
     pause_s: float = 0.0
+    pause_reason: str = ""
     latency_s: float = 0.0
     good: bool = False
     address: str = ""
@@ -152,12 +153,13 @@ class Pages:
             return replace(lost, visit=visit, latency_s=latency_s)
         await hit("engine.after_fetch")
         try:
-            visit, pause_s = self._read(request, page), 0.0
+            visit, pause_s, why = self._read(request, page), 0.0, ""
         except FetchFailed as failure:
             failed = self._failed(request, failure)
-            visit, pause_s = replace(failed.visit, elapsed_s=page.elapsed_s), failed.pause_s
+            visit = replace(failed.visit, elapsed_s=page.elapsed_s)
+            pause_s, why = failed.pause_s, failed.pause_reason
         good = 200 <= page.status < 300 or visit.unchanged
-        return Outcome(visit, pause_s, page.latency_s, good, page.address, page.kept)
+        return Outcome(visit, pause_s, why, page.latency_s, good, page.address, page.kept)
 
     async def _get(self, request: Request, book: Book) -> Page:
         """The answer, to one who is logged in where the definition wants that."""
@@ -250,7 +252,7 @@ class Pages:
                 failure.status,
                 retry_after_s=decision.delay_s,
             )
-            return Outcome(visit, decision.host_s)
+            return Outcome(visit, decision.host_s, decision.host_reason)
         return Outcome(_lost(request, decision.reason, failure.status))
 
 

@@ -18,11 +18,13 @@ _SLOW_DOWN = frozenset({429, 503})  # statuses that speak for the whole host
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Try again after ``delay_s`` seconds; ``host_s``: let the whole host alone so long."""
+    """Try again after ``delay_s`` seconds; ``host_s``: let the whole host alone so long, because
+    of ``host_reason``."""
 
     delay_s: float
     host_s: float
     reason: str
+    host_reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +81,5 @@ def decide(
     asked_s = min(failure.retry_after_s or 0.0, MAX_WAIT_S)
     delay_s = max(_BACKOFF.delay(attempts, chance), asked_s)
     host_s = delay_s if failure.status in _SLOW_DOWN else asked_s
-    return Again(delay_s, host_s, failure.reason)
+    host_reason = "Retry-After" if asked_s and host_s == asked_s else failure.reason
+    return Again(delay_s, host_s, failure.reason, host_reason)

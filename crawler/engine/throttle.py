@@ -93,6 +93,7 @@ class HostPace(NamedTuple):
     download_delay_s: float = 0.0
     crawl_delay_s: float = 0.0
     paused_until: float = 0.0  # Retry-After, or backing off
+    paused: str = ""  # which of them
     turn: Turn | None = None
     served: int = 0  # requests started in this turn
     reading: bool = False  # its robots.txt is under way: nothing else may be asked before
@@ -184,7 +185,7 @@ def next_start(pace: HostPace, now: float) -> Wait:
         return Wait(NEVER, "concurrent_requests_per_domain requests are under way")
     spaced = pace.last_start + pace.gap_s
     if pace.paused_until > spaced:
-        wait = Wait(pace.paused_until, "Retry-After")
+        wait = Wait(pace.paused_until, pace.paused)
     else:
         wait = Wait(spaced, pace.gap_reason)
     if pace.limits:

@@ -217,4 +217,6 @@ def _told(failures: Failures) -> str:
         status = f" with status {low}" if low else " without an answer"
     else:
         status = f" with status {low // 100}xx"
-    return status + (f" and {reason!r} in their reason" if reason else "")
+    if not reason:
+        return status
+    return f"{status}{' and' if status else ''} with {reason!r} in their reason"

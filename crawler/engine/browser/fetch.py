@@ -19,6 +19,7 @@ from yarl import URL
 from crawler.clock import Clock
 from crawler.engine.browser.pool import Browser
 from crawler.engine.browser.tab import Browsing, Showing, Tab
+from crawler.engine.fetch import refresh
 from crawler.engine.fetch.http import HttpFetch
 from crawler.engine.fetch.page import Page
 from crawler.engine.fetch.robots import Rules
@@ -118,6 +119,9 @@ class BrowserFetch:
                 self._keeps_cookies,
             )
             page = await tab.show(showing)
+            if page.location is None and not self._how.wait_for:  # it is ready before it is left
+                target = refresh.leads_to(page.body, page.url, page.content_type, page.charset)
+                page = replace(page, location=target)
             taken = await self._take_cookies(tab) if self._keeps_cookies else False
             return replace(
                 page,

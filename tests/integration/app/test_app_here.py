@@ -202,6 +202,19 @@ async def test_again_goes_on_with_what_is_not_finished(site: str, tmp_path: Path
     assert verdict.clean, verdict
 
 
+async def test_what_sinks_have_yet_to_get_is_told_run_by_run(
+    site: str, tmp_path: Path, run: Run
+) -> None:
+    hook = {"name": "hook", "kind": "webhook", "url": f"{site}/no"}
+    table = {**json.loads(crawl_of(site).canonical()), "sinks": [hook]}
+    file = definition_file(tmp_path, from_data({**table, "recrawl": {"conditional": False}}))
+    first = await run("run", file, f"--data={tmp_path / 'kept'}")
+    assert "\nsink hook, run 1: 0 items delivered, 1 to go; failed" in first.err
+    again = await run("run", file, f"--data={tmp_path / 'kept'}", "--again")
+    assert "\nsink hook, run 2: 0 items delivered, 1 to go" in again.err
+    assert "\nsink hook, run 1: 0 items delivered, 1 to go" in again.err
+
+
 async def test_failed_pages_are_shown_with_the_way_to_more(
     site: str, tmp_path: Path, run: Run
 ) -> None:

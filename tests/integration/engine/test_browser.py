@@ -187,6 +187,7 @@ async def test_a_page_that_goes_elsewhere_by_itself_is_a_redirect(browser: Brows
             "/": "<script>location.href = '/private'</script><a href=/out>x</a><a href=/on>x</a>",
             "/out": "<meta http-equiv=refresh content='0;url=http://127.0.0.2:9/'>",
             "/on": "<script>location.replace('/end')</script>",
+            "/soon": "<meta http-equiv=refresh content='3;url=/end'>One moment",
             "/end": "<p id=out>end</p>",
         },
         robots="User-agent: *\nDisallow: /private\n",
@@ -195,6 +196,9 @@ async def test_a_page_that_goes_elsewhere_by_itself_is_a_redirect(browser: Brows
     assert reason(visits, "/out") == (PageState.DONE, "redirect out of scope")
     visits, found = await crawled(browser, site, "/on")
     assert reason(visits, "/on") == (PageState.DONE, "redirect")
+    assert found == ["end"]
+    visits, found = await crawled(browser, site, "/soon")
+    assert reason(visits, "/soon") == (PageState.DONE, "redirect")
     assert found == ["end"]
     visits, _ = await crawled(browser, site)
     assert reason(visits, "/") == (PageState.DONE, "redirect")

@@ -94,6 +94,25 @@ async def test_a_run_that_was_over_is_given_anew(etcd: EtcdServer, fence: Memory
             )
 
 
+@pytest.mark.parametrize(
+    ("failures", "detail"),
+    [
+        (Failures(500, 599), "7 failed pages with status 5xx"),
+        (Failures(0, 0), "7 failed pages without an answer"),
+        (Failures(reason="timeout"), "7 failed pages with 'timeout' in their reason"),
+        (Failures(0, 0, "dns"), "7 failed pages without an answer and with 'dns' in their reason"),
+    ],
+)
+async def test_what_was_tried_again_is_told_in_words(
+    etcd: EtcdServer, fence: MemoryFence, failures: Failures, detail: str
+) -> None:
+    async with a_stage(etcd, fence) as stage:
+        await stage.end()
+        await stage.leader.retries.retry("a", Wanted(failures))
+        async with asyncio.timeout(LIMIT_S):
+            await fence.until(lambda: f"run 1, {detail}" in [e.detail for _, e in fence.events])
+
+
 async def test_a_run_that_goes_on_is_not_disturbed(etcd: EtcdServer, fence: MemoryFence) -> None:
     async with a_stage(etcd, fence) as stage:
         await stage.worker.report("a", State.RUNNING)

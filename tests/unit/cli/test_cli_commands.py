@@ -16,7 +16,7 @@ from crawler.access import Access, Role
 from crawler.cli.calls import connect
 from crawler.cli.main import run_command
 from crawler.clock import SystemClock
-from crawler.engine.urls import page_key
+from crawler.engine.urls import fingerprint, page_key
 from crawler.errors import Unavailable
 from crawler.model import PageState, Request, Visit
 from crawler.store import open_store
@@ -307,6 +307,29 @@ def test_the_story_of_a_page_is_read_without_a_master(run: Run, tmp_path: Path) 
     assert "HTTP 503 at worker-1; given up" in out
     ended = run("pages", "shop", "--url", f"{url}9", "--store", kept)
     assert "the latest run does not know this URL" in ended.err
+
+
+def test_a_page_that_was_asked_by_post_is_told_of_by_its_key(run: Run, tmp_path: Path) -> None:
+    url, kept = "https://shop.example/9", f"sqlite://{tmp_path}/kept.db"
+    body = b"q=1"
+
+    async def crawl() -> None:
+        store = await open_store(kept, SystemClock())
+        key = fingerprint("POST", url, body)
+        page = Request(key, url, "shop.example", method="POST", body=body)
+        frontier = await seeded(store, page)
+        await frontier.commit([Visit(page, PageState.FAILED, "http 503", 503)])
+        await store.close()
+
+    asyncio.run(crawl())
+    ended = run("pages", "shop", "--url", url, "--store", kept)
+    assert "what was asked by POST is found by the key" in ended.err
+    (listed,) = json.loads(run("pages", "shop", "--store", kept, "--json").out)
+    told = run("pages", "shop", "--key", listed["key"], "--store", kept).out
+    assert f"url       {url} by POST\n" in told
+    assert "HTTP 503 at worker-1; given up" in told
+    for wrong in (["--key", "x"], ["--key", listed["key"], "--url", url]):
+        assert run("pages", "shop", *wrong, "--store", kept).code == 2
 
 
 def test_pages_to_files(api: Api, run: Run, tmp_path: Path) -> None:

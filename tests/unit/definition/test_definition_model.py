@@ -316,9 +316,12 @@ def test_a_recrawl_has_intervals_in_seconds() -> None:
         {"schedule": "every 6h"},
         {"recrawl": {"min_interval": "1h"}},
         {"limits": [{"events": 1, "per": 2}]},
+        {"keep_runs": 9, "keep_pages": 8, "keep_events": 7},
     ],
 )
-def test_recipes_do_not_depend_on_how_fast_or_often(more: dict[str, object]) -> None:
+def test_recipes_do_not_depend_on_how_fast_or_often_or_on_how_long_runs_are_kept(
+    more: dict[str, object],
+) -> None:
     start = {"start_urls": ["https://shop.example/"]}
     assert from_data(start).recipe() == from_data({**start, **more}).recipe() != ""
 

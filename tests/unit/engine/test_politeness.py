@@ -15,10 +15,11 @@ from crawler.engine.fetch import Page
 from crawler.engine.lanes import Lane, Lanes
 from crawler.engine.settings import EngineSettings
 from crawler.engine.throttle import AutoThrottle, HostPace, Limit, Turn, next_start
+from crawler.errors import FetchFailed
 from crawler.model import HostGrant
 from tests.fakes.turns import MemoryTurns
 from tests.unit.engine.cuts import Killed
-from tests.unit.engine.site import page, status
+from tests.unit.engine.site import Answer, page, status
 from tests.unit.engine.test_links import request
 from tests.unit.engine.virtual import run
 from tests.unit.engine.world import A, World, done, shortest_gap, tree
@@ -321,6 +322,25 @@ def test_a_crawl_with_names_for_one_address_asks_it_one_by_one() -> None:
     assert len(done(world)) == 20
     starts = sorted(at for at, url in world.site.log if not url.endswith("robots.txt"))
     assert shortest_gap(starts) >= world.site.latency_s - EPSILON
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "why"),
+    [
+        ("/robots.txt", FetchFailed("connection failed", retry=True), "robots.txt: connection"),
+        ("/robots.txt", status(f"{A}/robots.txt", 503), "robots.txt unavailable"),
+        ("/1", status(f"{A}/1", 503), "http 503"),
+        ("/1", status(f"{A}/1", 503, 30.0), "Retry-After"),
+    ],
+)
+def test_a_host_that_is_left_alone_is_said_to_ask_for_it_only_where_it_does(
+    path: str, answer: Answer, why: str
+) -> None:
+    world = World({**tree(6), f"{A}{path}": answer})
+    run(world.crawl(settings=EngineSettings(report_s=0.3)).run())
+    reasons = {live.waiting.partition("because ")[2] for live in world.lives}
+    assert any(reason.startswith(why) for reason in reasons)
+    assert why == "Retry-After" or "Retry-After" not in reasons
 
 
 def test_live_reports_say_for_each_host_why_it_waits() -> None:

@@ -64,10 +64,15 @@ def test_attempts_are_counted_and_spaced() -> None:
 def test_a_busy_server_is_left_alone() -> None:
     chance = random.Random(1)
     asked = decide(FetchFailed("http 503", retry=True, status=503, retry_after_s=30), 0, 2, chance)
-    assert asked == Again(30, 30, "http 503")
+    assert asked == Again(30, 30, "http 503", "Retry-After")
     silent = decide(FetchFailed("http 429", retry=True, status=429), 0, 2, chance)
     assert isinstance(silent, Again)
     assert silent.host_s == silent.delay_s > 0
+    assert silent.host_reason == "http 429"
+    soon = decide(FetchFailed("http 503", retry=True, status=503, retry_after_s=0.1), 0, 2, chance)
+    assert isinstance(soon, Again)
+    assert soon.host_s > 0.1
+    assert soon.host_reason == "http 503"
     forever = decide(
         FetchFailed("http 429", retry=True, status=429, retry_after_s=1e9), 0, 2, chance
     )

@@ -23,9 +23,11 @@ HELD = HostPace(turn=Turn(since=90.0, until=110.0))
             "download_delay",
         ),
         (
-            HELD._replace(last_start=99.5, crawl_delay_s=5.0, paused_until=107.0),
+            HELD._replace(
+                last_start=99.5, crawl_delay_s=5.0, paused_until=107.0, paused="Retry-After"
+            ),
             107.0,
-            "Retry-Afte",
+            "Retry-After",
         ),
         (
             HELD._replace(paused_until=103.0, turn=Turn(90.0, 110.0, not_before=104.0)),

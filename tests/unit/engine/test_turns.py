@@ -84,7 +84,7 @@ def test_a_host_that_asks_to_be_left_alone_is_known_of_at_once() -> None:
         lane = player.lanes.get(HOST)
         assert lane is not None
         until = book.clock.elapsed() + 30.0
-        player.lanes.pause(lane, until, book.clock.elapsed())
+        player.lanes.pause(lane, until, "Retry-After", book.clock.elapsed())
         player.keeper.poke()
         await asyncio.sleep(0.01)
         assert book.hosts[HOST].not_before == pytest.approx(until)
