@@ -251,7 +251,7 @@ class Pages:
                 retry_after_s=decision.delay_s,
             )
             return Outcome(visit, decision.host_s)
-        return Outcome(_lost(request, decision.reason, failure.status))
+        return Outcome(_lost(request, decision.reason, failure.status), decision.host_s)
 
 
 def _lost(request: Request, reason: str, status: int = 0) -> Visit:

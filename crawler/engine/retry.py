@@ -27,9 +27,10 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Never again, because of ``reason``."""
+    """Never again, because of ``reason``; ``host_s``: let the whole host alone so long."""
 
     reason: str
+    host_s: float = 0.0
 
 
 def retry_after_s(value: str, date: str) -> float | None:
@@ -74,9 +75,9 @@ def decide(
 
     Exponential backoff with full jitter, and not before Retry-After.
     """
-    if not failure.retry or attempts >= retry_times:
-        return GiveUp(failure.reason)
     asked_s = min(failure.retry_after_s or 0.0, MAX_WAIT_S)
+    if not failure.retry or attempts >= retry_times:
+        return GiveUp(failure.reason, asked_s)
     delay_s = max(_BACKOFF.delay(attempts, chance), asked_s)
     host_s = delay_s if failure.status in _SLOW_DOWN else asked_s
     return Again(delay_s, host_s, failure.reason)
