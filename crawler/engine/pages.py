@@ -111,9 +111,9 @@ class Pages:
             return _NO_RULES
         return self._robots.known(url)
 
-    async def load_rules(self, request: Request, book: Book) -> Rules:
+    async def load_rules(self, request: Request, book: Callable[[str], float]) -> Rules:
         """Fetch the robots.txt that speaks for this request: one request to its host, and one more
-        by ``book`` for each redirect."""
+        for each redirect, by ``book`` for the URL that it leads to."""
         return await self._robots.load(request.url, book)
 
     def refuse(self, request: Request, rules: Rules) -> Visit | None:
