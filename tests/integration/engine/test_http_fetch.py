@@ -187,6 +187,19 @@ async def test_an_endless_error_is_given_up() -> None:
     assert page.size_bytes < 1_000_000
 
 
+@pytest.mark.parametrize("status", [302, 404])
+async def test_an_answer_whose_body_nobody_wants_does_not_wait_for_its_end(status: int) -> None:
+    async def stall(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 %d X\r\nLocation: /there\r\n\r\nmoved" % status)
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    async with speaking(stall) as origin, fetching(origin, download_timeout=10) as fetch:
+        page = await fetch.get(f"{origin}/")
+    assert (page.status, page.body, page.size_bytes) == (status, b"", 5)
+    assert page.elapsed_s < 6
+
+
 class Leaping(SystemClock):
     """Five seconds pass between any two looks at it."""
 
