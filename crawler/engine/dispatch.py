@@ -22,6 +22,7 @@ from crawler.engine.settings import EngineSettings, Manners
 from crawler.engine.supply import Supply
 from crawler.engine.throttle import NEVER, AutoThrottle, HostPace, Limit
 from crawler.engine.turns import TurnKeeper
+from crawler.engine.urls import host_of
 from crawler.errors import OutcomeUnknown, StoreUnavailable
 from crawler.model import HostWait, PageState, Progress, Request, Visit
 
@@ -233,7 +234,7 @@ class Dispatcher:
         self._wake.set()
 
     async def _learn(self, lane: Lane, request: Request) -> None:
-        rules = await self._pages.load_rules(request, partial(self._book, lane))
+        rules = await self._pages.load_rules(request, self._book_at)
         self._obey(lane, rules, self._clock.elapsed())
         self._lanes.locate(lane, rules.address)
 
@@ -258,6 +259,11 @@ class Dispatcher:
         delay_s = max(delay_s, lane.pace.crawl_delay_s)
         self._lanes.slow(lane, crawl_delay_s=delay_s, now=now)
         return self._lanes.book(lane, now)
+
+    def _book_at(self, url: str) -> float:
+        """The next start on the host of ``url``, which a robots.txt is redirected to: how long to
+        wait for it. Whether another process crawls that host is not asked."""
+        return self._lanes.book(self._lanes.lane(host_of(url)), self._clock.elapsed())
 
     async def _stop_jobs(self) -> None:
         """Give up what is under way, which stays pending, and wait for the commit of the rest."""

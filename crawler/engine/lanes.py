@@ -85,14 +85,19 @@ class Lanes:
         """The lane of a host, if there is one."""
         return self._lanes.get(host)
 
+    def lane(self, host: str) -> Lane:
+        """The lane of a host, a new one if there is none."""
+        lane = self._lanes.get(host)
+        if lane is None:
+            lane = self._lanes[host] = Lane(host, self._fresh)
+        return lane
+
     def add(self, requests: Iterable[Request], now: float) -> int:
         """Queue requests; how many new lanes that made."""
         before = len(self._lanes)
         touched = set()
         for request in requests:
-            lane = self._lanes.get(request.host)
-            if lane is None:
-                lane = self._lanes[request.host] = Lane(request.host, self._fresh)
+            lane = self.lane(request.host)
             heapq.heappush(lane.queue, (-request.priority, next(self._order), request))
             self.waiting += 1
             touched.add(lane)
@@ -191,7 +196,8 @@ class Lanes:
         """Take the next start for a request that one under way leads to, a redirect followed at
         once; seconds until then."""
         pace = lane.pace
-        at = max(now, pace.earliest)
+        turn_at = pace.turn.not_before if pace.turn is not None else 0.0
+        at = max(now, pace.earliest, turn_at)
         full_at = spend(pace.limits, pace.full_at, at)
         lane.pace = pace._replace(last_start=at, served=pace.served + 1, full_at=full_at)
         self.schedule(lane, now)

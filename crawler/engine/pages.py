@@ -25,7 +25,7 @@ from crawler.engine.links import LinkFilter
 from crawler.engine.login import Login
 from crawler.engine.parts import LAST_STRIKES, chain_of, unfinished
 from crawler.engine.reading import Reader
-from crawler.engine.retry import Again, decide, refusal
+from crawler.engine.retry import RETRY_AFTER, Again, decide, refusal
 from crawler.engine.settings import Manners, keeps_cookies
 from crawler.engine.sitemaps import is_sitemap
 from crawler.engine.urls import Scope, fingerprint, host_of
@@ -112,9 +112,9 @@ class Pages:
             return _NO_RULES
         return self._robots.known(url)
 
-    async def load_rules(self, request: Request, book: Book) -> Rules:
+    async def load_rules(self, request: Request, book: Callable[[str], float]) -> Rules:
         """Fetch the robots.txt that speaks for this request: one request to its host, and one more
-        by ``book`` for each redirect."""
+        for each redirect, by ``book`` for the URL that it leads to."""
         return await self._robots.load(request.url, book)
 
     def refuse(self, request: Request, rules: Rules) -> Visit | None:
@@ -253,7 +253,8 @@ class Pages:
                 retry_after_s=decision.delay_s,
             )
             return Outcome(visit, decision.host_s, decision.host_reason)
-        return Outcome(_lost(request, decision.reason, failure.status))
+        lost = _lost(request, decision.reason, failure.status)
+        return Outcome(lost, decision.host_s, RETRY_AFTER)
 
 
 def _lost(request: Request, reason: str, status: int = 0) -> Visit:

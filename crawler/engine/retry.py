@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from crawler.clock import Backoff
 from crawler.errors import FetchFailed
 
+RETRY_AFTER = "Retry-After"
 MAX_WAIT_S = 3600.0  # a longer Retry-After is asked again after this
 _BACKOFF = Backoff(base_s=1.0, cap_s=300.0, floor_s=0.5)
 _SLOW_DOWN = frozenset({429, 503})  # statuses that speak for the whole host
@@ -29,9 +30,11 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Never again, because of ``reason``."""
+    """Never again, because of ``reason``; ``host_s``: let the whole host alone so long, as it asked
+    by Retry-After."""
 
     reason: str
+    host_s: float = 0.0
 
 
 def retry_after_s(value: str, date: str) -> float | None:
@@ -76,10 +79,10 @@ def decide(
 
     Exponential backoff with full jitter, and not before Retry-After.
     """
-    if not failure.retry or attempts >= retry_times:
-        return GiveUp(failure.reason)
     asked_s = min(failure.retry_after_s or 0.0, MAX_WAIT_S)
+    if not failure.retry or attempts >= retry_times:
+        return GiveUp(failure.reason, asked_s)
     delay_s = max(_BACKOFF.delay(attempts, chance), asked_s)
     host_s = delay_s if failure.status in _SLOW_DOWN else asked_s
-    host_reason = "Retry-After" if asked_s and host_s == asked_s else failure.reason
+    host_reason = RETRY_AFTER if asked_s and host_s == asked_s else failure.reason
     return Again(delay_s, host_s, failure.reason, host_reason)

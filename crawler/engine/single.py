@@ -69,12 +69,15 @@ class Single:
         """Seconds that its host is to be left alone for afterwards."""
         if not self._manners.robotstxt_obey:
             return self._manners.download_delay
-        rules = self._robots.known(url) or await self._robots.load(url, self._delay)
+        rules = self._robots.known(url) or await self._robots.load(url, self._between)
         if rules.failure is not None:
             raise rules.failure
         if not rules.allows(url):
             raise FetchFailed("robots.txt forbids it", retry=False)
         return self._delay(rules.delay_s)
+
+    def _between(self, _: str) -> float:
+        return self._delay(0.0)
 
     def _delay(self, at_least_s: float) -> float:
         return max(at_least_s, self._manners.download_delay)

@@ -8,15 +8,13 @@ from functools import partial
 from typing import Any
 
 import aiohttp
-from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
 
 from crawler.cache.fields import Fields
-from crawler.errors import FetchFailed
+from crawler.engine.fetch.interim import Response
 
 Inform = Callable[[int, Fields], Awaitable[None]]
 
-MOST = 32  # before one answer; whoever says more will never come to it
-_SWITCHING = 101  # the end of HTTP on this connection, and no interim answer
 # It has no body, and says nothing of the one that comes (RFC 9110, 8.6, and RFC 9112, 6.1).
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 
@@ -33,31 +31,11 @@ def informing(inform: Inform) -> aiohttp.ClientMiddlewareType:
     return send
 
 
-class _Response(aiohttp.ClientResponse):
-    """Raises `FetchFailed` where there is no end to interim answers."""
-
+class _Response(Response):
     def __init__(self, inform: Inform, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._inform = inform
 
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        protocol, left = connection.protocol, MOST
-        assert protocol is not None
-        read = protocol.read
-
-        async def telling() -> Any:
-            nonlocal left
-            message, payload = await read()
-            if 100 <= message.code < 200 and message.code != _SWITCHING:
-                left -= 1
-                if left < 0:
-                    raise FetchFailed("malformed answer", retry=True)
-                pairs = ((n.decode("latin-1"), v.decode("latin-1")) for n, v in message.raw_headers)
-                await self._inform(message.code, Fields(tuple(pairs)).without(_FRAMING))
-            return message, payload
-
-        protocol.read = telling  # type: ignore[method-assign]
-        try:
-            return await super().start(connection)
-        finally:
-            del protocol.read
+    async def heard(self, message: RawResponseMessage) -> None:
+        pairs = ((n.decode("latin-1"), v.decode("latin-1")) for n, v in message.raw_headers)
+        await self._inform(message.code, Fields(tuple(pairs)).without(_FRAMING))

@@ -156,7 +156,7 @@ TRICKS: Mapping[str, Trick] = {
         "redirect",
         "done",
     ),
-    "/endless/interim": Trick(endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 99), _TIMEOUT),
+    "/endless/interim": Trick(endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 99), _MALFORMED),
     "/endless/headers": Trick(endless(_OK, b"X-A: 1\r\n" * 2_000), _MALFORMED),
     "/endless/trailers": Trick(
         endless(_CHUNKED + b"0\r\n", b"X-A: 1\r\n" * 2_000), f"({_MALFORMED}|{_LOST})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import lru_cache
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -39,6 +39,7 @@ from crawler.model import Imprint
 
 _WITHOUT_PAGE = REDIRECTS | {304}
 _DRAIN_BYTES = 1 << 16  # of an answer nobody reads; beyond that the connection is given up
+_DRAIN_S = 3.0  # likewise
 _SLOW_AFTER_S = 10.0
 _SLOWEST_BYTES_PER_S = 1000.0
 _DNS_TTL_S = 60
@@ -354,6 +355,8 @@ async def _drain(answer: aiohttp.ClientResponse) -> int:
     """Read on over a body that nobody wants, so that a short one keeps its connection."""
     size = 0
     if (answer.content_length or 0) <= _DRAIN_BYTES:
-        while size <= _DRAIN_BYTES and (chunk := await answer.content.readany()):
-            size += len(chunk)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                while size <= _DRAIN_BYTES and (chunk := await answer.content.readany()):
+                    size += len(chunk)
     return size

@@ -90,17 +90,17 @@ class Robots:
         self._cache.move_to_end(origin)
         return rules
 
-    async def load(self, url: str, book: Callable[[float], float]) -> Rules:
+    async def load(self, url: str, book: Callable[[str], float]) -> Rules:
         """Fetch and remember the rules for the origin of ``url``. A failure is an answer too.
 
         Redirects are requests to a host as well: each waits for as long as ``book`` says, which is
-        given the delay that it must keep at least.
+        given the URL that it leads to.
         """
         origin = origin_of(url)
 
-        async def gate(_: Page) -> bool:
+        async def gate(page: Page) -> bool:
             """Any host will do (RFC 9309 2.3.1.2); the guard holds in any case."""
-            await self._clock.sleep(book(0.0))
+            await self._clock.sleep(book(page.location or page.url))
             return True
 
         try:

@@ -31,8 +31,9 @@ _MARK = re.compile(rb"(?:\xef(?:\xbb\xbf?)?)?")  # a byte order mark, also one c
 _TOKEN = re.compile("[A-Za-z_-]+")
 _RATE_VALUE = re.compile(r"(\d{1,9})/(\d{1,9})([smhd]?)(?:\s|\Z)", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_UNSAFE = re.compile("[^!-~]|%[0-9A-Fa-f]{2}")
-_UNSAFE_IN_URL = re.compile("[^!-~]|[*$]|%[0-9A-Fa-f]{2}")
+_ESCAPED = r"[^!-~]|[\"'<>\\^`{|}]"  # in canonical URLs: in path or query, or as it was found
+_UNSAFE = re.compile(f"{_ESCAPED}|%[0-9A-Fa-f]{{2}}")
+_UNSAFE_IN_URL = re.compile(f"{_ESCAPED}|[*$]|%[0-9A-Fa-f]{{2}}")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 

@@ -21,6 +21,7 @@ import structlog
 
 from crawler.address import Guard
 from crawler.clock import Clock
+from crawler.engine.fetch.interim import Response
 from crawler.engine.fetch.pool import Pool
 from crawler.engine.settings import ProxyPool
 from crawler.engine.urls import host_of, name_of
@@ -164,6 +165,7 @@ def open_session(
         cookie_jar=jar,
         auto_decompress=False,
         trust_env=False,
+        response_class=Response,
         max_field_size=_MAX_HEADER_BYTES,
     )
 

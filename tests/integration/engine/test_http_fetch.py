@@ -187,6 +187,19 @@ async def test_an_endless_error_is_given_up() -> None:
     assert page.size_bytes < 1_000_000
 
 
+@pytest.mark.parametrize("status", [302, 404])
+async def test_an_answer_whose_body_nobody_wants_does_not_wait_for_its_end(status: int) -> None:
+    async def stall(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 %d X\r\nLocation: /there\r\n\r\nmoved" % status)
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    async with speaking(stall) as origin, fetching(origin, download_timeout=10) as fetch:
+        page = await fetch.get(f"{origin}/")
+    assert (page.status, page.body, page.size_bytes) == (status, b"", 5)
+    assert page.elapsed_s < 6
+
+
 class Leaping(SystemClock):
     """Five seconds pass between any two looks at it."""
 
@@ -280,8 +293,14 @@ async def test_broken_answers_are_named() -> None:
     async def endless_trailers(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _flood(writer, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
 
+    async def endless_hints(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1_000)
+            await writer.drain()
+
     expected = {
         endless_headers: "malformed answer",
+        endless_hints: "malformed answer",
         endless_trailers: "malformed answer",
         nonsense: "malformed answer",
         hang_up: "connection lost",
@@ -293,6 +312,17 @@ async def test_broken_answers_are_named() -> None:
             with pytest.raises(FetchFailed) as caught:
                 await fetch.get(f"{origin}/")
             assert (caught.value.reason, caught.value.retry) == (reason, True)
+
+
+async def test_hints_before_an_answer_are_read_over() -> None:
+    async def hint(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for code in (b"100 Continue", b"102 Processing", b"103 Early Hints"):
+            writer.write(b"HTTP/1.1 " + code + b"\r\nLink: </a.css>\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    async with speaking(hint) as origin, fetching(origin) as fetch:
+        page = await fetch.get(f"{origin}/")
+    assert (page.status, page.body) == (200, b"hi")
 
 
 async def test_long_headers_of_ordinary_sites_are_read() -> None:

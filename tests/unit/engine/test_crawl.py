@@ -217,6 +217,15 @@ def test_retry_after_holds_for_the_whole_host() -> None:
     assert done(world) == set(tree(6))
 
 
+def test_retry_after_holds_where_the_page_is_not_asked_again() -> None:
+    site = {**tree(6), f"{A}/1": status(f"{A}/1", 429, 120.0)}
+    world = World(site, **{**FAST, "concurrent_requests_per_domain": 1, "retry_times": 0})
+    run(world.crawl().run())
+    at = next(at for at, url in world.site.log if url == f"{A}/1")
+    later = [each for each in world.site.starts("a.example") if each > at]
+    assert min(later) >= at + 120
+
+
 @pytest.mark.parametrize("step_s", [3600.0, -3600.0])
 def test_a_step_of_the_clock_before_the_commit_moves_no_retry(step_s: float) -> None:
     site = tree(6)

@@ -61,6 +61,14 @@ def test_attempts_are_counted_and_spaced() -> None:
     assert decide(FetchFailed("too large", retry=False), 0, 5, chance) == GiveUp("too large")
 
 
+def test_a_server_is_left_alone_whoever_is_given_up() -> None:
+    chance = random.Random(1)
+    last = FetchFailed("http 429", retry=True, status=429, retry_after_s=30.0)
+    assert decide(last, 2, 2, chance) == GiveUp("http 429", 30.0)
+    final = FetchFailed("http 503", retry=False, status=503, retry_after_s=1e9)
+    assert decide(final, 0, 2, chance) == GiveUp("http 503", MAX_WAIT_S)
+
+
 def test_a_busy_server_is_left_alone() -> None:
     chance = random.Random(1)
     asked = decide(FetchFailed("http 503", retry=True, status=503, retry_after_s=30), 0, 2, chance)

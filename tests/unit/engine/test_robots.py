@@ -17,7 +17,7 @@ from tests.unit.engine.world import A, World, shortest_gap, text
 ROBOTS = f"{A}/robots.txt"
 
 
-def at_once(_: float) -> float:
+def at_once(_: str) -> float:
     """Nothing is to be waited for between two requests."""
     return 0.0
 
@@ -133,6 +133,26 @@ def test_redirects_of_robots_are_polite(settings: dict[str, Any]) -> None:
     times = run(starts())
     assert len(times) == 3
     assert shortest_gap(times) >= settings.get("download_delay", 3.0) - 1e-6
+
+
+def test_a_host_that_many_robots_are_redirected_to_is_not_asked_more_often() -> None:
+    common = "https://common.example"
+    rules = f"{common}/robots.txt"
+    hosts = [f"https://h{n}.example" for n in range(5)]
+    site: dict[str, Answer | list[Answer]] = {
+        rules: text(rules, "User-agent: *\nDisallow: /no"),
+        **{f"{host}/robots.txt": redirect(f"{host}/robots.txt", rules) for host in hosts},
+        **{f"{host}/": page(f"{host}/", f"{host}/no") for host in (*hosts, common)},
+    }
+
+    async def starts() -> list[float]:
+        world = World(site, start_urls=[f"{host}/" for host in (common, *hosts)])
+        await world.crawl().run()
+        return world.site.starts("common.example")
+
+    times = run(starts())
+    assert len(times) == len(hosts) + 2
+    assert shortest_gap(times) >= 1.0 - 1e-6
 
 
 @pytest.mark.threat(18)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crawler.engine.fetch.robotstxt import MAX_SITEMAPS, RobotsTxt, sitemaps_in
+from crawler.engine.urls import canonical
 
 A = "https://a.example"
 
@@ -203,6 +204,14 @@ def test_the_longest_match_as_the_rfc_shows_it() -> None:
 )
 def test_escapes_as_the_rfc_shows_them(pattern: str, path: str) -> None:
     assert not allows(rules(f"Disallow: {pattern}"), path)
+
+
+@pytest.mark.parametrize("char", "\"'<>^`{|}")
+def test_what_urls_escape_may_stand_plainly_in_a_pattern(char: str) -> None:
+    for begin in ("/a", "/a?"):
+        url = canonical(f"{A}{begin}{char}b")
+        for pattern in (f"{begin}{char}", f"{begin}%{ord(char):02x}"):
+            assert not allows(rules(f"Disallow: {pattern}"), url.removeprefix(A))
 
 
 def test_octets_that_are_no_utf_8_are_compared_as_they_are() -> None:
