@@ -185,6 +185,13 @@ def test_pprof_counts_as_exposed_too() -> None:
         master_config({"pprof": "0.0.0.0:9981"}, {})
 
 
+@pytest.mark.parametrize("other", ["grpc", "pprof", "proxy"])
+def test_an_address_that_is_given_twice_is_named(other: str) -> None:
+    with pytest.raises(Misconfigured, match=r"127\.0\.0\.1:8085 is given twice"):
+        worker_config({"http": ":8085", other: "localhost:8085"}, {})
+    worker_config({"http": ":0", other: ":0"}, {})  # any free ones
+
+
 def test_up_stays_on_this_machine() -> None:
     with pytest.raises(Misconfigured, match="loopback only"):
         up_config({"http": "0.0.0.0:8081"}, {})
