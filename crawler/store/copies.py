@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from crawler.errors import Conflict, NotFound
+from crawler.errors import Conflict, Misconfigured, NotFound
 from crawler.store import sqlite_path
 from crawler.store.look import look_at
 
@@ -54,7 +54,10 @@ async def restore_copy(file: Path, url: str) -> None:
         await undump(file, url)
         return
     path = sqlite_path(url)
-    await asyncio.to_thread(_put, file, path)
+    try:
+        await asyncio.to_thread(_put, file, path)
+    except OSError as error:
+        raise Misconfigured(f"--store: {path}: {error.strerror}") from error
 
 
 def _put(file: Path, path: Path) -> None:
