@@ -36,7 +36,8 @@ async def restore_copy(file: Path, url: str) -> None:
     """Put a copy where there is no store yet: all of it or, where this raises, nothing. Claims of
     before count no more.
 
-    Raises `Conflict` where one is, or where the copy is of the other backend.
+    Raises `Conflict` where one is, or where the copy is of the other backend; `Misconfigured` where
+    it cannot be written.
     """
     wanted = _POSTGRESQL if url.startswith("postgres") else _SQLITE
     if file.name != wanted:
