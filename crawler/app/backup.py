@@ -60,18 +60,23 @@ async def save_backup(
 
 async def restore_backup(folder: Path, store: str, etcd_data: Path | None) -> Mapping[str, Any]:
     """Put a backup where nothing is: the store, and with ``etcd_data`` a member of etcd; what its
-    manifest says. Nothing is changed unless all files are as they were when it was made.
+    manifest says. Nothing is changed unless all files are as they were when it was made, nor where
+    this raises.
 
     Raises `Misconfigured` for a folder that holds no whole backup, `Conflict` where something is.
     """
     manifest = _read(folder)
     files: Mapping[str, str] = manifest["files"]
+    (copy,) = (name for name in files if name != _SNAPSHOT)
     if etcd_data is not None:
         _check_etcd(folder, files, etcd_data)
-    (copy,) = (name for name in files if name != _SNAPSHOT)
-    await restore_copy(folder / copy, store)
-    if etcd_data is not None:
         restore_snapshot(folder / _SNAPSHOT, etcd_data)
+    try:
+        await restore_copy(folder / copy, store)
+    except BaseException:
+        if etcd_data is not None:
+            shutil.rmtree(etcd_data)
+        raise
     return manifest
 
 

@@ -15,7 +15,7 @@ from crawler.app.node import open_pair
 from crawler.cache.shelf import Space
 from crawler.clock import Backoff, Clock
 from crawler.config import WorkerConfig
-from crawler.coordination.addresses import advertise_address, is_loopback
+from crawler.coordination.addresses import advertise_address, advertised_host, is_loopback
 from crawler.coordination.catalog import Catalog
 from crawler.coordination.etcd import Etcd
 from crawler.coordination.records import Proxied
@@ -81,8 +81,7 @@ def announced(config: WorkerConfig, proxy: Proxy) -> dict[str, str]:
         return {}
     host = config.proxy.host
     if not is_loopback(host) and config.advertise:
-        name, colon, port = config.advertise.rpartition(":")
-        host = name if colon and port.isdigit() and not name.endswith(":") else config.advertise
+        host = advertised_host(config.advertise)
     return {PROXY: advertise_address(host, proxy.port, podip=config.podip or "")}
 
 

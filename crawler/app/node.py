@@ -14,7 +14,7 @@ from crawler import __version__
 from crawler.access import Access
 from crawler.clock import Backoff, Clock
 from crawler.config import Listen, NodeConfig
-from crawler.coordination.addresses import advertise_address
+from crawler.coordination.addresses import advertise_address, advertised_host
 from crawler.coordination.etcd import Etcd, EtcdSettings
 from crawler.coordination.registry import native_metadata, node_id
 from crawler.coordination.versions import keeps_strangers_out, read_version
@@ -131,14 +131,12 @@ def describe_node(
 ) -> Node:
     """This process as the registry tells of it, with the time of its start in Unix seconds."""
 
-    def reached(listen: Listen) -> str:
+    def reached(listen: Listen, advertise: str) -> str:
         return advertise_address(
-            listen.host,
-            listen.port,
-            advertise=config.advertise or "",
-            podip=config.podip or "",
+            listen.host, listen.port, advertise=advertise, podip=config.podip or ""
         )
 
-    metadata = native_metadata(__version__, http=reached(http))
+    advertise = config.advertise or ""
+    metadata = native_metadata(__version__, http=reached(http, advertised_host(advertise)))
     metadata["started"] = f"{clock.wall():.0f}"
-    return Node(node_id(service, config.id), service, reached(grpc), metadata)
+    return Node(node_id(service, config.id), service, reached(grpc, advertise), metadata)

@@ -22,7 +22,7 @@ from crawler.app import trial
 from crawler.app.trials import LIMIT_S
 from crawler.definition import from_json
 from crawler.engine.extract import Extraction
-from crawler.errors import FetchFailed, InvalidInput, TooLarge
+from crawler.errors import CrawlerError, InvalidInput
 from crawler.telemetry import logs
 
 _CPU_S = 20
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str]) -> None:
     order = json.loads(sys.stdin.buffer.read())
     try:
         answer = {"found": uvloop.run(look(order["settings"], order["asked"]))}
-    except (FetchFailed, InvalidInput, TooLarge) as error:
+    except CrawlerError as error:
         answer = {"refused": str(error), "field": getattr(error, "field", "")}
     sys.stdout.write(json.dumps(answer, default=str))
 

@@ -74,18 +74,26 @@ def _wish(
     from crawler.config.checks import endpoints
     from crawler.edge.starting import Wish
 
-    directory = (to or Path("/etc/crawler") / what).expanduser().absolute()
     wish = Wish(
-        directory,
+        _plain("to", to or Path("/etc/crawler") / what),
         _listening("http", http),
         _listening("grpc", grpc),
-        tls=tls.expanduser().absolute() if tls is not None else None,
+        tls=_plain("tls", tls) if tls is not None else None,
     )
     texts = tuple(each.strip() for text in etcd or () for each in text.split(",") if each.strip())
     try:
         return replace(wish, etcd=endpoints(texts)) if texts else wish
     except ValueError as error:
         raise InvalidInput(f"--etcd: {error}", field="etcd") from error
+
+
+def _plain(name: str, path: Path) -> Path:
+    from crawler.edge.settings import plain_path
+
+    try:
+        return plain_path(path)
+    except ValueError as error:
+        raise InvalidInput(f"--{name}: {str(path)!r} {error}", field=name) from error
 
 
 def _listening(name: str, text: str) -> str:

@@ -83,7 +83,10 @@ Ttl = Annotated[
     typer.Option("--ttl", metavar="SECONDS", help="silent for so long means dead  [default: 10]"),
 ]
 Advertise = Annotated[
-    str | None, typer.Option("--advertise", metavar="HOST[:PORT]", help="where others reach it")
+    str | None,
+    typer.Option(
+        "--advertise", metavar="HOST[:PORT]", help="where others reach it; PORT is gRPC's"
+    ),
 ]
 PodIp = Annotated[
     str | None, typer.Option("--podip", metavar="IP", help="the same, as Kubernetes gives it")

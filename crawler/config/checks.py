@@ -114,8 +114,10 @@ def networks(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def advertise(text: str) -> str | None:
-    """``HOST`` or ``HOST:PORT``."""
-    if text and re.fullmatch(r"\[?[A-Za-z0-9.:_-]+\]?(:\d{1,5})?", text) is None:
+    """``HOST`` or ``HOST:PORT``; an IPv6 address with a port stands in brackets."""
+    found = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", text)
+    bare = re.fullmatch(r"[0-9A-Fa-f.]*(?::[0-9A-Fa-f.]*){2,}", text)
+    if text and not (bare or (found and 1 <= int(found[1] or 1) <= 65535)):
         raise ValueError(f"expected HOST or HOST:PORT, got {text!r}")
     return text or None
 

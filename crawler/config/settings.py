@@ -66,6 +66,9 @@ class NodeConfig:
                 "listen on :PORT (loopback only), or add --insecure if the network keeps "
                 "strangers out"
             )
+        fixed = [str(each) for each in self._listening() if each.port]
+        if twice := [address for address in dict.fromkeys(fixed) if fixed.count(address) > 1]:
+            raise Misconfigured(f"{twice[0]} is given twice; each needs a port of its own")
         self._check_etcd()
 
     def _check_etcd(self) -> None:

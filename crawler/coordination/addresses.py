@@ -40,6 +40,11 @@ def advertise_address(
     return _join(next((each for each in known if not is_loopback(each)), LOOPBACK), port)
 
 
+def advertised_host(advertise: str) -> str:
+    """Its ``HOST``; the port that may stand there is that of gRPC alone."""
+    return advertise.rpartition(":")[0] if _has_port(advertise) else advertise
+
+
 def is_loopback(host: str) -> bool:
     """Whether ``host``, an address or ``localhost``, is reached from this machine only."""
     try:

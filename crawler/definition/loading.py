@@ -22,6 +22,7 @@ _TOML_PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of documen
 _CURLY: Final = re.compile("[\u2018\u2019\u201c\u201d]")
 # What neither UTF-8 nor the stores take.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_MAX_BITS: Final = 10_000  # of an integer; beyond 4,300 digits Python refuses to write it down
 
 
 def load_text(text: str, *, source: str = "definition") -> Definition:
@@ -152,7 +153,8 @@ def _unreadable(error: Exception, source: str) -> InvalidInput:
 
 
 def _find_unstorable(data: Any, lines: Mapping[Path, int]) -> Problem | None:
-    """What could not be stored, whatever it means: texts that no UTF-8 holds, endless depth."""
+    """What could not be stored, whatever it means: texts that no UTF-8 holds, endless depth,
+    numbers that Python reads in hexadecimal and writes in no decimal."""
     waiting: list[tuple[Path, Any]] = [((), data)]
     while waiting:
         path, value = waiting.pop()
@@ -166,6 +168,8 @@ def _find_unstorable(data: Any, lines: Mapping[Path, int]) -> Problem | None:
             waiting += [((*path, index), entry) for index, entry in enumerate(value)]
         elif isinstance(value, str) and _UNSTORABLE.search(value):
             reason = "must not hold NUL characters or lone surrogates"
+        elif isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            reason = "has too many digits"
         if reason:
             return Problem(name_of(path[:8]), line_of(path, lines), reason)
     return None

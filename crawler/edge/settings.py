@@ -31,7 +31,8 @@ def _one_line(text: str) -> str:
     return text
 
 
-def _absolute(path: Path) -> Path:
+def plain_path(path: Path) -> Path:
+    """It as an absolute one; raises `ValueError` where no configuration could hold it."""
     return Path(_one_line(str(path.expanduser().absolute())))
 
 
@@ -44,7 +45,7 @@ def _possible(place: str) -> str:
     return place
 
 
-File = Annotated[Path, AfterValidator(_absolute)]
+File = Annotated[Path, AfterValidator(plain_path)]
 Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$")]
 Command = tuple[str, ...]
 

@@ -21,7 +21,7 @@ def is_free(port: int) -> bool:
         try:
             probe.bind(("127.0.0.1", port))
             probe.listen(1)
-        except OSError:
+        except (OSError, OverflowError):  # taken, not ours to take, or no port at all
             return False
     return True
 

@@ -48,9 +48,13 @@ def restore_snapshot(file: Path, data: Path) -> None:
     program = next((p for p in ("etcdutl", "etcdctl") if shutil.which(p, path=PATH)), None)
     if program is None:
         raise Misconfigured("etcdutl and etcdctl are missing: apt-get install etcd-client")
-    with tempfile.TemporaryDirectory(prefix=f".{data.name}.", dir=data.parent) as folder:
-        staged = Path(folder, "data")
-        command = (program, "snapshot", "restore", str(file), f"--data-dir={staged}")
-        run_program(*command, environ={"ETCDCTL_API": "3"})
-        staged.chmod(0o700)
-        staged.rename(data)
+    try:
+        data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{data.name}.", dir=data.parent) as folder:
+            staged = Path(folder, "data")
+            command = (program, "snapshot", "restore", str(file), f"--data-dir={staged}")
+            run_program(*command, environ={"ETCDCTL_API": "3"})
+            staged.chmod(0o700)
+            staged.rename(data)
+    except OSError as error:
+        raise Misconfigured(f"--etcd-data {data}: {error.strerror}") from error

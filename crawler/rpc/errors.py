@@ -88,6 +88,9 @@ _BY_CODE: dict[grpc.StatusCode, type[CrawlerError]] = {
     Code.UNIMPLEMENTED: Unavailable,
 }
 
+# Callers of the Go original's two calls are told by code and message alone.
+_UNKNOWN = "the outcome is unknown: "
+
 # What gRPC's core says of a call for which no connection could be had.
 _NEVER_SENT = ("failed to connect", "DNS resolution failed", "name resolution failure")
 
@@ -98,7 +101,8 @@ def to_status(error: CrawlerError) -> tuple[grpc.StatusCode, str, Details]:
     An error that no caller can react to becomes INTERNAL; a lost term or session is told as
     unknown, because its callers must repeat the call rather than stop.
     """
-    message = _fitting(str(error))
+    lost = isinstance(error, Fenced | SessionLost)
+    message = _fitting(f"{_UNKNOWN}{error}" if lost else str(error))
     for kind, code in _CODES:
         if isinstance(error, kind):
             unknown = code is Code.DEADLINE_EXCEEDED
@@ -142,7 +146,7 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> CrawlerError:
     if code is Code.RESOURCE_EXHAUSTED and "larger than max" in message:
         return TooLarge(message)
     kind = _BY_CODE.get(code)
-    return kind(message) if kind is not None else OutcomeUnknown(f"{code.name}: {message}")
+    return kind(message) if kind is not None else OutcomeUnknown(_UNKNOWN + message)
 
 
 def _restore(detail: dict[str, object], message: str) -> CrawlerError:

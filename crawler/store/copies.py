@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from crawler.errors import Conflict, NotFound
+from crawler.errors import Conflict, Misconfigured, NotFound
 from crawler.store import sqlite_path
 from crawler.store.look import look_at
 
@@ -36,7 +36,8 @@ async def restore_copy(file: Path, url: str) -> None:
     """Put a copy where there is no store yet: all of it or, where this raises, nothing. Claims of
     before count no more.
 
-    Raises `Conflict` where one is, or where the copy is of the other backend.
+    Raises `Conflict` where one is, or where the copy is of the other backend; `Misconfigured` where
+    it cannot be written.
     """
     wanted = _POSTGRESQL if url.startswith("postgres") else _SQLITE
     if file.name != wanted:
@@ -54,7 +55,10 @@ async def restore_copy(file: Path, url: str) -> None:
         await undump(file, url)
         return
     path = sqlite_path(url)
-    await asyncio.to_thread(_put, file, path)
+    try:
+        await asyncio.to_thread(_put, file, path)
+    except OSError as error:
+        raise Misconfigured(f"--store: {path}: {error.strerror}") from error
 
 
 def _put(file: Path, path: Path) -> None:

@@ -27,7 +27,7 @@ from crawler.telemetry.traces import span
 from crawler.web import docs, greeter, probe
 from crawler.web.definitions import Definitions
 from crawler.web.downloads import Downloads
-from crawler.web.errors import answer_error, answer_fault, answer_refusal
+from crawler.web.errors import answer_error, answer_fault, answer_nobody, answer_refusal
 from crawler.web.guard import SAFE, refusal
 from crawler.web.inquiries import Fingerprint, Inquiries, Stories
 from crawler.web.lives import Lives
@@ -213,9 +213,16 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return response
     except web.HTTPException as refused:
         return answer_refusal(request, refused)
-    except Exception:  # the border: a fault of ours must not tell its insides
+    except Exception as error:  # the border: a fault of ours must not tell its insides
+        if isinstance(error, ConnectionError) and _left(request):
+            return answer_nobody()
         log.exception("http request failed", path=request.path[:300])
         return answer_fault()
+
+
+def _left(request: web.Request) -> bool:
+    """Whether the caller has closed the connection."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _guarded(loopback: bool) -> Middleware:

@@ -60,7 +60,8 @@ async def _read_bytes(request: web.Request) -> bytes:
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(reason="the body did not arrive in time") from error
     except (web.RequestPayloadError, ValueError) as error:
-        raise InvalidInput(f"body: cannot be read: {error}", field="body") from error
+        why = " ".join(str(error).removeprefix("400, message:").split())
+        raise InvalidInput(f"body: cannot be read: {why}", field="body") from error
     return bytes(raw)
 
 

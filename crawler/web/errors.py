@@ -86,6 +86,12 @@ def answer_fault() -> web.Response:
     return shaped(500, INTERNAL, "internal error", CrawlerError.help)
 
 
+def answer_nobody() -> web.Response:
+    """What the log and the figures have of a caller that left in the middle: nginx's status for
+    it, and gRPC's CANCELLED."""
+    return shaped(499, 1, "the caller left before the answer", "")
+
+
 def answer_refusal(request: web.Request, refusal: web.HTTPException) -> web.Response:
     """The response for what aiohttp refused: an unknown path, a method, a header."""
     status = refusal.status

@@ -32,7 +32,7 @@ UNREAD_S = 30.0
 def _own_fault(record: logging.LogRecord) -> bool:
     """Whether a line of aiohttp's is worth a traceback: what is no HTTP is the caller's affair."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
 
 
 _server_log = logging.getLogger(__name__)

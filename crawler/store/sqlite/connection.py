@@ -24,6 +24,7 @@ from crawler.errors import Misconfigured, OutcomeUnknown, StoreUnavailable
 from crawler.failpoint import hit_sync
 from crawler.store.sqlite.beside import run_beside
 from crawler.store.sqlite.faults import code_of, foreign_errors, is_busy
+from crawler.store.sqlite.schema import refuse_foreign
 
 log = structlog.get_logger(__name__)
 
@@ -212,6 +213,9 @@ class Connection:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, cached_statements=256)
     try:
+        connection.execute("BEGIN")  # another process may just be making the schema
+        refuse_foreign(connection)
+        connection.execute("ROLLBACK")
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise Misconfigured(f"--store: {path}: the file system does not allow SQLite's WAL")

@@ -26,7 +26,7 @@ _LEDGER = statements.statements("sqlite", "ledger")
 
 
 def prepare_file(path: Path) -> None:
-    """Create the file with mode 0600, or take the rights of others from it.
+    """Create the file with mode 0600, where none is.
 
     Never opens a file that exists: closing it would drop the POSIX locks that SQLite holds in
     this process (sqlite.org/howtocorrupt.html, section 2.2). Raises `Misconfigured`.
@@ -37,6 +37,13 @@ def prepare_file(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise Misconfigured(f"--store: {path}: {error.strerror}") from error
+
+
+def take_rights(path: Path) -> None:
+    """Take the rights of others from a file that is known as ours. Raises `Misconfigured`."""
+    try:
         for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
             with suppress(FileNotFoundError):
                 if each.stat().st_mode & 0o077:
@@ -45,14 +52,21 @@ def prepare_file(path: Path) -> None:
         raise Misconfigured(f"--store: {path}: {error.strerror}") from error
 
 
-def level_of(connection: sqlite3.Connection) -> Level:
-    """How far the schema of the file is; 0 for an empty one. Raises `Misconfigured` for a file of
-    somebody else."""
+def refuse_foreign(connection: sqlite3.Connection) -> None:
+    """Raise `Misconfigured` for a file of somebody else; to be called before anything is changed,
+    and the journal's mode stays with a file."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != APPLICATION_ID and (application or version or tables):
         raise Misconfigured("--store: the file is a database of another program")
+
+
+def level_of(connection: sqlite3.Connection) -> Level:
+    """How far the schema of the file is; 0 for an empty one. Raises `Misconfigured` for a file of
+    somebody else."""
+    refuse_foreign(connection)
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version == 0 or not connection.execute(_LEDGER["says_reached"]).fetchone()[0]:
         return Level.read(version, None)
     return Level.read(version, connection.execute(_LEDGER["select_reached"]).fetchone()[0])

@@ -53,7 +53,7 @@ async def open_sqlite(path: Path, clock: Clock, *, locked_for_s: float) -> Sqlit
     writer = Connection(path, name="write", locked_for_s=locked_for_s)
     reader = Connection(path, name="read", locked_for_s=locked_for_s)
     try:
-        store_id = await _open(writer, reader)
+        store_id = await _open(path, writer, reader)
     except BaseException as error:
         await reader.close()
         await writer.close()
@@ -64,10 +64,12 @@ async def open_sqlite(path: Path, clock: Clock, *, locked_for_s: float) -> Sqlit
     return SqliteStore(path, store_id, writer, reader, clock)
 
 
-async def _open(writer: Connection, reader: Connection) -> str:
+async def _open(path: Path, writer: Connection, reader: Connection) -> str:
     await writer.open()
     await reader.open()
-    if await reader.read(schema.needs_migration):
+    behind = await reader.read(schema.needs_migration)
+    schema.take_rights(path)
+    if behind:
         await writer.write("migrate", schema.migrate)
     return await reader.read(ledger.store_id)
 

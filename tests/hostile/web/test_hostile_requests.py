@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import pytest
+import structlog
 from yarl import URL
 
 from crawler.definition import MAX_DEFINITION_BYTES
@@ -214,11 +215,64 @@ async def test_a_definition_may_be_as_large_as_the_limit(
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 async def test_a_body_that_is_not_what_its_coding_says(
-    http: aiohttp.ClientSession, coding: str
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture, coding: str
 ) -> None:
-    headers = {"Content-Encoding": coding}
-    async with http.post(RESOURCE, data=b"not compressed", headers=headers) as response:
-        assert response.status == 400
+    headers = {"Content-Encoding": coding, "Connection": "close"}
+    async with (
+        aiohttp.ClientSession(cluster.url) as http,
+        http.post(RESOURCE, data=b"not compressed", headers=headers) as response,
+    ):
+        assert await refused(response) == "body"
+    reader, writer = await connect(cluster)
+    head = f"POST {RESOURCE} HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: {coding}\r\n"
+    writer.write(head.encode() + b"Content-Length: 14\r\n\r\nnot compressed")
+    assert (await reader.read()).startswith(b"HTTP/1.1 400")  # it closes
+    writer.close()
+    assert not caplog.records
+
+
+async def connect(cluster: FakeCluster) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", int(cluster.url.rpartition(":")[2]))
+
+
+@pytest.mark.threat(26)
+@pytest.mark.parametrize("rest", ["Content-Length: 20", "Transfer-Encoding: chunked"])
+async def test_who_leaves_in_the_middle_of_a_body_makes_no_fault_of_ours(
+    cluster: FakeCluster, rest: str
+) -> None:
+    head = f"POST {RESOURCE} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n{rest}\r\n\r\n"
+    with structlog.testing.capture_logs() as lines:
+        reader, writer = await connect(cluster)
+        writer.write(head.encode())
+        assert b"100" in await reader.readline()  # it waits for the body
+        writer.transport.abort()
+        await told(lines)
+    assert [(line["event"], line["status"]) for line in lines] == [("http request", 499)]
+
+
+@pytest.mark.threat(26)
+async def test_who_leaves_before_a_stream_begins_makes_no_fault_of_ours(
+    cluster: FakeCluster, http: aiohttp.ClientSession
+) -> None:
+    cluster.master.hold = asyncio.Event()
+    with structlog.testing.capture_logs() as lines:
+        _, writer = await connect(cluster)
+        writer.write(b"GET /crawler/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await cluster.master.entered.wait()
+        writer.transport.abort()
+        async with http.post("/greeter/hello", json={"name": "a"}) as response:
+            assert response.status == 200
+        cluster.master.hold.set()
+        await told(lines)
+    assert [line["status"] for line in lines if line["event"] == "http request"] == [200, 499]
+    assert "http request failed" not in {line["event"] for line in lines}
+
+
+async def told(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Wait until a request is logged whose caller left."""
+    async with asyncio.timeout(10):
+        while not any(line.get("status") in (499, 500) for line in lines):  # noqa: ASYNC110 - logs
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.threat(23)
@@ -246,8 +300,7 @@ async def test_a_definition_too_large_for_etcd_is_refused(
 async def test_what_is_no_http_is_refused_without_a_traceback(
     cluster: FakeCluster, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
-    port = int(cluster.url.rpartition(":")[2])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await connect(cluster)
     writer.write(sent)
     assert (await reader.readline()).startswith(b"HTTP/1.0 400")
     writer.close()

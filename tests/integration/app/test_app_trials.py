@@ -66,6 +66,21 @@ async def test_what_cannot_be_shown_says_why(site: str, path: str, rule: str, to
         await Trials(SETTINGS).try_page(definition(site), site + path, rule)
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"proxy_pool": "far"}, "proxy_pool: this worker has no pool far"),
+        ({"headers": {"Key": "${secret:key}"}}, "secret"),
+    ],
+)
+async def test_what_the_worker_has_not_got_is_named(
+    site: str, setting: dict[str, Any], told: str
+) -> None:
+    wanted = json.dumps({**json.loads(definition(site)), **setting})
+    with pytest.raises(InvalidInput, match=told):
+        await Trials(SETTINGS).try_page(wanted, site + "/", "")
+
+
 async def test_private_addresses_are_refused_unless_the_worker_allows_them(site: str) -> None:
     closed = Trials({**SETTINGS, "allow_private": []})
     for call in (closed.propose(site + "/"), closed.try_page(definition(site), site + "/", "")):

@@ -55,6 +55,14 @@ def test_a_wish_counts_where_nothing_is_remembered(tmp_path: Path) -> None:
     assert book.take("one") != free, "given out already"
 
 
+@pytest.mark.parametrize("port", [65_536, -1])
+def test_a_number_beyond_all_ports_is_not_free(tmp_path: Path, port: int) -> None:
+    path = tmp_path / "ports.json"
+    path.write_text(json.dumps({"kept": port}))
+    assert 0 < PortBook(path).take("kept") < 65_536
+    assert 0 < PortBook(path).take("one", port) < 65_536
+
+
 def test_an_exact_port_or_none(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

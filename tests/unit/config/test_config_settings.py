@@ -114,6 +114,10 @@ def test_a_missing_file_is_named() -> None:
         ("id", "a-b", "--id: 1 to 64 letters"),
         ("ttl", "soon", "--ttl: expected a whole number"),
         ("podip", "here", "--podip: "),
+        ("advertise", ":9091", "--advertise: expected HOST or HOST:PORT"),
+        ("advertise", "a:b", "--advertise: expected HOST or HOST:PORT"),
+        ("advertise", "a:99999", "--advertise: expected HOST or HOST:PORT"),
+        ("advertise", "[::1", "--advertise: expected HOST or HOST:PORT"),
         ("etcd_ca", "/nowhere/ca.pem", "--etcd-ca: no such file"),
         ("election_prefix", "/resources/x", "--election-prefix: expected /resources/election"),
         ("election_prefix", "/crawler/status", "--election-prefix: expected"),
@@ -179,6 +183,13 @@ def test_beyond_loopback_needs_insecure(text: str) -> None:
 def test_pprof_counts_as_exposed_too() -> None:
     with pytest.raises(Misconfigured, match=r"0\.0\.0\.0:9981"):
         master_config({"pprof": "0.0.0.0:9981"}, {})
+
+
+@pytest.mark.parametrize("other", ["grpc", "pprof", "proxy"])
+def test_an_address_that_is_given_twice_is_named(other: str) -> None:
+    with pytest.raises(Misconfigured, match=r"127\.0\.0\.1:8085 is given twice"):
+        worker_config({"http": ":8085", other: "localhost:8085"}, {})
+    worker_config({"http": ":0", other: ":0"}, {})  # any free ones
 
 
 def test_up_stays_on_this_machine() -> None:

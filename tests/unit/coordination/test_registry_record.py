@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from crawler.coordination.addresses import advertised_host
 from crawler.coordination.etcd import KeyValue
 from crawler.coordination.registry import (
     advertise_address,
@@ -129,6 +130,20 @@ HOME = ("127.0.0.1", "192.168.0.107", "10.0.0.1")
 )
 def test_the_advertised_address(host: str, options: dict[str, str], expected: str) -> None:
     assert advertise_address(host, 9091, addresses=HOME, **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("advertise", "expected"),
+    [
+        ("", ""),
+        ("crawler.example", "crawler.example"),
+        ("10.2.2.2:7000", "10.2.2.2"),
+        ("fd00::1", "fd00::1"),
+        ("[fd00::1]:7000", "[fd00::1]"),
+    ],
+)
+def test_a_port_that_is_advertised_is_no_part_of_the_host(advertise: str, expected: str) -> None:
+    assert advertised_host(advertise) == expected
 
 
 def test_without_a_network_loopback_is_advertised() -> None:

@@ -219,6 +219,8 @@ def test_secrets_are_not_repeated() -> None:
         ("a." * 50_000 + "b = 1", "nested too deeply"),
         ("[" + "a." * 50_000 + "b]", "nested too deeply"),
         (START + "depth_limit = " + "9" * 5_000, "too many digits"),
+        (START + "depth_limit = 0x" + "f" * 5_000, "shop.toml:2: depth_limit: has too many digits"),
+        (START + "x = [{a = 0b" + "1" * 50_000 + "}]", "shop.toml:2: x[0].a: has too many digits"),
         ('{"depth_limit": ' + "9" * 5_000 + "}", "too many digits"),
     ],
 )

@@ -31,6 +31,18 @@ def test_install_writes_what_the_edge_takes(
     assert file.read_text() == before
 
 
+@pytest.mark.parametrize("what", ["nginx", "haproxy"])
+@pytest.mark.parametrize("option", ["--to", "--tls"])
+def test_a_directory_that_no_configuration_can_name_is_refused(
+    what: str, option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / "my files"
+    options = ["--to", str(tmp_path / "here"), option, str(odd)]
+    assert run_command(["install", what, *options]) == 2
+    assert f"{option}: '{odd}' holds a blank" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_is_said_with_the_way_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,6 +58,12 @@ def test_a_lost_office_is_told_as_unknown(lost: errors.CrawlerError) -> None:
     code, message, details = to_status(lost)
     back = from_rpc_error(failed(code, message, crawler_error_bin=details[0][1]))
     assert type(back) is errors.OutcomeUnknown
+    assert str(back) == "the outcome is unknown: x"
+
+
+def test_a_lost_answer_is_told_as_unknown_and_not_as_unavailable() -> None:
+    lost = from_rpc_error(failed(Code.UNAVAILABLE, "Stream removed (Socket closed)"))
+    assert str(lost) == "the outcome is unknown: Stream removed (Socket closed)"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from crawler.store.sqlite import connection as module
 from crawler.store.sqlite.beside import run_beside
 from crawler.store.sqlite.connection import Connection
 from crawler.store.sqlite.faults import translated
-from crawler.store.sqlite.schema import prepare_file
+from crawler.store.sqlite.schema import APPLICATION_ID, prepare_file
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 async def connection(path: Path) -> AsyncIterator[Connection]:
     made = Connection(path, name="test", locked_for_s=0.2)
     await made.open()
-    await made.write("make", lambda c: c.execute("CREATE TABLE t (x)").close())
+    await made.write("make", make)
     yield made
     await made.close()
 
@@ -48,6 +48,11 @@ def blocker(path: Path, connection: Connection) -> Iterator[sqlite3.Connection]:
 def disarmed() -> Iterator[None]:
     yield
     failpoint.arm("")
+
+
+def make(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (x)")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def insert(connection: sqlite3.Connection) -> None:

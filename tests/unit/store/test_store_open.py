@@ -61,15 +61,21 @@ async def test_rights_of_others_are_taken(tmp_path: Path) -> None:
 async def test_foreign_files_are_refused_and_left_alone(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a database, but somebody's notes " * 100)
+    text.chmod(0o644)
     with pytest.raises(Misconfigured, match=r"notes\.txt.*not a database"):
         await open_store(f"sqlite://{text}", CLOCK)
+    assert text.stat().st_mode & 0o777 == 0o644
     assert text.read_text().startswith("not a database, but")
     foreign = tmp_path / "foreign.db"
     with sqlite3.connect(foreign) as connection:
         connection.execute("CREATE TABLE mine (x)")
     connection.close()
+    foreign.chmod(0o644)
+    before = foreign.read_bytes()
     with pytest.raises(Misconfigured, match="another program"):
         await open_store(f"sqlite://{foreign}", CLOCK)
+    assert foreign.stat().st_mode & 0o777 == 0o644
+    assert foreign.read_bytes() == before
 
 
 async def test_a_newer_schema_serves_those_who_can_use_it(tmp_path: Path) -> None:
