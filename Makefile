@@ -43,8 +43,8 @@ system: ## install what the tests and the demo need from the system
 unit: $(STAMP) ## the quick tests that need pip only
 	$(BIN)/pytest -q -n auto tests/unit
 
-properties: $(STAMP) ## the longer tests that need pip only: the store, properties, hostile input, commands
-	$(BIN)/pytest -q -n auto tests/contract tests/properties tests/hostile tests/commands
+properties: $(STAMP) ## the longer tests that need pip only: store, properties, hostile input, servers, commands
+	$(BIN)/pytest -q -n auto tests/contract tests/properties tests/hostile tests/served tests/commands
 
 test: setup system check unit properties ## every test, as CI runs them
 	$(BIN)/pytest -q -n auto --store=postgresql tests/contract tests/properties/contract

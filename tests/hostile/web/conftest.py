@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.unit.web.conftest import cluster, http
+from tests.served.web.conftest import cluster, http
 
 __all__ = ["cluster", "http"]
