@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tests.served.web.conftest import cluster, http
+from tests.served.conftest import cluster
+from tests.served.web.conftest import http
 
 __all__ = ["cluster", "http"]

@@ -1,4 +1,4 @@
-"""A running API and a client of it for every test."""
+"""A client of the API for every test."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from crawler.client import Client
-from tests.fakes.api import FakeCluster, serve_api
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[FakeCluster]:
-    async with serve_api() as cluster:
-        yield cluster
+from tests.fakes.api import FakeCluster
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A running API and a plain HTTP session for every test of the web."""
+"""A plain HTTP session with the API for every test of the web."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.fakes.api import FakeCluster, serve_api
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[FakeCluster]:
-    async with serve_api() as cluster:
-        yield cluster
+from tests.fakes.api import FakeCluster
 
 
 @pytest.fixture
